@@ -1,0 +1,39 @@
+# MSaaS on one machine: everything comes from Python wheels into .venv. `make` alone lists the targets.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+OUT    ?= out
+DATA   ?= var
+
+.DEFAULT_GOAL := help
+.PHONY: help demo run test lint bench clean
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/installed  ## separate a song and exit      [SONG=path] [OUT=out] [MODEL=name]
+	@.venv/bin/python -m local demo --out "$(OUT)" $(if $(SONG),--song "$(SONG)") $(if $(MODEL),--model "$(MODEL)")
+
+run: .venv/installed  ## keep the service up            [PORT=5000] [DATA=var]
+	@.venv/bin/python -m local run --data "$(DATA)" $(if $(PORT),--port "$(PORT)")
+
+test: .venv/installed  ## run the tests against real servers
+	@.venv/bin/python -m pytest $(ARGS)
+
+lint: .venv/installed  ## ruff and mypy
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+
+bench: .venv/installed  ## measurements (none yet: they come with the streaming pipeline)
+	@echo "There is nothing to measure yet; see bench/README.md."
+
+clean:  ## remove .venv and what the tools left (not DATA, not OUT)
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info client/*.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/installed: pyproject.toml client/pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "MSaaS needs Python 3.11 or newer; set PYTHON=.")'
+	@echo "Installing into .venv; PyTorch makes this take a few minutes the first time ..."
+	@$(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[rest,worker,local,dev]' --editable './client[samples]'
+	@touch $@

@@ -1,0 +1,91 @@
+"""The command `msas`: a thin skin over the client."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from msas_client.client import DEFAULT_ADDRESS, Client, Status
+from msas_client.errors import MsasError
+
+_STAGES = {
+    "fetching": "fetching the song",
+    "decoding": "decoding",
+    "separating": "separating",
+    "encoding": "encoding stems",
+    "storing": "storing stems",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; return the exit status: 0 done, 1 a song failed, 2 wrong usage, 130 interrupted."""
+    parser = argparse.ArgumentParser(prog="msas", description="Separate songs into stems with an MSaaS service.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    separate = commands.add_parser("separate", help="send songs, wait, and save their stems")
+    separate.add_argument("songs", nargs="+", type=Path, metavar="SONG")
+    separate.add_argument("-o", "--out", type=Path, default=Path("out"), metavar="DIR", help="default: out")
+    separate.add_argument("-n", "--name", dest="model", metavar="MODEL", help="default: the service's own")
+    separate.add_argument(
+        "--rest",
+        default=os.environ.get("REST", DEFAULT_ADDRESS),
+        metavar="HOST:PORT",
+        help=f"where the service is; default: the variable REST, else {DEFAULT_ADDRESS}",
+    )
+    chosen = parser.parse_args(arguments)
+    with Client(chosen.rest) as client:
+        return separate_songs(client, chosen.songs, chosen.out, chosen.model)
+
+
+def separate_songs(client: Client, songs: Sequence[Path], out: Path, model: str | None = None) -> int:
+    """Send all `songs`, then wait for each and save its stems in `out`; return the exit status.
+
+    A song that fails is said, and the others go on.
+    """
+    console, errors = Console(), Console(stderr=True)
+    sent: dict[Path, str] = {}
+    failed = False
+    columns = (TextColumn("{task.fields[song]}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    try:
+        with Progress(*columns, TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as progress:
+            tasks = {song: progress.add_task("sending", total=1.0, song=song.name) for song in songs}
+            for song in songs:
+                try:
+                    sent[song] = client.separate(song, model)
+                except (MsasError, OSError) as error:
+                    failed = True
+                    progress.update(tasks[song], description="[red]not sent")
+                    errors.print(f"{song}: {error}", style="red", markup=False, highlight=False)
+            saved = []
+            for song, songhash in sent.items():
+                try:
+                    client.wait(songhash, on_progress=partial(_show, progress, tasks[song]))
+                    saved += client.download(songhash, out)
+                except MsasError as error:
+                    failed = True
+                    progress.update(tasks[song], description="[red]failed")
+                    errors.print(f"{song}: {error}", style="red", markup=False, highlight=False)
+        for path in saved:
+            console.print(str(path), markup=False, highlight=False, soft_wrap=True)
+    except KeyboardInterrupt:
+        errors.print("Interrupted. What was sent goes on at the service:", ", ".join(sent.values()) or "nothing")
+        return 130
+    return 1 if failed else 0
+
+
+def _show(progress: Progress, task: TaskID, status: Status) -> None:
+    if status.state == "queued":
+        what = f"waiting, number {status.queue_position} in line" if status.queue_position else "waiting"
+    else:
+        what = _STAGES.get(status.stage or "", status.state)
+    progress.update(task, completed=status.progress, description=what)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

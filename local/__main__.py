@@ -1,0 +1,73 @@
+"""`python -m local run` keeps the service up; `python -m local demo` separates one song and ends."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn
+
+from local.demo import demo
+from local.service import Service, ServiceError
+from msas.settings import SettingsError
+
+_WATCH_SECONDS = 0.5
+
+
+def main() -> int:
+    """Run the command; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    runs = commands.add_parser("run")
+    runs.add_argument("--data", type=Path, default=Path("var"))
+    runs.add_argument("--port", type=int)
+    demos = commands.add_parser("demo")
+    demos.add_argument("--song", type=Path)
+    demos.add_argument("--out", type=Path, default=Path("out"))
+    demos.add_argument("--model")
+    chosen = parser.parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGHUP, _interrupt)
+    try:
+        if chosen.command == "demo":
+            return demo(chosen.song, chosen.out, chosen.model)
+        return run(chosen.data, chosen.port)
+    except (ServiceError, SettingsError) as error:
+        print(f"\nMSaaS stopped: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("\nStopped.", file=sys.stderr)
+        return 130
+
+
+def run(data: Path, port: int | None) -> int:
+    """Keep the service up until Ctrl-C or SIGTERM."""
+    print("Starting Redis, the store, a worker and REST ...", flush=True)
+    with Service(data, port) as service:
+        model = service.model()
+        print(
+            f"\nMSaaS is up at {service.url}\n"
+            f"  model   {model['name']}: {model['about']}\n"
+            f"  data    {data} (kept across restarts; logs in {data / 'log'})\n"
+            f"  try     REST={service.address} .venv/bin/msas separate SONG -o out\n"
+            "Ctrl-C stops it.",
+            flush=True,
+        )
+        try:
+            while True:
+                service.keep_up()
+                time.sleep(_WATCH_SECONDS)
+        except KeyboardInterrupt:
+            print("\nStopping; a song in work is handed back and goes on at the next start ...", flush=True)
+    print("Stopped.")
+    return 0
+
+
+def _interrupt(*_: object) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

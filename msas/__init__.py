@@ -1,0 +1,1 @@
+"""What the REST front door and the workers agree on: jobs, the queue, the store."""

@@ -1,0 +1,131 @@
+"""The errors that a caller can meet, whoever finds them: REST answers them, workers write them into the job."""
+
+from __future__ import annotations
+
+
+class Problem(Exception):
+    """Something a caller should be told: one sentence that says what was wrong and what to do.
+
+    Problem
+    ├── BadSong            the song can never be separated; trying again is no use
+    │   ├── EmptySong
+    │   ├── NotAudio
+    │   ├── NoAudioStream
+    │   ├── TooShort
+    │   └── SongMissing
+    ├── ModelUnavailable
+    ├── BadRequest         NotJson, MissingSong, BadBase64, BadOption, TooLarge
+    ├── NotFound           UnknownSong, UnknownStem
+    ├── Conflict           NotReady, StillRunning
+    └── Unavailable        a server that we need is away; the same call may succeed later
+        ├── QueueUnavailable
+        ├── StoreUnavailable
+        └── NoWorker
+
+    `code` never changes once published; `status` is the HTTP status; `title` is the code in words.
+    """
+
+    code = "internal_error"
+    status = 500
+    title = "Something went wrong on our side"
+
+    def __init__(self, detail: str) -> None:
+        super().__init__(detail)
+        self.detail = detail
+
+
+class BadSong(Problem):
+    status = 422
+
+
+class EmptySong(BadSong):
+    code, title = "empty_song", "The song is empty"
+
+
+class NotAudio(BadSong):
+    code, status, title = "not_audio", 415, "Not an audio file"
+
+
+class NoAudioStream(BadSong):
+    code, title = "no_audio_stream", "The file has no sound"
+
+
+class TooShort(BadSong):
+    code, title = "too_short", "The song is too short"
+
+
+class SongMissing(BadSong):
+    """The job is there, but its song is not in the store."""
+
+    code, status, title = "song_missing", 404, "The song is gone"
+
+
+class ModelUnavailable(Problem):
+    """The weights of the model can't be had where the worker runs."""
+
+    code, status, title = "model_unavailable", 503, "The model can not be loaded"
+
+
+class BadRequest(Problem):
+    code, status, title = "bad_request", 400, "The request could not be understood"
+
+
+class NotJson(BadRequest):
+    code, title = "not_json", "The body is not JSON"
+
+
+class MissingSong(BadRequest):
+    code, title = "missing_song", "The request holds no song"
+
+
+class BadBase64(BadRequest):
+    code, title = "bad_base64", "The song is not base64"
+
+
+class BadOption(BadRequest):
+    code, status, title = "bad_option", 422, "An option can not be honoured"
+
+
+class TooLarge(BadRequest):
+    code, status, title = "too_large", 413, "The song is too large"
+
+
+class NotFound(Problem):
+    code, status, title = "not_found", 404, "Not found"
+
+
+class UnknownSong(NotFound):
+    code, title = "unknown_song", "No such song"
+
+
+class UnknownStem(NotFound):
+    code, title = "unknown_stem", "No such stem"
+
+
+class Conflict(Problem):
+    code, status, title = "conflict", 409, "Not possible in this state"
+
+
+class NotReady(Conflict):
+    code, title = "not_ready", "The stems are not ready"
+
+
+class StillRunning(Conflict):
+    code, title = "still_running", "The song is being separated"
+
+
+class Unavailable(Problem):
+    code, status, title = "unavailable", 503, "Temporarily unavailable"
+    retry_after_seconds = 2
+
+
+class QueueUnavailable(Unavailable):
+    code, title = "queue_unavailable", "The queue can not be reached"
+
+
+class StoreUnavailable(Unavailable):
+    code, title = "store_unavailable", "The store can not be reached"
+
+
+class NoWorker(Unavailable):
+    code, title = "no_worker", "No worker has come up yet"

@@ -1,0 +1,90 @@
+"""All configuration: environment variables, read here and nowhere else."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class SettingsError(ValueError):
+    """An environment variable holds something that cannot be used; the message says which and why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """One field per environment variable; the variable's name is the field's in capitals.
+
+    The defaults suit one machine with every server on it. Times are in seconds, sizes in megabytes.
+    The README's settings table describes each; a test compares the two.
+    """
+
+    redis_host: str = "localhost"
+    redis_port: int = 6379
+    minio_host: str = "localhost:9000"
+    minio_secure: bool = False
+    minio_access_key: str = "rootuser"
+    minio_secret_key: str = "rootpass123"
+    work_queue: str = "toWorker"
+    log_list: str = "logging"
+    bucket_in: str = "queue"
+    bucket_out: str = "output"
+    model_name: str = "auto"
+    model_repo: Path | None = None
+    cache_dir: Path = Path("~/.cache/msas")
+    max_upload_mb: int = 200
+    rest_host: str = "127.0.0.1"
+    rest_port: int = 5000
+    rest_threads: int = 16
+    lease_seconds: float = 30.0
+    beat_seconds: float = 5.0
+    block_seconds: float = 5.0
+
+    def __post_init__(self) -> None:
+        if self.beat_seconds >= self.lease_seconds or self.block_seconds >= self.lease_seconds:
+            raise SettingsError(
+                "BEAT_SECONDS and BLOCK_SECONDS must be shorter than LEASE_SECONDS, "
+                "or a listening worker would lose its lease."
+            )
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
+        """Read every setting from `environment` (the process's own by default).
+
+        A variable that is unset or empty keeps its default.
+        Raises SettingsError, naming the variable, where a value cannot be understood.
+        """
+        environment = os.environ if environment is None else environment
+        given: dict[str, Any] = {}
+        for field in fields(cls):
+            text = environment.get(field.name.upper(), "").strip()
+            if text:
+                given[field.name] = _parse(field.name.upper(), text, str(field.type))
+        return cls(**given)
+
+    def to_environment(self) -> dict[str, str]:
+        """Return the variables that make another process read these same settings."""
+        return {
+            field.name.upper(): str(value).lower() if isinstance(value, bool) else str(value)
+            for field in fields(self)
+            if (value := getattr(self, field.name)) is not None
+        }
+
+
+def _parse(name: str, text: str, kind: str) -> Any:
+    try:
+        if kind == "bool":
+            return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+        if kind == "int":
+            # Kubernetes sets REDIS_PORT=tcp://10.0.0.7:6379 in every pod beside a Service named redis.
+            port = urlsplit(text).port if text.startswith("tcp://") else None
+            return int(text) if port is None else port
+        if kind == "float":
+            return float(text)
+    except (KeyError, ValueError):
+        words = {"bool": "true or false", "int": "a whole number", "float": "a number of seconds"}
+        raise SettingsError(f"{name} must be {words[kind]}, but is {text!r}.") from None
+    return Path(text).expanduser() if kind.startswith("Path") else text

@@ -1,0 +1,57 @@
+"""`python -m rest`: the REST service under gunicorn, with threads."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from flask import Flask
+from gunicorn.app.base import BaseApplication
+
+from msas import log
+from msas.queue import connect
+from msas.settings import Settings, SettingsError
+from rest import create_app
+
+
+class Server(BaseApplication):  # type: ignore[misc]
+    """gunicorn, told everything by our settings and nothing by its own files."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        super().__init__()
+
+    def load_config(self) -> None:
+        options: dict[str, Any] = {
+            "bind": f"{self.settings.rest_host}:{self.settings.rest_port}",
+            "worker_class": "gthread",
+            "threads": self.settings.rest_threads,
+            "timeout": 120,
+            "graceful_timeout": 10,
+            "keepalive": 30,
+            "accesslog": None,
+            "control_socket_disable": True,
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Flask:
+        # Runs in each worker process, after the fork: threads and connections must not be made before.
+        log.start("rest", connect(self.settings), self.settings.log_list)
+        return create_app(self.settings)
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return the exit status."""
+    try:
+        settings = Settings.from_environment()
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    log.start("rest")
+    Server(settings).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

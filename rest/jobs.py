@@ -1,0 +1,81 @@
+"""Jobs: what waits, how one is doing, and its removal."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Blueprint, Response, jsonify
+
+from msas.job import State
+from msas.problem import StillRunning, UnknownSong
+from msas.queue import JobStatus
+from rest.services import services
+from rest.tracks import track_url
+
+blueprint = Blueprint("jobs", __name__)
+
+
+@blueprint.get("/queue")
+def queue() -> Response:
+    """List the songhashes that wait, oldest first, and those that run."""
+    waiting, running = services().queue.overview()
+    return jsonify(queue=waiting, running=running)
+
+
+@blueprint.get("/status/<songhash>")
+def status(songhash: str) -> Response:
+    """Say how the job is doing."""
+    return jsonify(_described(services().job(songhash)))
+
+
+@blueprint.delete("/remove/<songhash>")
+def remove(songhash: str) -> Response:
+    """Remove the song and all its stems; a song that is being separated right now stays (409)."""
+    services().job(songhash)
+    state = services().queue.remove(songhash)
+    if state is None:
+        raise UnknownSong("The song was removed by someone else just now.")
+    if state is State.RUNNING:
+        raise StillRunning("The song is being separated right now; remove it once that has ended.")
+    services().store.remove_song(songhash)
+    return jsonify(hash=songhash, reason="Song removed")
+
+
+def _described(job: JobStatus) -> dict[str, Any]:
+    return {
+        "hash": job.songhash,
+        "status": job.state,
+        "stage": job.stage,
+        "progress": round(job.progress, 4),
+        "queue_position": job.position,
+        "eta_seconds": _eta_seconds(job),
+        "attempt": job.attempt,
+        "model": job.model,
+        "name": job.name,
+        "enqueued_at": _iso(job.enqueued_at),
+        "started_at": _iso(job.started_at),
+        "ended_at": _iso(job.ended_at),
+        "tracks": [
+            {
+                "name": track.name,
+                "url": track_url(job.songhash, track),
+                "bytes": track.bytes,
+                "seconds": track.seconds,
+            }
+            for track in job.tracks
+        ],
+        "error": job.error,
+    }
+
+
+def _eta_seconds(job: JobStatus) -> float | None:
+    """Estimate what is left of a running job by what it took so far."""
+    if job.state is not State.RUNNING or not job.started_at or job.progress <= 0:
+        return None
+    so_far = (datetime.now(UTC) - job.started_at).total_seconds()
+    return max(0.0, round(so_far / job.progress * (1 - job.progress), 1))
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat(timespec="milliseconds") if moment else None

@@ -1,0 +1,67 @@
+"""Errors as answers: every failure leaves as application/problem+json (RFC 9457)."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+
+from flask import Flask, Response, request
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+
+from msas.problem import Problem, Unavailable
+from rest.services import services
+
+_LINGER_SECONDS = 5.0
+_log = logging.getLogger("msas.rest")
+
+# Werkzeug's own errors, as codes of ours; what is not listed is `bad_request`.
+_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "not_audio"}
+
+
+def install(app: Flask) -> None:
+    """Answer every error of `app` as a problem."""
+
+    @app.errorhandler(Problem)
+    def problem(error: Problem) -> Response:
+        answer = _answer(error.status, error.code, error.title, error.detail)
+        if isinstance(error, Unavailable):
+            answer.headers["Retry-After"] = str(error.retry_after_seconds)
+        return answer
+
+    @app.errorhandler(RequestEntityTooLarge)
+    def too_large(_: RequestEntityTooLarge) -> Response:
+        _read_on()
+        most = services().settings.max_upload_mb
+        detail = f"The song is larger than this service takes; send one of at most {most} MB."
+        return _answer(413, "too_large", "The song is too large", detail)
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> Response:
+        status = error.code or 500
+        detail = f"{request.method} {request.path} is not part of this API; see GET /."
+        if status not in (404, 405):
+            detail = error.description or "The request could not be served."
+        answer = _answer(status, _CODES.get(status, "bad_request"), error.name, detail)
+        if allowed := getattr(error, "valid_methods", None):
+            answer.headers["Allow"] = ", ".join(sorted(allowed))
+        return answer
+
+    @app.errorhandler(Exception)
+    def unforeseen(_: Exception) -> Response:
+        _log.exception("request failed", extra={"facts": {"path": request.path}})
+        return problem(Problem("The request failed on our side; the service's log says why. Try again, or tell us."))
+
+
+def _answer(status: int, code: str, title: str, detail: str) -> Response:
+    content = {"title": title, "detail": detail, "status": status, "code": code}
+    return Response(json.dumps(content) + "\n", status, content_type="application/problem+json")
+
+
+def _read_on() -> None:
+    """Read and drop the body for a while: closed at once, the connection would be reset under the sender,
+    who would never see the answer."""
+    until = time.monotonic() + _LINGER_SECONDS
+    body = request.environ["wsgi.input"]
+    while time.monotonic() < until and body.read(1 << 20):
+        pass

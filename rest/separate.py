@@ -1,0 +1,105 @@
+"""A song comes in: check it, store it, put it in the queue."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import io
+import json
+import logging
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, jsonify, request
+
+from msas import log
+from msas.job import Job, Options, State, songhash
+from msas.problem import BadBase64, BadOption, EmptySong, MissingSong, NotJson, TooLarge
+from msas.song import probe
+from rest.services import services
+
+blueprint = Blueprint("separate", __name__)
+_log = logging.getLogger("msas.rest")
+
+_NAME_LENGTH = 200
+_REASONS = {
+    State.QUEUED: "Song already enqueued for separation",
+    State.RUNNING: "Song is being separated",
+    State.SUCCEEDED: "Song already separated",
+}
+
+
+@blueprint.post("/separate")
+def separate() -> Response:
+    """Take a song as JSON `{"mp3": "<base64>"}`; answer its hash, whether it is new or known."""
+    fields = _json_object(request.get_data(cache=False))
+    song = _song(fields)
+    offered, default = services().offered_models()
+    options = Options.from_fields(fields, [model.name for model in offered], default)
+    job = Job(songhash(song, options), options, _name(fields), _callback(fields))
+    probe(io.BytesIO(song))
+
+    queue, store = services().queue, services().store
+    known = queue.status(job.songhash)
+    if known is None or known.state not in _REASONS:
+        store.put_song(job.songhash, io.BytesIO(song), len(song))
+    created, state = queue.enqueue(job)
+    reason = "Song enqueued for separation" if created else _REASONS[state]
+    log.event(_log, "song received", songhash=job.songhash, model=options.model, bytes=len(song), created=created)
+    return jsonify(hash=job.songhash, reason=reason, status=state, model=options.model)
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        raise NotJson('The body is not JSON; send {"mp3": "<the song in base64>"}.') from None
+    if not isinstance(content, dict):
+        raise NotJson('The body is JSON, but no object; send {"mp3": "<the song in base64>"}.')
+    return content
+
+
+def _song(fields: dict[str, Any]) -> bytes:
+    text = fields.pop("mp3", None)
+    if text is None:
+        raise MissingSong("The field 'mp3' is missing; put the song into it, in base64.")
+    if not isinstance(text, str):
+        raise BadBase64("The field 'mp3' is not a string; put the song into it, in base64.")
+    try:
+        song = base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError):
+        raise BadBase64("The field 'mp3' is not base64; encode the song's bytes with the standard alphabet.") from None
+    if not song:
+        raise EmptySong("The song has no bytes at all; check the file, then send it again.")
+    most = services().settings.max_upload_mb
+    if len(song) > most * 1e6:
+        raise TooLarge(f"The song has {len(song) / 1e6:.1f} MB; send one of at most {most} MB.")
+    return song
+
+
+def _name(fields: dict[str, Any]) -> str:
+    """Return the song's file name, for people: no folders, nothing that is not printed."""
+    name = fields.get("name")
+    if not isinstance(name, str):
+        return ""
+    last = re.split(r"[/\\]", name)[-1]
+    return "".join(c for c in last if c.isprintable() and not "\ud800" <= c <= "\udfff")[:_NAME_LENGTH].strip()
+
+
+def _callback(fields: dict[str, Any]) -> dict[str, Any] | None:
+    callback = fields.get("callback")
+    if callback is None:
+        return None
+    if not isinstance(callback, dict) or not _is_web_address(callback.get("url")):
+        raise BadOption(
+            "The field 'callback' must be an object whose 'url' begins with http:// or https://, or be left out."
+        )
+    return {"url": callback["url"], "data": callback.get("data")}
+
+
+def _is_web_address(url: object) -> bool:
+    try:
+        return isinstance(url, str) and urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
+    except ValueError:
+        return False

@@ -1,0 +1,43 @@
+"""What every request may need: the settings, the queue, the store."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask import current_app
+
+from msas.job import SONGHASH
+from msas.models import Model
+from msas.problem import NoWorker, UnknownSong
+from msas.queue import JobStatus, Queue
+from msas.settings import Settings
+from msas.store import Store
+
+
+@dataclass(frozen=True)
+class Services:
+    settings: Settings
+    queue: Queue
+    store: Store
+
+    def offered_models(self) -> tuple[list[Model], str]:
+        """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""
+        offered = self.queue.offered()
+        if offered is None:
+            raise NoWorker("No worker has come up yet, so no model is on offer; try again in a few seconds.")
+        return offered
+
+    def job(self, songhash: str) -> JobStatus:
+        """Return the job's state. Raises UnknownSong where there is none."""
+        status = self.queue.status(songhash) if SONGHASH.fullmatch(songhash) else None
+        if status is None:
+            raise UnknownSong(
+                "There is no song under that hash; use the 56-character hash that POST /apiv1/separate answered."
+            )
+        return status
+
+
+def services() -> Services:
+    """Return the running app's services."""
+    found: Services = current_app.extensions["msas"]
+    return found

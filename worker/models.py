@@ -1,0 +1,88 @@
+"""The models that this worker offers, and the engines it keeps loaded."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from functools import lru_cache
+from pathlib import Path
+
+from msas import log
+from msas.models import DEMUCS, LITE, Model
+from msas.problem import ModelUnavailable
+from msas.settings import Settings
+from worker.engines import Engine, demucs, lite_weights
+from worker.engines.lite import LiteEngine
+
+AUTO, BEST = "auto", "htdemucs"
+AUTO_FETCH_SECONDS = 20
+ENGINES_KEPT = 2  # the default and the one last asked for: a Demucs model fills a gigabyte while it works
+
+_log = logging.getLogger("msas.worker")
+
+
+class Models:
+    """Decides once, at the start, which models are offered; loads each engine when first asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Raises ModelUnavailable where the default model can not be loaded."""
+        self._cache = settings.cache_dir.expanduser()
+        self._repo = settings.model_repo
+        self._engine = lru_cache(ENGINES_KEPT)(self._load)
+        self.default = self._choose(settings.model_name)
+        self.offer = self._offer()
+
+    def engine(self, name: str) -> Engine:
+        """Return the engine of the model `name`, loaded and kept. Raises ModelUnavailable."""
+        if all(name != model.name for model in self.offer):
+            names = ", ".join(model.name for model in self.offer)
+            raise ModelUnavailable(f"The model {name[:80]!r} is not offered here; choose one of: {names}.")
+        return self._engine(name)
+
+    def _choose(self, wanted: str) -> str:
+        if wanted != AUTO:
+            return wanted
+        if demucs.is_cached(BEST) or (demucs.hub_answers() and _fetched_in_time(BEST)):
+            return BEST
+        log.event(_log, "model fallback", wanted=BEST, model=LITE.name, why="its weights can not be had quickly")
+        return LITE.name
+
+    def _offer(self) -> list[Model]:
+        """Load the default model, then list it and all others that can be had."""
+        default = self._engine(self.default)
+        models = {default.name: _describe(default)}
+        if lite_weights.is_cached(self._cache):
+            models[LITE.name] = LITE
+        if self._repo:
+            for name in demucs.in_folder(self._repo):
+                models[name] = _describe(self._engine(name))
+        else:
+            online = demucs.hub_answers()
+            models |= {model.name: model for model in DEMUCS if online or demucs.is_cached(model.name)}
+        return list(models.values())
+
+    def _load(self, name: str) -> Engine:
+        log.event(_log, "loading model", model=name)
+        return LiteEngine(self._cache) if name == LITE.name else demucs.load(name, self._repo)
+
+
+def _describe(engine: Engine) -> Model:
+    known = {model.name: model for model in (LITE, *DEMUCS)}.get(engine.name)
+    if known and known.stems == engine.stems:
+        return known
+    return Model(engine.name, engine.stems, "A model of this deployment's own.")
+
+
+def _fetched_in_time(name: str) -> bool:
+    """Fetch the weights of `name` in a process of its own, which can be ended when it takes too long."""
+    try:
+        fetched = subprocess.run(
+            [sys.executable, "-m", "worker.fetch", name],
+            cwd=Path(__file__).parent.parent,
+            capture_output=True,
+            timeout=AUTO_FETCH_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return False
+    return fetched.returncode == 0
