@@ -33,7 +33,7 @@ _REASONS = {
 @blueprint.post("/separate")
 def separate() -> Response:
     """Take a song as JSON `{"mp3": "<base64>"}`; answer its hash, whether it is new or known."""
-    fields = _json_object(request.get_data(cache=False))
+    fields = _json_object(_body())
     song = _song(fields)
     offered, default = services().offered_models()
     options = Options.from_fields(fields, [model.name for model in offered], default)
@@ -48,6 +48,12 @@ def separate() -> Response:
     reason = "Song enqueued for separation" if created else _REASONS[state]
     log.event(_log, "song received", songhash=job.songhash, model=options.model, bytes=len(song), created=created)
     return jsonify(hash=job.songhash, reason=reason, status=state, model=options.model)
+
+
+def _body() -> bytes:
+    body = request.get_data(cache=False)
+    request.stream.read(1)  # Werkzeug cuts a chunked body off at the limit, and says so only when asked for more
+    return body
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -10,6 +10,8 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from numpy.typing import NDArray
 
+from worker.lame_header import write_length
+
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 MP3_BITRATE = 320_000
 _BLOCK = 1152  # samples in a frame of MP3
@@ -43,6 +45,8 @@ def encode_mp3(path: Path, samples: NDArray[np.float32], rate: int) -> None:
             frame.pts = start
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+        frame_size = stream.codec_context.frame_size
+    write_length(path, samples.shape[1], frame_size)
 
 
 def _frame(samples: NDArray[np.float32], rate: int) -> AudioFrame:

@@ -1,0 +1,78 @@
+"""The lite model on a real song, end to end through HTTP: what its users can count on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from local import Service
+from msas_client import Client
+from tests.audio import RATE, STEMS, Wave, decode, lag, snr_db, true_waves
+from worker.engines.lite import FADE, SEGMENT, LiteEngine
+
+
+@pytest.fixture(scope="module")
+def stems(client: Client, song: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Wave]:
+    """The decoded MP3 stems of the stempeg song."""
+    songhash = client.separate(song, model="lite")
+    client.wait(songhash, timeout=60)
+    paths = client.download(songhash, tmp_path_factory.mktemp("stems"))
+    return {path.stem.rpartition("-")[2]: decode(path) for path in paths}
+
+
+def test_a_song_yields_the_four_stems(stems: dict[str, Wave]) -> None:
+    assert set(stems) == set(STEMS)
+
+
+def test_the_vocals_reach_4_db_sdr(stems: dict[str, Wave]) -> None:
+    assert snr_db(true_waves()["vocals"], stems["vocals"]) >= 4.0
+
+
+@pytest.mark.parametrize("stem", ["drums", "bass", "other"])
+def test_each_other_stem_is_at_least_4_db_better_than_the_mixture(stems: dict[str, Wave], stem: str) -> None:
+    truth = true_waves()[stem]
+    assert snr_db(truth, stems[stem]) >= snr_db(truth, true_waves()["mixture"]) + 4.0
+
+
+def test_the_stems_sum_to_the_mixture_within_30_db_after_mp3(stems: dict[str, Wave]) -> None:
+    total = np.sum([stems[stem] for stem in STEMS], axis=0)
+    assert snr_db(true_waves()["mixture"], total) >= 30.0
+
+
+def test_every_stem_has_exactly_the_songs_length_and_no_lag(stems: dict[str, Wave]) -> None:
+    mixture = true_waves()["mixture"]
+    for wave in stems.values():
+        assert wave.shape == mixture.shape
+    assert lag(mixture, np.sum([stems[stem] for stem in STEMS], axis=0)) == 0
+
+
+@pytest.fixture(scope="module")
+def engine(service: Service) -> Iterator[LiteEngine]:
+    yield LiteEngine(service.settings.cache_dir.expanduser())
+
+
+@pytest.mark.parametrize("samples", [1, 1000, SEGMENT, SEGMENT + 1, 2 * SEGMENT - FADE + 1])
+def test_stems_sum_to_the_mixture_to_float_precision_at_any_length(engine: LiteEngine, samples: int) -> None:
+    mixture = np.tile(true_waves()["mixture"], 5)[:, RATE : RATE + samples]
+    shares: list[float] = []
+    stems = engine.separate(mixture, shares.append)
+    assert all(stem.shape == mixture.shape for stem in stems.values())
+    assert snr_db(mixture, np.sum(list(stems.values()), axis=0)) > 100
+    assert shares == sorted(shares)
+    assert shares[-1] == 1
+
+
+def test_progress_comes_with_each_segment(engine: LiteEngine) -> None:
+    shares: list[float] = []
+    engine.separate(np.zeros((2, 3 * SEGMENT), np.float32), shares.append)
+    assert len(shares) == 4
+    assert 0 < shares[0] < 0.4
+
+
+def test_the_same_song_gives_the_same_samples(engine: LiteEngine) -> None:
+    mixture = true_waves()["mixture"]
+    first, second = (engine.separate(mixture, lambda _: None) for _ in range(2))
+    assert all(np.array_equal(first[stem], second[stem]) for stem in STEMS)

@@ -1,0 +1,92 @@
+"""Downloading and removing stems, through a real port."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import requests
+
+from local import Service
+from msas.store import Store
+from msas_client import Client, Refused
+from tests.audio import RATE, true_waves, write
+from tests.conftest import eventually
+from tests.test_separate import problem
+
+
+@pytest.fixture
+def separated(client: Client, tmp_path: Path) -> Iterator[str]:
+    """A song that is separated, and removed after the test."""
+    songhash = client.separate(write(tmp_path / "a song.wav", true_waves()["mixture"][:, RATE : RATE + 33_333]))
+    client.wait(songhash, timeout=60)
+    yield songhash
+    try:
+        client.remove(songhash)
+    except Refused as refused:
+        assert refused.code == "unknown_song"
+
+
+@pytest.mark.parametrize(("name", "stem"), [("vocals", "vocals"), ("vocals.mp3", "vocals"), ("base.mp3", "bass")])
+def test_a_stem_is_a_binary_download_under_each_of_its_names(
+    service: Service, separated: str, name: str, stem: str
+) -> None:
+    answer = requests.get(f"{service.url}/apiv1/track/{separated}/{name}", timeout=10)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "audio/mpeg"
+    assert int(answer.headers["Content-Length"]) == len(answer.content)
+    assert answer.headers["ETag"]
+    assert f'filename="a song-{stem}.mp3"' in answer.headers["Content-Disposition"]
+
+
+def test_head_sends_the_same_headers_and_no_bytes(service: Service, separated: str) -> None:
+    url = f"{service.url}/apiv1/track/{separated}/drums"
+    head, get = requests.head(url, timeout=10), requests.get(url, timeout=10)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("Content-Length", "Content-Type", "ETag", "Content-Disposition"):
+        assert head.headers[name] == get.headers[name]
+
+
+@pytest.mark.parametrize("name", ["piano", "vocals.wav", "vocals.mp3.mp3"])
+def test_a_stem_that_is_not_there_is_said_to_be_missing_with_those_that_are(
+    service: Service, separated: str, name: str
+) -> None:
+    answer = requests.get(f"{service.url}/apiv1/track/{separated}/{name}", timeout=10)
+    assert problem(answer) == (404, "unknown_stem")
+    assert "vocals, drums, bass, other" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+def test_one_stem_can_be_removed_and_comes_back_when_the_song_is_sent_again(
+    service: Service, separated: str, method: str, client: Client, tmp_path: Path
+) -> None:
+    url = f"{service.url}/apiv1/remove/{separated}/vocals.mp3"
+    assert requests.request(method, url, timeout=10).status_code == 200
+    assert problem(requests.get(f"{service.url}/apiv1/track/{separated}/vocals", timeout=10)) == (404, "unknown_stem")
+    assert [track.name for track in client.status(separated).tracks] == ["drums", "bass", "other"]
+    assert client.separate(tmp_path / "a song.wav") == separated
+    assert len(client.wait(separated, timeout=60).tracks) == 4
+
+
+def test_removing_a_song_removes_it_and_all_its_stems_from_the_store(
+    service: Service, separated: str, client: Client
+) -> None:
+    store, settings = Store.from_settings(service.settings), service.settings
+    assert len(list(store.minio.list_objects(settings.bucket_out, prefix=separated))) == 4
+    client.remove(separated)
+    assert not list(store.minio.list_objects(settings.bucket_out, prefix=separated))
+    assert not list(store.minio.list_objects(settings.bucket_in, prefix=separated))
+    assert problem(requests.get(f"{service.url}/apiv1/status/{separated}", timeout=10)) == (404, "unknown_song")
+
+
+def test_a_song_that_is_being_separated_is_neither_served_nor_removed(
+    service: Service, client: Client, tmp_path: Path
+) -> None:
+    song = write(tmp_path / "long.mp3", np.tile(true_waves()["mixture"], 8), codec="libmp3lame")
+    songhash = client.separate(song, model="small")
+    eventually(lambda: client.status(songhash).state == "running")
+    assert problem(requests.get(f"{service.url}/apiv1/track/{songhash}/vocals", timeout=10)) == (409, "not_ready")
+    assert problem(requests.delete(f"{service.url}/apiv1/remove/{songhash}", timeout=10)) == (409, "still_running")
+    assert client.wait(songhash, timeout=120).state == "succeeded"
