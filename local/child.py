@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -22,6 +23,8 @@ class Child:
 
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.name, self.log = name, log
+        # SeaweedFS takes 10 s to end when asked, and loses nothing when it is not.
+        self._end_with_parent = partial(_end_with_parent, signal.SIGKILL if name == "store" else signal.SIGTERM)
         self._command, self._environment = list(command), dict(environment)
         self.start()
 
@@ -39,7 +42,7 @@ class Child:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 process_group=0,
-                preexec_fn=_end_with_parent if sys.platform == "linux" else None,
+                preexec_fn=self._end_with_parent if sys.platform == "linux" else None,
             )
 
     @property
@@ -69,5 +72,5 @@ class Child:
         return "\n".join(said[-lines:])
 
 
-def _end_with_parent() -> None:
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def _end_with_parent(number: signal.Signals) -> None:
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)

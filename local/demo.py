@@ -39,5 +39,6 @@ def demo(song: Path | None, out: Path, model: str | None) -> int:
     if status:
         print("\nThe song was not separated; the reason is above.")
     else:
-        print(f"\nSeparated {song.name!r} with the model {used['name']} in {seconds:.1f} s; the stems are the files above.")
+        print(f"\nSeparated {song.name!r} with the model {used['name']} in {seconds:.1f} s.")
+        print("Its stems are the files above.")
     return status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import sys
 import time
@@ -145,7 +146,7 @@ class Service:
         self._await("redis", queue.ping)
         queue.withdraw_offer()
         self.start_worker()  # it loads its model while the store starts
-        self._await("store", Store.from_settings(self.settings, retries=0).ready)
+        self._await("store", self._store_takes_objects)
         self._run("rest", [sys.executable, "-m", "rest"])
         self._await("rest", self._rest_is_ready)
         self.await_worker()
@@ -154,6 +155,12 @@ class Service:
         folder = self._data / name
         folder.mkdir(exist_ok=True)
         return folder
+
+    def _store_takes_objects(self) -> None:
+        """SeaweedFS answers seconds before it takes the first object, for which it makes its volumes."""
+        store = Store.from_settings(self.settings, retries=0)
+        store.put_song("start", io.BytesIO(b"start"), 5)
+        store.remove_song("start")
 
     def _rest_is_ready(self) -> bool:
         try:

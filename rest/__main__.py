@@ -6,12 +6,20 @@ import sys
 from typing import Any
 
 from flask import Flask
+from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
 
 from msas import log
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
 from rest import create_app
+
+
+class _Logger(glogging.Logger):  # type: ignore[misc]
+    """Sends what gunicorn has to say the way of all our log lines."""
+
+    def setup(self, cfg: Any) -> None:  # noqa: ARG002
+        self.error_log.propagate = True
 
 
 class Server(BaseApplication):  # type: ignore[misc]
@@ -29,7 +37,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "timeout": 120,
             "graceful_timeout": 10,
             "keepalive": 30,
-            "accesslog": None,
+            "logger_class": _Logger,
             "control_socket_disable": True,
         }
         for name, value in options.items():

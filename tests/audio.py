@@ -10,6 +10,7 @@ import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from local.demo import default_song
@@ -38,14 +39,14 @@ def decode(path: Path, stream: int = 0, rate: int = RATE) -> Wave:
 
 def write(path: Path, wave: Wave, rate: int = RATE, codec: str = "pcm_f32le", layout: str = "stereo") -> Path:
     """Encode `wave`, shape (channels, samples), into `path`, whose suffix says the container."""
-    form = "fltp" if codec in ("libmp3lame", "aac") else "flt"
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=rate, layout=layout)
-        resampler = AudioResampler(format=stream.codec_context.format or form, layout=layout, rate=rate)
+        assert isinstance(stream, AudioStream)
+        context = stream.codec_context
+        size = context.frame_size or 1024
+        resampler = AudioResampler(format=context.format or "flt", layout=layout, rate=rate, frame_size=size)
         frame = AudioFrame.from_ndarray(np.ascontiguousarray(wave), format="fltp", layout=layout)
         frame.sample_rate, frame.time_base = rate, Fraction(1, rate)
-        size = stream.codec_context.frame_size or 1024
-        resampler = AudioResampler(format=stream.codec_context.format or form, layout=layout, rate=rate, frame_size=size)
         for part in [*resampler.resample(frame), *resampler.resample(None)]:
             container.mux(stream.encode(part))
         container.mux(stream.encode(None))

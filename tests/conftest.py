@@ -39,7 +39,7 @@ def model_repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         }
         model = HTDemucs(SOURCES, **kwargs).eval()
         package = {"klass": HTDemucs, "args": (SOURCES,), "kwargs": kwargs, "state": model.state_dict()}
-        save_with_checksum(package, folder / f"{signature}.th")
+        save_with_checksum(package, folder / f"{signature}.th")  # type: ignore[no-untyped-call]
     (folder / "pair.yaml").write_text("models: ['first', 'second']\nweights: [[1, 0, 1, 1], [0, 1, 1, 2]]\n")
     return folder
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -50,8 +49,8 @@ def test_every_stem_has_exactly_the_songs_length_and_no_lag(stems: dict[str, Wav
 
 
 @pytest.fixture(scope="module")
-def engine(service: Service) -> Iterator[LiteEngine]:
-    yield LiteEngine(service.settings.cache_dir.expanduser())
+def engine(service: Service) -> LiteEngine:
+    return LiteEngine(service.settings.cache_dir.expanduser())
 
 
 @pytest.mark.parametrize("samples", [1, 1000, SEGMENT, SEGMENT + 1, 2 * SEGMENT - FADE + 1])

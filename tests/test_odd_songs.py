@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import requests
@@ -36,7 +36,8 @@ def separate(client: Client, tmp_path: Path) -> Separate:
 
 
 def total(stems: dict[str, Wave]) -> Wave:
-    return np.sum([stems[stem] for stem in STEMS], axis=0)
+    summed: Wave = np.sum([stems[stem] for stem in STEMS], axis=0)
+    return summed
 
 
 def refusal(client: Client, song: Path) -> Refused:
@@ -159,8 +160,9 @@ def test_a_japanese_name_survives_into_the_download(
     songhash = client.separate(named)
     client.wait(songhash, timeout=60)
     answer = requests.head(f"{service.url}/apiv1/track/{songhash}/vocals", timeout=10)
-    assert "filename*=UTF-8''%E5%A4%9C%E3%81%AB%E9%A7%86%E3%81%91%E3%82%8B-vocals.mp3" in (
-        answer.headers["Content-Disposition"]
+    assert (
+        "filename*=UTF-8''%E5%A4%9C%E3%81%AB%E9%A7%86%E3%81%91%E3%82%8B-vocals.mp3"
+        in (answer.headers["Content-Disposition"])
     )
 
 
@@ -171,7 +173,10 @@ def test_probing_says_what_the_container_says(song: Path) -> None:
 
 
 def test_only_listed_containers_are_opened_even_where_ffmpeg_knows_more(tmp_path: Path) -> None:
-    """Guards the two tests above: FFmpeg itself would take this playlist."""
-    text = b"ffconcat version 1.0\nfile inside.mp3\n"
-    with pytest.raises(NotAudio), open_song(io.BytesIO(text)):
+    write(tmp_path / "inside.mp3", true_waves()["mixture"], codec="libmp3lame")
+    playlist = tmp_path / "list.ffconcat"
+    playlist.write_text("ffconcat version 1.0\nfile inside.mp3\n")
+    with av.open(str(playlist)) as opened:
+        assert opened.streams.audio, "FFmpeg itself would follow this playlist"
+    with playlist.open("rb") as file, pytest.raises(NotAudio), open_song(file):
         pass

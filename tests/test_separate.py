@@ -180,9 +180,7 @@ def test_nothing_is_left_behind_by_a_refused_song(service: Service, post: Post) 
     assert problem(requests.get(f"{service.url}/apiv1/status/{identity}", timeout=10)) == (404, "unknown_song")
 
 
-def test_status_tells_the_whole_story_of_a_job(
-    service: Service, post: Post, tmp_path: Path, client: Client
-) -> None:
+def test_status_tells_the_whole_story_of_a_job(service: Service, post: Post, tmp_path: Path, client: Client) -> None:
     identity = post(json=as_json(new_song(tmp_path, 0.58), name="dir/My Song.wav")).json()["hash"]
     seen: list[str] = []
     client.wait(identity, timeout=60, on_progress=lambda status: seen.append(status.state))
@@ -209,9 +207,7 @@ def test_progress_grows_segment_by_segment(client: Client, tmp_path: Path) -> No
 
 @pytest.mark.parametrize("path", ["/apiv1/queue", "/apiv1/queue/", "/", "/apiv1/models"])
 def test_gets_of_existing_clients_with_a_json_body_of_null_work(service: Service, path: str) -> None:
-    answer = requests.get(
-        service.url + path, data="null", headers={"Content-type": "application/json"}, timeout=10
-    )
+    answer = requests.get(service.url + path, data="null", headers={"Content-type": "application/json"}, timeout=10)
     assert answer.status_code == 200
     if "queue" in path:
         assert isinstance(answer.json()["queue"], list)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +24,8 @@ def separated(client: Client, tmp_path: Path) -> Iterator[str]:
     songhash = client.separate(write(tmp_path / "a song.wav", true_waves()["mixture"][:, RATE : RATE + 33_333]))
     client.wait(songhash, timeout=60)
     yield songhash
-    try:
+    with suppress(Refused):  # a test may have removed it
         client.remove(songhash)
-    except Refused as refused:
-        assert refused.code == "unknown_song"
 
 
 @pytest.mark.parametrize(("name", "stem"), [("vocals", "vocals"), ("vocals.mp3", "vocals"), ("base.mp3", "bass")])

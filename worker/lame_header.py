@@ -34,7 +34,7 @@ def write_length(path: Path, length: int, frame_size: int) -> None:
         file.write(head)
 
 
-def _crc16(data: bytes) -> int:
+def _crc16(data: bytearray) -> int:
     """Return the CRC-16/ARC of `data`, which the header ends with."""
     crc = 0
     for byte in data:

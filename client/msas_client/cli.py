@@ -61,7 +61,7 @@ def separate_songs(client: Client, songs: Sequence[Path], out: Path, model: str 
                 except (MsasError, OSError) as error:
                     failed = True
                     progress.update(tasks[song], description="[red]not sent")
-                    errors.print(f"{song}: {error}", style="red", markup=False, highlight=False)
+                    errors.print(f"{song}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
             saved = []
             for song, songhash in sent.items():
                 try:
@@ -70,7 +70,7 @@ def separate_songs(client: Client, songs: Sequence[Path], out: Path, model: str 
                 except MsasError as error:
                     failed = True
                     progress.update(tasks[song], description="[red]failed")
-                    errors.print(f"{song}: {error}", style="red", markup=False, highlight=False)
+                    errors.print(f"{song}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         for path in saved:
             console.print(str(path), markup=False, highlight=False, soft_wrap=True)
     except KeyboardInterrupt:

@@ -19,8 +19,10 @@ from msas.settings import Settings
 _SCRIPTS = Path(__file__).parent / "scripts"
 
 
-def connect(settings: Settings, *, retries: int = 1) -> Redis:
-    """Return a client that gives each command 2 s and sends it again up to `retries` times.
+def connect(settings: Settings, *, retries: int = 1, seconds: float = 0.8) -> Redis:
+    """Return a client that gives each command `seconds` and sends it again up to `retries` times.
+
+    The defaults suit REST, whose callers had rather be told within 2 s that Redis is away; workers can wait.
 
     Every script of ours may be sent twice without harm. A demoted master answers READONLY: that is
     worth a new connection, too.
@@ -28,8 +30,8 @@ def connect(settings: Settings, *, retries: int = 1) -> Redis:
     return Redis(
         host=settings.redis_host,
         port=settings.redis_port,
-        socket_connect_timeout=1,
-        socket_timeout=2,
+        socket_connect_timeout=seconds,
+        socket_timeout=seconds,
         retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries),
         retry_on_error=[ConnectionLost, TimedOut, ReadOnlyError],
     )

@@ -70,7 +70,7 @@ class Receiver:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Receiver:
-        return cls(connect(settings, retries=3), connect_blocking(settings), settings)
+        return cls(connect(settings, retries=3, seconds=5), connect_blocking(settings), settings)
 
     def take(self) -> Lease | None:
         """Wait up to BLOCK_SECONDS for a job and claim it; None where there was none.
