@@ -87,4 +87,4 @@ def _parse(name: str, text: str, kind: str) -> Any:
     except (KeyError, ValueError):
         words = {"bool": "true or false", "int": "a whole number", "float": "a number of seconds"}
         raise SettingsError(f"{name} must be {words[kind]}, but is {text!r}.") from None
-    return Path(text).expanduser() if kind.startswith("Path") else text
+    return Path(text) if kind.startswith("Path") else text

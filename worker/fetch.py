@@ -13,12 +13,13 @@ from worker.engines import demucs, lite_weights
 def main(names: list[str]) -> int:
     """Fetch each model's weights; return the exit status."""
     settings = Settings.from_environment()
+    repo = settings.model_repo and settings.model_repo.expanduser()
     for name in names:
         try:
             if name == LITE.name:
                 lite_weights.load(settings.cache_dir.expanduser())
             else:
-                demucs.load(name, settings.model_repo)
+                demucs.load(name, repo)
         except ModelUnavailable as problem:
             print(problem.detail, file=sys.stderr)
             return 1

@@ -28,7 +28,7 @@ class Models:
     def __init__(self, settings: Settings) -> None:
         """Raises ModelUnavailable where the default model can not be loaded."""
         self._cache = settings.cache_dir.expanduser()
-        self._repo = settings.model_repo
+        self._repo = settings.model_repo and settings.model_repo.expanduser()
         self._engine = lru_cache(ENGINES_KEPT)(self._load)
         self.default = self._choose(settings.model_name)
         self.offer = self._offer()
