@@ -22,7 +22,7 @@ def call(method: str, route: str, content: Any = None) -> dict[str, Any]:
     answer = requests.request(
         method,
         f"http://{REST}/{route}",
-        data=jsonpickle.encode(content),
+        data=jsonpickle.encode(content, keys=True),
         headers={"Content-type": "application/json"},
         timeout=300,
     )

@@ -24,7 +24,7 @@ request = {
 }
 answer = requests.post(
     f"http://{REST}/apiv1/separate",
-    data=jsonpickle.encode(request),
+    data=jsonpickle.encode(request, keys=True),
     headers={"Content-type": "application/json"},
     timeout=300,
 )

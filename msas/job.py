@@ -14,6 +14,8 @@ from typing import Any
 from msas.problem import BadOption
 
 SONGHASH = re.compile(r"[0-9a-f]{56}")
+_MODEL = re.compile(r"[A-Za-z0-9_.-]{1,80}")
+_NAME_LENGTH = 200
 
 
 class State(StrEnum):
@@ -90,6 +92,12 @@ def songhash(song: bytes, options: Options) -> str:
     return digest.hexdigest()
 
 
+def song_name(given: object) -> str:
+    """Return a song's file name, for people, out of what a stranger gave: no folders, nothing unprintable."""
+    last = re.split(r"[/\\]", given)[-1] if isinstance(given, str) else ""
+    return "".join(c for c in last if c.isprintable())[:_NAME_LENGTH].strip()
+
+
 @dataclass(frozen=True)
 class Job:
     """One request to separate one song. `options` is None where a foreign producer left the choice to us.
@@ -130,10 +138,12 @@ class Job:
             raise BrokenMessage("the message has no 'hash' of 56 hex characters")
         options, callback = content.get("options"), content.get("callback")
         model = options.get("model") if isinstance(options, dict) else content.get("model")
+        if model and not (isinstance(model, str) and _MODEL.fullmatch(model)):
+            raise BrokenMessage("the message's 'model' is not a model's name")
         return cls(
             songhash=identity,
-            options=Options(model=model) if isinstance(model, str) and model else None,
-            name=str(content.get("name") or ""),
+            options=Options(model=model) if model else None,
+            name=song_name(content.get("name")),
             callback=callback if isinstance(callback, dict) else None,
             song=_song_inside(content),
         )

@@ -7,14 +7,13 @@ import binascii
 import io
 import json
 import logging
-import re
 from typing import Any
 from urllib.parse import urlsplit
 
 from flask import Blueprint, Response, jsonify, request
 
 from msas import log
-from msas.job import Job, Options, State, songhash
+from msas.job import Job, Options, State, song_name, songhash
 from msas.problem import BadBase64, BadOption, EmptySong, MissingSong, NotJson, TooLarge
 from msas.song import probe
 from rest.services import services
@@ -22,7 +21,6 @@ from rest.services import services
 blueprint = Blueprint("separate", __name__)
 _log = logging.getLogger("msas.rest")
 
-_NAME_LENGTH = 200
 _REASONS = {
     State.QUEUED: "Song already enqueued for separation",
     State.RUNNING: "Song is being separated",
@@ -37,7 +35,7 @@ def separate() -> Response:
     song = _song(fields)
     offered, default = services().offered_models()
     options = Options.from_fields(fields, [model.name for model in offered], default)
-    job = Job(songhash(song, options), options, _name(fields), _callback(fields))
+    job = Job(songhash(song, options), options, song_name(fields.get("name")), _callback(fields))
     probe(io.BytesIO(song))
 
     queue, store = services().queue, services().store
@@ -82,15 +80,6 @@ def _song(fields: dict[str, Any]) -> bytes:
     if len(song) > most * 1e6:
         raise TooLarge(f"The song has {len(song) / 1e6:.1f} MB; send one of at most {most} MB.")
     return song
-
-
-def _name(fields: dict[str, Any]) -> str:
-    """Return the song's file name, for people: no folders, nothing that is not printed."""
-    name = fields.get("name")
-    if not isinstance(name, str):
-        return ""
-    last = re.split(r"[/\\]", name)[-1]
-    return "".join(c for c in last if c.isprintable() and not "\ud800" <= c <= "\udfff")[:_NAME_LENGTH].strip()
 
 
 def _callback(fields: dict[str, Any]) -> dict[str, Any] | None:

@@ -123,6 +123,7 @@ def test_the_short_sample_prints_the_hash_and_then_the_queue(service: Service, s
     assert done.returncode == 0, done.stderr
     answers = [json.loads(text) for text in re.split(r"(?m)^.* answered 200$", done.stdout)[1:]]
     assert len(answers[0]["hash"]) == 56
+    assert not done.stderr
     assert isinstance(answers[1]["queue"], list)
 
 

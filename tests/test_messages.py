@@ -55,7 +55,7 @@ def test_a_message_whose_song_is_not_in_the_store_fails_and_says_so(redis: Redis
 
 def test_a_message_that_asks_for_a_model_we_do_not_have_fails_and_says_so(redis: Redis, client: Client) -> None:
     songhash = hashlib.sha224(b"model").hexdigest()
-    redis.lpush("toWorker", json.dumps({"hash": songhash, "data": "AAAA", "model": "hf://someone/else"}))
+    redis.lpush("toWorker", json.dumps({"hash": songhash, "data": "AAAA", "model": "someone-else"}))
     eventually(lambda: known(client, songhash))
     error = client.status(songhash).error
     assert error

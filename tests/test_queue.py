@@ -176,7 +176,6 @@ def lapse(worker: Callable[[], Receiver], dead: Receiver, queue: Queue) -> Recei
 
     def gone() -> bool:
         watcher.beat(None)
-        watcher._tick()
         return queue.redis.zscore(queue.keys.workers, dead.worker) is None
 
     eventually(gone, 10)
@@ -201,6 +200,23 @@ def test_the_job_of_a_lost_worker_goes_on_elsewhere_and_the_zombie_changes_nothi
     assert rival.succeed(TRACKS, "lite")
     assert not zombie.fail(NotAudio("No."))
     assert state(queue) is State.SUCCEEDED
+
+
+def test_a_worker_that_is_never_idle_also_takes_back_what_a_lost_one_held(
+    queue: Queue, worker: Callable[[], Receiver]
+) -> None:
+    queue.enqueue(job(1))
+    queue.enqueue(job(2))
+    taken(worker())
+    busy = worker()
+    lease = taken(busy)
+
+    def back_in_line() -> bool:
+        busy.beat(lease)
+        return state(queue, 1) is State.QUEUED
+
+    eventually(back_in_line, 10)
+    assert state(queue, 2) is State.RUNNING
 
 
 def test_nobody_is_blamed_for_a_job_that_was_taken_but_never_claimed(
@@ -276,6 +292,8 @@ def test_removing_works_on_what_waits_or_is_over_and_leaves_what_runs(
         b'{"no": "hash"}',
         b'{"hash": "../../etc/passwd"}',
         b'{"hash": 7}',
+        b'{"hash": "' + b"0" * 56 + b'", "model": "\\ud800"}',
+        b'{"hash": "' + b"0" * 56 + b'", "options": {"model": "../../etc"}}',
         b'{"hash": "' + b"0" * 56 + b'", "data": "not base64!"}',
         b'{"hash": "' + b"0" * 56 + b'", "data": 7}',
     ],

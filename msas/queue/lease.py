@@ -78,7 +78,6 @@ class Receiver:
         A message that is no job goes to the dead list. Raises QueueUnavailable where Redis is away.
         """
         self.beat(None)
-        self._tick()
         message = self._next_message()
         if message is None:
             return None
@@ -94,12 +93,17 @@ class Receiver:
         return Lease(self, job, message, token, attempt) if attempt else None
 
     def beat(self, lease: Lease | None) -> None:
-        """Renew this worker's lease; carry the stage and progress of `lease`, or learn that it is lost."""
+        """Renew this worker's lease; carry the stage and progress of `lease`, or learn that it is lost.
+
+        Also takes back what other workers held whose leases ran out: were it left to idle workers alone,
+        a deployment that is never idle would wait for ever.
+        """
         keys = self.queue.keys
         key, news = (keys.job(lease.job.songhash), [lease.token, lease.stage, lease.progress]) if lease else ("", [""])
         answer = self.queue.scripts.run("beat", [keys.workers, key or keys.queue], [self.worker, self._lease_ms, *news])
         if lease and answer == b"lost":
             lease.lost = True
+        self._tick()
 
     def leave(self) -> None:
         """Say goodbye: this worker takes nothing more. What it may still hold is reclaimed at once."""
