@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import socket
 import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -72,11 +71,10 @@ def store_command(ports: list[int], folder: Path) -> list[str]:
 
 
 def remove_store_sockets(ports: list[int]) -> None:
-    """Remove the Unix sockets that SeaweedFS leaves in the temporary folder."""
-    for folder in {Path("/tmp"), Path(tempfile.gettempdir())}:
-        for port in ports:
-            for left in folder.glob(f"seaweedfs-*-{port}.sock"):
-                left.unlink(missing_ok=True)
+    """Remove the Unix sockets that SeaweedFS leaves in /tmp."""
+    for port in ports:
+        for left in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+            left.unlink(missing_ok=True)
 
 
 def _redis_binary() -> str:

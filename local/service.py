@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import io
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -46,6 +47,8 @@ class Service:
         self.children: dict[str, Child] = {}
         self._store_ports: list[int] = []
         self._lock: IO[str] | None = None
+        self._http = requests.Session()
+        self._http.trust_env = False  # no proxy stands between us and ourselves
 
     def __enter__(self) -> Service:
         self._take_data()
@@ -76,7 +79,7 @@ class Service:
 
     def model(self) -> dict[str, Any]:
         """Return the default model: its name, its stems, and a sentence about it."""
-        offer = requests.get(f"{self.url}/apiv1/models", timeout=10).json()
+        offer = self._http.get(f"{self.url}/apiv1/models", timeout=10).json()
         found: dict[str, Any] = next(m for m in offer["models"] if m["name"] == offer["default"])
         return found
 
@@ -123,7 +126,9 @@ class Service:
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            self._lock.close()
             raise ServiceError(f"Another MSaaS keeps its data in {self._data}; stop it, or give other DATA.") from None
+        shutil.rmtree(self._data / "scratch", ignore_errors=True)  # what a killed worker left
 
     def _start(self) -> None:
         redis_port, *self._store_ports = servers.free_ports(1 + servers.STORE_PORTS)
@@ -164,7 +169,7 @@ class Service:
 
     def _rest_is_ready(self) -> bool:
         try:
-            return requests.get(f"{self.url}/readyz", timeout=10).ok
+            return self._http.get(f"{self.url}/readyz", timeout=10).ok
         except requests.RequestException:
             return False
 
@@ -173,7 +178,8 @@ class Service:
             "AWS_ACCESS_KEY_ID": self.settings.minio_access_key,
             "AWS_SECRET_ACCESS_KEY": self.settings.minio_secret_key,
         }
-        environment = {**self._environment, **self.settings.to_environment(), **credentials}
+        scratch = {"TMPDIR": str(self._folder("scratch"))}
+        environment = {**self._environment, **self.settings.to_environment(), **credentials, **scratch}
         self.children[name] = Child(name, command, environment, self._data / "log" / f"{name}.log")
 
     def _await(self, name: str, ready: Callable[[], object], seconds: float = _START_SECONDS) -> None:

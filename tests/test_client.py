@@ -139,3 +139,11 @@ def test_the_samples_say_what_is_missing(service: Service, script: str, tmp_path
     done = run_sample(service, script, tmp_path / "absent")
     assert done.returncode == 1
     assert done.stderr.startswith("There ")
+
+
+def test_a_proxy_for_the_outside_does_not_stand_in_the_way_of_this_machine(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    monkeypatch.delenv("no_proxy", raising=False)
+    assert Client(service.address).models()["default"] == "lite"

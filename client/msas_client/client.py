@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 
@@ -55,6 +56,8 @@ class Client:
     def __init__(self, address: str = DEFAULT_ADDRESS) -> None:
         self.url = (address if "://" in address else f"http://{address}").rstrip("/")
         self._session = requests.Session()
+        # A proxy for the outside, as the environment may name one, can not reach this machine's own services.
+        self._session.trust_env = urlsplit(self.url).hostname not in ("localhost", "127.0.0.1", "::1")
 
     def __enter__(self) -> Client:
         return self
