@@ -36,6 +36,8 @@ def main() -> int:
         return run(chosen.data, chosen.port)
     except (ServiceError, SettingsError) as error:
         print(f"\nMSaaS stopped: {error}", file=sys.stderr)
+        if chosen.command == "run" and (chosen.data / "log").is_dir():
+            print(f"The logs are in {chosen.data / 'log'}.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("\nStopped.", file=sys.stderr)

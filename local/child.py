@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import json
+import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -58,6 +60,8 @@ class Child:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+        with suppress(ProcessLookupError):  # what it started in turn, such as a pip that fetches weights
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def last_words(self, lines: int = 8) -> str:
         """Return the end of what the process printed since it started; of our own servers, only the reason."""

@@ -193,4 +193,4 @@ class Service:
                 pass
             time.sleep(0.05)
         kind = ServiceError if child.alive or name == "worker" else _Ended
-        raise kind(f"{name} did not start: {child.last_words()}\nIts log is {child.log}")
+        raise kind(f"{name} did not start: {child.last_words()}")

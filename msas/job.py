@@ -14,7 +14,6 @@ from typing import Any
 from msas.problem import BadOption
 
 SONGHASH = re.compile(r"[0-9a-f]{56}")
-_MODEL = re.compile(r"[A-Za-z0-9_.-]{1,80}")
 _NAME_LENGTH = 200
 
 
@@ -128,7 +127,7 @@ class Job:
         Raises BrokenMessage where it is neither.
         """
         try:
-            content = json.loads(message)
+            content = json.loads(message.decode())
         except (ValueError, RecursionError):
             raise BrokenMessage("the message is not JSON") from None
         if not isinstance(content, dict):
@@ -138,7 +137,7 @@ class Job:
             raise BrokenMessage("the message has no 'hash' of 56 hex characters")
         options, callback = content.get("options"), content.get("callback")
         model = options.get("model") if isinstance(options, dict) else content.get("model")
-        if model and not (isinstance(model, str) and _MODEL.fullmatch(model)):
+        if model and not (isinstance(model, str) and model.isprintable()):
             raise BrokenMessage("the message's 'model' is not a model's name")
         return cls(
             songhash=identity,

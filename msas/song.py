@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import IO
 
 import av
+from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
@@ -19,6 +20,7 @@ _CONTAINERS = (
     "mp3,wav,w64,aiff,flac,ogg,aac,ac3,eac3,amr,ape,asf,au,avi,caf,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,"
     "mpc,mpc8,mpeg,mpegts,tta,wv,dsf,oma,loas,mp2"
 )
+_LOWEST_RATE, _HIGHEST_RATE = 4_000, 768_000  # Hz
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
 
 
@@ -50,8 +52,16 @@ def open_song(file: IO[bytes]) -> Iterator[tuple[InputContainer, AudioStream]]:
         ) from None
     with container:
         stream = container.streams.best("audio")
-        if not isinstance(stream, AudioStream) or not stream.codec_context.sample_rate:
+        if not isinstance(stream, AudioStream):
             raise NoAudioStream("The file holds no audio stream; send one that has sound.")
+        codec: AudioCodecContext | None = stream.codec_context  # None where FFmpeg has no decoder for it
+        if codec is None:
+            raise NotAudio("The file's sound is in a format that we can not decode; send it as MP3, WAV or FLAC.")
+        if not _LOWEST_RATE <= codec.sample_rate <= _HIGHEST_RATE:
+            raise NotAudio(
+                f"The file claims {codec.sample_rate} samples a second, which no song has; "
+                f"send one with {_LOWEST_RATE} to {_HIGHEST_RATE}."
+            )
         yield container, stream
 
 

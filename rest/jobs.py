@@ -8,7 +8,7 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from msas.job import State
-from msas.problem import StillRunning, UnknownSong
+from msas.problem import StillRunning
 from msas.queue import JobStatus
 from rest.services import services
 from rest.tracks import track_url
@@ -32,13 +32,13 @@ def status(songhash: str) -> Response:
 @blueprint.delete("/remove/<songhash>")
 def remove(songhash: str) -> Response:
     """Remove the song and all its stems; a song that is being separated right now stays (409)."""
-    services().job(songhash)
-    state = services().queue.remove(songhash)
-    if state is None:
-        raise UnknownSong("The song was removed by someone else just now.")
+    state: State | None = services().job(songhash).state
+    if state is not State.RUNNING:
+        # The store first: where it is away, the job is still there to be removed later.
+        services().store.remove_song(songhash)
+        state = services().queue.remove(songhash)
     if state is State.RUNNING:
         raise StillRunning("The song is being separated right now; remove it once that has ended.")
-    services().store.remove_song(songhash)
     return jsonify(hash=songhash, reason="Song removed")
 
 

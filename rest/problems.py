@@ -5,14 +5,17 @@ from __future__ import annotations
 import json
 import logging
 import time
+from contextlib import suppress
 
 from flask import Flask, Response, request
+from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from msas.problem import Problem, Unavailable
 from rest.services import services
 
 _LINGER_SECONDS = 5.0
+_SILENCE_SECONDS = 30.0  # each silent caller keeps one of REST_THREADS
 _log = logging.getLogger("msas.rest")
 
 # Werkzeug's own errors, as codes of ours; what is not listed is `bad_request`.
@@ -20,7 +23,12 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "n
 
 
 def install(app: Flask) -> None:
-    """Answer every error of `app` as a problem."""
+    """Answer every error of `app` as a problem, and give up on callers who fall silent in mid-body."""
+
+    @app.before_request
+    def be_patient_for_a_while() -> None:
+        if connection := request.environ.get("gunicorn.socket"):
+            connection.settimeout(_SILENCE_SECONDS)
 
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
@@ -35,6 +43,11 @@ def install(app: Flask) -> None:
         most = services().settings.max_upload_mb
         detail = f"The song is larger than this service takes; send one of at most {most} MB."
         return _answer(413, "too_large", "The song is too large", detail)
+
+    @app.errorhandler(ParseException)
+    def broken_body(_: ParseException) -> Response:
+        detail = "The body does not follow HTTP's rules for chunks; let a library send it."
+        return _answer(400, "bad_request", "The request could not be understood", detail)
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
@@ -63,5 +76,6 @@ def _read_on() -> None:
     who would never see the answer."""
     until = time.monotonic() + _LINGER_SECONDS
     body = request.environ["wsgi.input"]
-    while time.monotonic() < until and body.read(1 << 20):
-        pass
+    with suppress(OSError, ParseException):
+        while time.monotonic() < until and body.read(1 << 16):
+            pass

@@ -21,6 +21,7 @@ from rest.services import services
 blueprint = Blueprint("separate", __name__)
 _log = logging.getLogger("msas.rest")
 
+_CALLBACK_BYTES = 64_000
 _REASONS = {
     State.QUEUED: "Song already enqueued for separation",
     State.RUNNING: "Song is being separated",
@@ -40,9 +41,12 @@ def separate() -> Response:
 
     queue, store = services().queue, services().store
     known = queue.status(job.songhash)
-    if known is None or known.state not in _REASONS:
+    stored = known is None or known.state not in _REASONS
+    if stored:
         store.put_song(job.songhash, io.BytesIO(song), len(song))
     created, state = queue.enqueue(job)
+    if created and not stored:  # removed just now, or it lost a stem
+        store.put_song(job.songhash, io.BytesIO(song), len(song))
     reason = "Song enqueued for separation" if created else _REASONS[state]
     log.event(_log, "song received", songhash=job.songhash, model=options.model, bytes=len(song), created=created)
     return jsonify(hash=job.songhash, reason=reason, status=state, model=options.model)
@@ -90,7 +94,15 @@ def _callback(fields: dict[str, Any]) -> dict[str, Any] | None:
         raise BadOption(
             "The field 'callback' must be an object whose 'url' begins with http:// or https://, or be left out."
         )
-    return {"url": callback["url"], "data": callback.get("data")}
+    wanted = {"url": callback["url"], "data": callback.get("data")}
+    try:
+        # Deeper than it will lie in the job's message, so that encoding that can not fail later on.
+        size = len(json.dumps([[[[[[[[wanted]]]]]]]]))
+    except RecursionError:
+        size = _CALLBACK_BYTES + 1
+    if size > _CALLBACK_BYTES:
+        raise BadOption(f"The field 'callback' is too large; send at most {_CALLBACK_BYTES} bytes of it as JSON.")
+    return wanted
 
 
 def _is_web_address(url: object) -> bool:

@@ -42,8 +42,8 @@ def download(songhash: str, track: str) -> Response:
 def remove(songhash: str, track: str) -> Response:
     """Remove one stem."""
     found = _find(services().job(songhash), track)
-    services().queue.drop_track(songhash, found.name)
     services().store.remove_stem(songhash, found.name, found.extension)
+    services().queue.drop_track(songhash, found.name)
     return jsonify(hash=songhash, track=found.name, reason="Stem removed")
 
 

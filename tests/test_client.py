@@ -59,6 +59,13 @@ def test_the_command_goes_on_where_one_song_is_bad_says_so_and_exits_non_zero(
     assert len(list((tmp_path / "out").iterdir())) == 4
 
 
+def test_the_command_says_that_it_can_not_write(service: Service, songs: list[Path]) -> None:
+    done = msas(service, "separate", songs[0], "-o", songs[1])
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert "File exists" in done.stderr
+
+
 def test_the_command_says_that_nobody_answers(songs: list[Path]) -> None:
     done = subprocess.run([MSAS, "separate", str(songs[0]), "--rest", "127.0.0.1:1"], capture_output=True, text=True)
     assert done.returncode == 1
@@ -90,7 +97,7 @@ def test_errors_are_of_one_tree_and_carry_the_services_code(client: Client, tmp_
 
 
 def test_waiting_can_be_limited(client: Client, tmp_path: Path) -> None:
-    song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(10, axis=1), codec="libmp3lame")
+    song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(4, axis=1), codec="libmp3lame")
     songhash = client.separate(song)
     with pytest.raises(TimeoutError, match="still"):
         client.wait(songhash, timeout=0.1)

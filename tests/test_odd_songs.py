@@ -13,7 +13,7 @@ import requests
 from local import Service
 from msas.problem import NotAudio
 from msas.song import open_song, probe
-from msas_client import Client, Refused
+from msas_client import Client, Failed, Refused
 from tests.audio import RATE, STEMS, Wave, decode, lag, resampled, snr_db, true_waves, video_without_sound, write
 from worker.decode import decode as decode_song
 
@@ -135,6 +135,28 @@ def test_the_centre_channel_of_a_surround_song_is_heard(separate: Separate, tmp_
     mixed = total(separate(write(tmp_path / "surround.wav", surround, layout="5.1")))
     assert mixed.shape[1] == surround.shape[1]
     assert snr_db(np.stack([left, right]) + surround[2] * np.float32(0.5**0.5), mixed) > 25
+
+
+@pytest.mark.parametrize(("where", "value"), [(20, b"\x34\x12"), (24, b"\x01\x00\x00\x00"), (24, b"\xff\xff\xff\x7f")])
+def test_a_wav_with_an_unknown_codec_or_a_rate_that_no_song_has_is_refused(
+    client: Client, tmp_path: Path, where: int, value: bytes
+) -> None:
+    wav = bytearray(write(tmp_path / "odd.wav", true_waves()["mixture"][:, :RATE], codec="pcm_s16le").read_bytes())
+    wav[where : where + len(value)] = value
+    (tmp_path / "odd.wav").write_bytes(wav)
+    assert refusal(client, tmp_path / "odd.wav").code == "not_audio"
+
+
+def test_a_song_with_more_channels_than_can_be_mixed_down_fails_and_says_so(client: Client, tmp_path: Path) -> None:
+    wav = bytearray(
+        write(tmp_path / "many.wav", true_waves()["mixture"][:, : 9 * RATE], codec="pcm_s16le").read_bytes()
+    )
+    wav[22:24], wav[32:34] = (64).to_bytes(2, "little"), (128).to_bytes(2, "little")
+    (tmp_path / "many.wav").write_bytes(wav)
+    with pytest.raises((Refused, Failed)) as said:
+        client.wait(client.separate(tmp_path / "many.wav"), timeout=60)
+    assert isinstance(said.value, Refused | Failed)
+    assert said.value.code == "not_audio"
 
 
 def test_a_silent_song_gives_silent_stems(separate: Separate, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -142,11 +143,20 @@ def test_the_labs_request_with_a_callback_to_nowhere_is_taken(post: Post, tmp_pa
         (b'{"mp3": "AAAA", "callback": "http://localhost"}', (422, "bad_option")),
         (b'{"mp3": "AAAA", "callback": {"url": "file:///etc/passwd"}}', (422, "bad_option")),
         (b'{"mp3": "AAAA", "callback": {"url": "http://[::1"}}', (422, "bad_option")),
+        (b'{"mp3": "AAAA", "callback": {"url": "http://a", "data": "%s"}}' % (b"x" * 70_000), (422, "bad_option")),
         (b'{"mp3": "AAAA"}', (415, "not_audio")),
     ],
 )
 def test_a_bad_request_gets_its_documented_answer(post: Post, body: bytes, expected: tuple[int, str]) -> None:
     assert problem(post(data=body, headers={"Content-Type": "application/json"})) == expected
+
+
+def test_a_callback_nested_however_deep_is_taken_or_refused_but_never_breaks_us(post: Post, tmp_path: Path) -> None:
+    song = base64.b64encode(new_song(tmp_path, 0.59))
+    for depth in range(900, 1010, 3):
+        data = b"[" * depth + b"]" * depth
+        answer = post(data=b'{"mp3": "%s", "callback": {"url": "http://a", "data": %s}}' % (song, data))
+        assert answer.status_code == 200 or problem(answer) in ((400, "not_json"), (422, "bad_option"))
 
 
 def test_options_at_the_value_that_is_served_are_taken(post: Post, tmp_path: Path) -> None:
@@ -165,6 +175,13 @@ def test_a_body_over_the_limit_is_refused_unread_and_the_sender_sees_the_answer(
 def test_a_chunked_body_over_the_limit_is_refused(post: Post) -> None:
     chunks = (b" " * 1_000_000 for _ in range(40))
     assert problem(post(data=chunks)) == (413, "too_large")
+
+
+def test_a_chunked_body_that_breaks_the_rules_is_refused(service: Service) -> None:
+    head = "POST /apiv1/separate HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"
+    with socket.create_connection((service.settings.rest_host, service.settings.rest_port), 10) as connection:
+        connection.sendall(head.encode())
+        assert connection.recv(1000).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_song_over_the_limit_is_refused_although_its_body_is_not(post: Post) -> None:
@@ -196,7 +213,7 @@ def test_status_tells_the_whole_story_of_a_job(service: Service, post: Post, tmp
 
 
 def test_progress_grows_segment_by_segment(client: Client, tmp_path: Path) -> None:
-    song = write(tmp_path / "long.mp3", np.tile(true_waves()["mixture"], 6), codec="libmp3lame")
+    song = write(tmp_path / "long.mp3", np.tile(true_waves()["mixture"], 4), codec="libmp3lame")
     shares: list[float] = []
     identity = client.separate(song, model="small")
     client.wait(identity, timeout=120, on_progress=lambda status: shares.append(status.progress))

@@ -57,7 +57,7 @@ def test_a_redis_that_hangs_gives_503_with_retry_after(fragile: Service, tmp_pat
 
 def test_a_redis_that_was_killed_comes_back_with_its_jobs(fragile: Service, tmp_path: Path) -> None:
     client = Client(fragile.address)
-    song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(10, axis=1), codec="libmp3lame")
+    song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(4, axis=1), codec="libmp3lame")
     songhash = client.separate(song)
     redis = fragile.children["redis"]
     redis.process.kill()
@@ -82,6 +82,16 @@ def test_a_store_that_is_away_gives_503_and_takes_the_song_later(fragile: Servic
         return requests.post(f"{fragile.url}/apiv1/separate", json=body(tmp_path, 0.7), timeout=60).status_code == 200
 
     eventually(taken, 60)
+
+
+def test_a_removal_that_met_a_store_that_was_away_can_be_completed_later(fragile: Service, tmp_path: Path) -> None:
+    songhash = requests.post(f"{fragile.url}/apiv1/separate", json=body(tmp_path, 0.9), timeout=60).json()["hash"]
+    Client(fragile.address).wait(songhash, timeout=60)
+    fragile.children["store"].stop(1)
+    url = f"{fragile.url}/apiv1/remove/{songhash}"
+    assert problem(requests.delete(url, timeout=60)) == (503, "store_unavailable")
+    fragile.children["store"].start()
+    eventually(lambda: requests.delete(url, timeout=60).status_code == 200, 60)
 
 
 def test_a_job_whose_store_is_away_is_handed_back_and_done_when_it_is_back(fragile: Service, tmp_path: Path) -> None:

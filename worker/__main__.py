@@ -27,8 +27,7 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     stopping = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while weights are fetched there is nothing to hand back
     log.start("worker", connect(settings), settings.log_list)
     logger = logging.getLogger("msas.worker")
     try:
@@ -36,6 +35,8 @@ def main() -> int:
     except ModelUnavailable as problem:
         log.event(logger, "no model", logging.ERROR, code=problem.code, why=problem.detail)
         return 1
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
     receiver = Receiver.from_settings(settings)
     heartbeat = Heartbeat(receiver, settings.beat_seconds, stopping)
     log.event(logger, "ready", worker=receiver.worker, model=models.default)

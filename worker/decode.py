@@ -14,7 +14,7 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 from numpy.typing import NDArray
 
-from msas.problem import TooShort
+from msas.problem import NotAudio, TooShort
 from msas.song import open_song
 
 
@@ -49,7 +49,12 @@ def decode(path: Path, rate: int) -> Mixture:
                 resampler = AudioResampler(format="fltp", layout=layout, rate=rate)
             length += frame.samples * own_rate / frame.sample_rate
             frame.pts = None  # timestamps may jump in broken files; samples are what counts
-            blocks += _samples(resampler.resample(frame))
+            try:
+                blocks += _samples(resampler.resample(frame))
+            except (av.FFmpegError, ValueError):
+                raise NotAudio(
+                    f"The song's {frame.layout.nb_channels} channels can not be mixed down; send it in stereo."
+                ) from None
         blocks += _flush(resampler)
     stereo = [np.broadcast_to(block, (2, block.shape[1])) for block in blocks]
     samples = np.concatenate(stereo, axis=1) if stereo else np.zeros((2, 0), np.float32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
-from functools import lru_cache
 from pathlib import Path
 
 from msas import log
@@ -17,7 +16,6 @@ from worker.engines.lite import LiteEngine
 
 AUTO, BEST = "auto", "htdemucs"
 AUTO_FETCH_SECONDS = 20
-ENGINES_KEPT = 2  # the default and the one last asked for: a Demucs model fills a gigabyte while it works
 
 _log = logging.getLogger("msas.worker")
 
@@ -29,8 +27,9 @@ class Models:
         """Raises ModelUnavailable where the default model can not be loaded."""
         self._cache = settings.cache_dir.expanduser()
         self._repo = settings.model_repo and settings.model_repo.expanduser()
-        self._engine = lru_cache(ENGINES_KEPT)(self._load)
         self.default = self._choose(settings.model_name)
+        self._resident = self._load(self.default)
+        self._other: Engine | None = None
         self.offer = self._offer()
 
     def engine(self, name: str) -> Engine:
@@ -39,6 +38,15 @@ class Models:
             names = ", ".join(model.name for model in self.offer)
             raise ModelUnavailable(f"The model {name[:80]!r} is not offered here; choose one of: {names}.")
         return self._engine(name)
+
+    def _engine(self, name: str) -> Engine:
+        """Keep the default for good, and the one other that was last asked for: each may fill a gigabyte."""
+        if name == self._resident.name:
+            return self._resident
+        if self._other is None or self._other.name != name:
+            self._other = None  # so that its memory is free before the next one wants its own
+            self._other = self._load(name)
+        return self._other
 
     def _choose(self, wanted: str) -> str:
         if wanted != AUTO:
@@ -49,9 +57,8 @@ class Models:
         return LITE.name
 
     def _offer(self) -> list[Model]:
-        """Load the default model, then list it and all others that can be had."""
-        default = self._engine(self.default)
-        models = {default.name: _describe(default)}
+        """List the default model, then all others that can be had."""
+        models = {self.default: _describe(self._resident)}
         if lite_weights.is_cached(self._cache):
             models[LITE.name] = LITE
         if self._repo:

@@ -67,7 +67,7 @@ def separate_songs(client: Client, songs: Sequence[Path], out: Path, model: str 
                 try:
                     client.wait(songhash, on_progress=partial(_show, progress, tasks[song]))
                     saved += client.download(songhash, out)
-                except MsasError as error:
+                except (MsasError, OSError) as error:
                     failed = True
                     progress.update(tasks[song], description="[red]failed")
                     errors.print(f"{song}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)

@@ -88,7 +88,9 @@ class Receiver:
             return None
         token, keys = secrets.token_hex(16), self.queue.keys
         attempt = self.queue.scripts.run(
-            "claim", [keys.job(job.songhash), self.taken], [message, token, self.worker, *fields_of(job)]
+            "claim",
+            [keys.job(job.songhash), self.taken, keys.claims],
+            [message, token, self.worker, job.songhash, *fields_of(job)],
         )
         return Lease(self, job, message, token, attempt) if attempt else None
 
@@ -117,7 +119,7 @@ class Receiver:
         keys = self.queue.keys
         self.queue.scripts.run(
             "tick",
-            [keys.workers, keys.queue, keys.tick],
+            [keys.workers, keys.queue, keys.tick, keys.claims],
             [keys.prefix, self._lease_ms, ATTEMPTS, json.dumps(_WORKER_LOST)],
         )
 

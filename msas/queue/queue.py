@@ -53,6 +53,7 @@ class Keys:
         self.workers = f"{self.prefix}workers"
         self.dead = f"{self.prefix}dead"
         self.tick = f"{self.prefix}tick"
+        self.claims = f"{self.prefix}claims"
         self.offer = f"{self.prefix}offer"
 
     def job(self, songhash: str) -> str:
@@ -110,14 +111,8 @@ class Queue:
         return State(state.decode()) if state else None
 
     def drop_track(self, songhash: str, stem: str) -> None:
-        """Forget one stem of a job. Asked for again, such a job is separated again."""
-        try:
-            with self.redis.pipeline() as pipeline:
-                pipeline.hdel(self.keys.job(songhash), f"track:{stem}")
-                pipeline.hset(self.keys.job(songhash), "pruned", "1")
-                pipeline.execute()
-        except RedisError as error:
-            raise unavailable(error) from error
+        """Forget one stem of a job that succeeded. Asked for again, such a job is separated again."""
+        self.scripts.run("drop_track", [self.keys.job(songhash)], [f"track:{stem}"])
 
     def ping(self) -> None:
         """Do nothing where Redis answers."""

@@ -17,6 +17,7 @@ if ARGV[3] == 'queued' then
   redis.call('RPUSH', KEYS[3], ARGV[2])
 else
   local time = redis.call('TIME')
+  redis.call('HDEL', KEYS[1], 'message') -- of the first version, it is a whole song
   redis.call('HSET', KEYS[1], 'ended_at', time[1] * 1000 + math.floor(time[2] / 1000), unpack(ARGV, 4))
 end
 redis.call('HSET', KEYS[1], 'status', ARGV[3])
