@@ -31,7 +31,7 @@ clean:  ## remove .venv and what the tools left (not DATA, not OUT)
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/installed: pyproject.toml client/pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "MSaaS needs Python 3.11 or newer; set PYTHON=.")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "MSaaS needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11")'
 	@echo "Installing into .venv; PyTorch makes this take a few minutes the first time ..."
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \

@@ -19,13 +19,16 @@ SUFFIXES = {".mp3", ".wav", ".flac", ".m4a", ".ogg", ".mp4"}
 
 def call(method: str, route: str, content: Any = None) -> dict[str, Any]:
     """Call `route` with `content` as JSON; print the answer and return it. Ends the script where it is an error."""
-    answer = requests.request(
-        method,
-        f"http://{REST}/{route}",
-        data=jsonpickle.encode(content, keys=True),
-        headers={"Content-type": "application/json"},
-        timeout=300,
-    )
+    try:
+        answer = requests.request(
+            method,
+            f"http://{REST}/{route}",
+            data=jsonpickle.encode(content, keys=True),
+            headers={"Content-type": "application/json"},
+            timeout=300,
+        )
+    except requests.ConnectionError:
+        sys.exit(f"Nobody answers at {REST}; is the service up, and REST=host:port right?")
     print(f"{method} /{route} answered {answer.status_code}")
     print(json.dumps(answer.json(), indent=4, sort_keys=True))
     if not answer.ok:

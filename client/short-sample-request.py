@@ -22,12 +22,15 @@ request = {
     "name": song.name,
     "callback": {"url": "http://localhost:5000", "data": {"song": song.name}},
 }
-answer = requests.post(
-    f"http://{REST}/apiv1/separate",
-    data=jsonpickle.encode(request, keys=True),
-    headers={"Content-type": "application/json"},
-    timeout=300,
-)
+try:
+    answer = requests.post(
+        f"http://{REST}/apiv1/separate",
+        data=jsonpickle.encode(request, keys=True),
+        headers={"Content-type": "application/json"},
+        timeout=300,
+    )
+except requests.ConnectionError:
+    sys.exit(f"Nobody answers at {REST}; is the service up, and REST=host:port right?")
 print(f"POST /apiv1/separate answered {answer.status_code}")
 print(json.dumps(answer.json(), indent=4, sort_keys=True))
 

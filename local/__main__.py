@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from local.demo import demo
 from local.service import Service, ServiceError
-from msas.settings import SettingsError
+from msas.settings import Settings, SettingsError
 
 _WATCH_SECONDS = 0.5
 
@@ -22,7 +22,7 @@ def main() -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     runs = commands.add_parser("run")
     runs.add_argument("--data", type=Path, default=Path("var"))
-    runs.add_argument("--port", type=int)
+    runs.add_argument("--port")
     demos = commands.add_parser("demo")
     demos.add_argument("--song", type=Path)
     demos.add_argument("--out", type=Path, default=Path("out"))
@@ -33,8 +33,8 @@ def main() -> int:
     try:
         if chosen.command == "demo":
             return demo(chosen.song, chosen.out, chosen.model)
-        return run(chosen.data, chosen.port)
-    except (ServiceError, SettingsError) as error:
+        return run(chosen.data, _port(chosen.port))
+    except (ServiceError, SettingsError, OSError) as error:
         print(f"\nMSaaS stopped: {error}", file=sys.stderr)
         if chosen.command == "run" and (chosen.data / "log").is_dir():
             print(f"The logs are in {chosen.data / 'log'}.", file=sys.stderr)
@@ -51,12 +51,17 @@ def run(data: Path, port: int | None) -> int:
         model = service.model()
         print(
             f"\nMSaaS is up at {service.url}\n"
-            f"  model   {model['name']}: {model['about']}\n"
+            f"  model   {model['name']}: {model['about']}\n{service.why_lite()}"
             f"  data    {data} (kept across restarts; logs in {data / 'log'})\n"
             f"  try     REST={service.address} .venv/bin/msas separate SONG -o out\n"
             "Ctrl-C stops it.",
             flush=True,
         )
+        if service.settings.rest_port != (port or Settings.rest_port):
+            print(
+                f"(Port {Settings.rest_port} is taken: where the README says {Settings.rest_port}, use this one.)",
+                flush=True,
+            )
         try:
             while True:
                 service.keep_up()
@@ -65,6 +70,14 @@ def run(data: Path, port: int | None) -> int:
             print("\nStopping; a song in work is handed back and goes on at the next start ...", flush=True)
     print("Stopped.")
     return 0
+
+
+def _port(text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise ServiceError(f"PORT must be a number from 1 to 65535, but is {text!r}.")
+    return int(text)
 
 
 def _interrupt(*_: object) -> NoReturn:

@@ -23,7 +23,7 @@ def demo(song: Path | None, out: Path, model: str | None) -> int:
     """Separate `song` (the one in the stempeg wheel by default) into `out`; return the exit status."""
     song = song or default_song()
     if not song.is_file():
-        print(f"There is no song {song}; give one: make demo SONG=path")
+        print(f"There is no song file {song}; give one: make demo SONG=path")
         return 1
     print("Starting Redis, the store, a worker and REST ...", flush=True)
     began = time.monotonic()
@@ -31,7 +31,7 @@ def demo(song: Path | None, out: Path, model: str | None) -> int:
     with tempfile.TemporaryDirectory(prefix="msas-demo-") as data, Service(Path(data), None, environment) as service:
         used = service.model()
         print(f"MSaaS is up at {service.url} after {time.monotonic() - began:.1f} s.")
-        print(f"Model: {used['name']}. {used['about']}\n", flush=True)
+        print(f"  model   {used['name']}: {used['about']}\n{service.why_lite()}", flush=True)
         began = time.monotonic()
         with Client(service.address) as client:
             status = separate_songs(client, [song], out)

@@ -83,6 +83,12 @@ class Service:
         found: dict[str, Any] = next(m for m in offer["models"] if m["name"] == offer["default"])
         return found
 
+    def why_lite(self) -> str:
+        """Return a line that says so where `auto` had to fall back on lite, else nothing."""
+        if self.settings.model_name != "auto" or self.model()["name"] != "lite":
+            return ""
+        return "          (chosen because htdemucs is neither in the cache nor quickly to be had from the model hub)\n"
+
     def keep_up(self) -> None:
         """Start again what ended, as Kubernetes would. Raises ServiceError where that is no use."""
         for child in self.children.values():
@@ -133,7 +139,7 @@ class Service:
     def _start(self) -> None:
         redis_port, *self._store_ports = servers.free_ports(1 + servers.STORE_PORTS)
         if self._port is not None and not servers.is_free(self._port):
-            raise ServiceError(f"Port {self._port} is taken by another program; choose another PORT, or none.")
+            raise ServiceError(f"Port {self._port} is taken; choose another PORT, or none.")
         usual = Settings.rest_port
         rest_port = self._port or (usual if servers.is_free(usual) else servers.free_ports(1)[0])
         places = {

@@ -159,7 +159,7 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error_with_a_clear_sentenc
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ServiceError, match=f"Port {port} is taken by another program"), Service(tmp_path, port):
+        with pytest.raises(ServiceError, match=f"Port {port} is taken; choose another PORT"), Service(tmp_path, port):
             pass
 
 
@@ -177,7 +177,7 @@ def test_one_data_folder_serves_one_service_at_a_time(service: Service) -> None:
 
 def test_a_model_that_can_not_be_loaded_ends_the_start_with_the_reason(tmp_path: Path, model_repo: Path) -> None:
     environment = {"MODEL_NAME": "nonesuch", "MODEL_REPO": str(model_repo)}
-    with pytest.raises(ServiceError, match="The model 'nonesuch' could not be loaded"):
+    with pytest.raises(ServiceError, match="There is no model 'nonesuch'; choose one of: lite, pair, small"):
         Service(tmp_path, None, environment).__enter__()
 
 

@@ -83,8 +83,8 @@ def test_a_model_is_loaded_once_and_kept(settings: Settings) -> None:
 
 @pytest.mark.usefixtures("offline_hub")
 def test_a_model_that_was_asked_for_and_can_not_be_had_is_an_error_and_no_silent_fallback(settings: Settings) -> None:
-    with pytest.raises(ModelUnavailable, match="The model 'htdemucs_ft' could not be loaded"):
-        Models(replace(settings, model_name="htdemucs_ft", model_repo=settings.cache_dir.expanduser()))
+    with pytest.raises(ModelUnavailable, match="'htdemucs_ft' are not in the cache, and the model hub can not"):
+        Models(replace(settings, model_name="htdemucs_ft"))
 
 
 def test_the_lite_weights_are_kept_as_safetensors_and_nothing_else(settings: Settings) -> None:

@@ -49,7 +49,11 @@ class Models:
         return self._other
 
     def _choose(self, wanted: str) -> str:
+        """Return the default model's name. Raises ModelUnavailable where `wanted` is nobody's."""
         if wanted != AUTO:
+            known = [LITE.name] + (demucs.in_folder(self._repo) if self._repo else [model.name for model in DEMUCS])
+            if wanted not in known:
+                raise ModelUnavailable(f"There is no model {wanted!r}; choose one of: {', '.join(known)}.")
             return wanted
         if demucs.is_cached(BEST) or (demucs.hub_answers() and _fetched_in_time(BEST)):
             return BEST

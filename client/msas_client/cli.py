@@ -29,9 +29,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="msas", description="Separate songs into stems with an MSaaS service.")
     commands = parser.add_subparsers(dest="command", required=True)
     separate = commands.add_parser("separate", help="send songs, wait, and save their stems")
-    separate.add_argument("songs", nargs="+", type=Path, metavar="SONG")
-    separate.add_argument("-o", "--out", type=Path, default=Path("out"), metavar="DIR", help="default: out")
-    separate.add_argument("-n", "--name", dest="model", metavar="MODEL", help="default: the service's own")
+    separate.add_argument("songs", nargs="+", type=Path, metavar="SONG", help="any common audio format")
+    separate.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("out"),
+        metavar="DIR",
+        help="stems become DIR/<songhash>-<stem>.mp3; default: out",
+    )
+    separate.add_argument("-n", "--name", "--model", dest="model", metavar="MODEL", help="default: the service's own")
     separate.add_argument(
         "--rest",
         default=os.environ.get("REST", DEFAULT_ADDRESS),
@@ -39,8 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help=f"where the service is; default: the variable REST, else {DEFAULT_ADDRESS}",
     )
     chosen = parser.parse_args(arguments)
-    with Client(chosen.rest) as client:
-        return separate_songs(client, chosen.songs, chosen.out, chosen.model)
+    try:
+        with Client(chosen.rest) as client:
+            return separate_songs(client, chosen.songs, chosen.out, chosen.model)
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. What was sent goes on at the service: the same command fetches it later.", file=sys.stderr
+        )
+        return 130
 
 
 def separate_songs(client: Client, songs: Sequence[Path], out: Path, model: str | None = None) -> int:
@@ -50,32 +63,32 @@ def separate_songs(client: Client, songs: Sequence[Path], out: Path, model: str 
     """
     console, errors = Console(), Console(stderr=True)
     sent: dict[Path, str] = {}
-    failed = False
+    saved: list[Path] = []
     columns = (TextColumn("{task.fields[song]}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    try:
-        with Progress(*columns, TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as progress:
-            tasks = {song: progress.add_task("sending", total=1.0, song=song.name) for song in songs}
-            for song in songs:
-                try:
-                    sent[song] = client.separate(song, model)
-                except (MsasError, OSError) as error:
-                    failed = True
-                    progress.update(tasks[song], description="[red]not sent")
-                    errors.print(f"{song}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-            saved = []
-            for song, songhash in sent.items():
-                try:
-                    client.wait(songhash, on_progress=partial(_show, progress, tasks[song]))
-                    saved += client.download(songhash, out)
-                except (MsasError, OSError) as error:
-                    failed = True
-                    progress.update(tasks[song], description="[red]failed")
-                    errors.print(f"{song}: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        for path in saved:
-            console.print(str(path), markup=False, highlight=False, soft_wrap=True)
-    except KeyboardInterrupt:
-        errors.print("Interrupted. What was sent goes on at the service:", ", ".join(sent.values()) or "nothing")
-        return 130
+    with Progress(*columns, TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as progress:
+        tasks = {song: progress.add_task("sending", total=1.0, song=song.name) for song in songs}
+        failed: set[Path] = set()
+
+        def say(song: Path, error: Exception) -> None:
+            failed.add(song)
+            progress.update(tasks[song], description="[red]failed")
+            why = error.strerror if isinstance(error, OSError) else error
+            errors.print(f"{song}: {why}", style="red", markup=False, highlight=False, soft_wrap=True)
+
+        for song in songs:
+            try:
+                out.mkdir(parents=True, exist_ok=True)
+                sent[song] = client.separate(song, model)
+            except (MsasError, OSError) as error:
+                say(song, error)
+        for song, songhash in sent.items():
+            try:
+                client.wait(songhash, on_progress=partial(_show, progress, tasks[song]))
+                saved += client.download(songhash, out)
+            except (MsasError, OSError) as error:
+                say(song, error)
+    for path in saved:
+        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
     return 1 if failed else 0
 
 

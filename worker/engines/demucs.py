@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -72,16 +72,20 @@ def load(name: str, repo: Path | None) -> DemucsEngine:
 
     Raises ModelUnavailable. The files of `repo` are the operator's own: Demucs unpickles them.
     """
+    cached = repo is None and is_cached(name)
+    if repo is None and not cached and not hub_answers():
+        raise ModelUnavailable(
+            f"The weights of the model {name!r} are not in the cache, and the model hub can not be reached; "
+            "use the model 'lite', which needs no hub, or set MODEL_REPO to a folder that holds them."
+        )
     try:
-        if repo is None and is_cached(name):
-            with _cache_only():
-                return DemucsEngine(name, get_model(name))
-        return DemucsEngine(name, get_model(name, repo))
+        with _cache_only() if cached else nullcontext():
+            return DemucsEngine(name, get_model(name, repo))
     except (Exception, SystemExit) as error:  # Demucs ends the process where a folder is missing
-        where = f"in {repo}" if repo else "from the model hub"
+        where = f"from {repo}" if repo else "from the model hub"
         raise ModelUnavailable(
             f"The model {name!r} could not be loaded {where} ({type(error).__name__}: {str(error)[:200]}); "
-            "choose another model, or put its weights where the worker finds them."
+            "choose another model, or mend its weights there."
         ) from error
 
 
