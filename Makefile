@@ -12,8 +12,8 @@ help:  ## list the targets
 demo: .venv/installed  ## separate a song and exit      [SONG=path] [OUT=out] [MODEL=name]
 	@.venv/bin/python -m local demo --out "$(OUT)" $(if $(SONG),--song "$(SONG)") $(if $(MODEL),--model "$(MODEL)")
 
-run: .venv/installed  ## keep the service up            [PORT=5000] [DATA=var]
-	@.venv/bin/python -m local run --data "$(DATA)" $(if $(PORT),--port "$(PORT)")
+run: .venv/installed  ## keep the service up            [PORT=5000] [DATA=var] [MODEL=name]
+	@$(if $(MODEL),MODEL_NAME="$(MODEL)") .venv/bin/python -m local run --data "$(DATA)" $(if $(PORT),--port "$(PORT)")
 
 test: .venv/installed  ## run the tests against real servers
 	@.venv/bin/python -m pytest $(ARGS)

@@ -67,7 +67,7 @@ def run(data: Path, port: int | None) -> int:
                 service.keep_up()
                 time.sleep(_WATCH_SECONDS)
         except KeyboardInterrupt:
-            print("\nStopping; a song in work is handed back and goes on at the next start ...", flush=True)
+            print("\nStopping; a song in work is handed back and separated at the next start ...", flush=True)
     print("Stopped.")
     return 0
 
