@@ -25,10 +25,7 @@ _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "n
 def install(app: Flask) -> None:
     """Answer every error of `app` as a problem, and give up on callers who fall silent in mid-body."""
 
-    @app.before_request
-    def be_patient_for_a_while() -> None:
-        if connection := request.environ.get("gunicorn.socket"):
-            connection.settimeout(_SILENCE_SECONDS)
+    app.before_request(_be_patient_for_a_while)
 
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
@@ -64,6 +61,11 @@ def install(app: Flask) -> None:
     def unforeseen(_: Exception) -> Response:
         _log.exception("request failed", extra={"facts": {"path": request.path}})
         return problem(Problem("The request failed on our side; the service's log says why. Try again, or tell us."))
+
+
+def _be_patient_for_a_while() -> None:
+    if connection := request.environ.get("gunicorn.socket"):
+        connection.settimeout(_SILENCE_SECONDS)
 
 
 def _answer(status: int, code: str, title: str, detail: str) -> Response:

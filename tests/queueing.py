@@ -1,0 +1,61 @@
+"""What the tests of the queue share (a pytest plugin): a queue of their own on the service's Redis, leases of 0.3 s."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+from redis import Redis
+
+from local import Service
+from msas.job import Job, Options, State
+from msas.queue import Lease, Queue, Receiver, Track, connect
+from msas.queue.connection import connect_blocking
+from msas.settings import Settings
+
+TRACKS = [Track("vocals", "mp3", 10, 1.5), Track("bass", "mp3", 20, 1.5)]
+
+
+@pytest.fixture
+def settings(service: Service) -> Settings:
+    """The service's Redis, with a queue of this test's own, and leases of 0.3 s."""
+    return replace(
+        service.settings,
+        work_queue=f"test-{secrets.token_hex(4)}",
+        lease_seconds=0.3,
+        beat_seconds=0.1,
+        block_seconds=0.05,
+    )
+
+
+@pytest.fixture
+def queue(settings: Settings) -> Queue:
+    return Queue(connect(settings), settings.work_queue)
+
+
+@pytest.fixture
+def worker(settings: Settings) -> Callable[[], Receiver]:
+    return lambda: Receiver(connect(settings), connect_blocking(settings), settings)
+
+
+def job(number: int = 0) -> Job:
+    return Job(f"{number:056x}", Options("lite"), f"song {number}.mp3")
+
+
+def taken(receiver: Receiver) -> Lease:
+    lease = receiver.take()
+    assert lease
+    return lease
+
+
+def state(queue: Queue, number: int = 0) -> State | None:
+    status = queue.status(job(number).songhash)
+    return status.state if status else None
+
+
+def places(redis: Redis, queue: Queue, number: int = 0) -> int:
+    """Return in how many places the job's message lies: the line, and what each worker has taken."""
+    lists = [queue.keys.queue, *redis.scan_iter(f"{queue.keys.prefix}run:*")]
+    return sum(redis.lrange(key, 0, -1).count(job(number).message()) for key in lists)

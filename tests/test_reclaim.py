@@ -1,0 +1,163 @@
+"""Workers that vanish: what they held is taken back, by whoever beats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from redis import Redis
+
+from msas.job import State
+from msas.problem import NotAudio
+from msas.queue import Queue, Receiver
+from tests.conftest import eventually
+from tests.queueing import TRACKS, job, places, state, taken
+
+
+def lapse(worker: Callable[[], Receiver], dead: Receiver, queue: Queue) -> Receiver:
+    """Let `dead`'s lease run out under the eyes of another worker, which is returned; nothing else waits."""
+    watcher = worker()
+
+    def gone() -> bool:
+        watcher.beat(None)
+        return queue.redis.llen(dead.taken) == 0
+
+    eventually(gone, 10)
+    return watcher
+
+
+def test_the_job_of_a_lost_worker_goes_on_elsewhere_and_the_zombie_changes_nothing(
+    queue: Queue, worker: Callable[[], Receiver], redis: Redis
+) -> None:
+    queue.enqueue(job())
+    zombie_end = worker()
+    zombie = taken(zombie_end)
+    rival_end = lapse(worker, zombie_end, queue)
+    rival = taken(rival_end)
+    assert (rival.attempt, places(redis, queue)) == (2, 1)
+    zombie_end.beat(zombie)
+    assert zombie.lost
+    assert not zombie.succeed(TRACKS, "lite")
+    assert not zombie.fail(NotAudio("No."))
+    assert not zombie.release()
+    assert (state(queue), places(redis, queue)) == (State.RUNNING, 1)
+    assert rival.succeed(TRACKS, "lite")
+    assert not zombie.fail(NotAudio("No."))
+    assert state(queue) is State.SUCCEEDED
+
+
+def test_a_worker_that_is_never_idle_also_takes_back_what_a_lost_one_held(
+    queue: Queue, worker: Callable[[], Receiver]
+) -> None:
+    queue.enqueue(job(1))
+    queue.enqueue(job(2))
+    taken(worker())
+    busy = worker()
+    lease = taken(busy)
+
+    def back_in_line() -> bool:
+        busy.beat(lease)
+        return state(queue, 1) is State.QUEUED
+
+    eventually(back_in_line, 10)
+    assert state(queue, 2) is State.RUNNING
+
+
+def test_nobody_is_blamed_for_a_job_that_was_taken_but_never_claimed(
+    queue: Queue, worker: Callable[[], Receiver], redis: Redis
+) -> None:
+    queue.enqueue(job())
+    dead = worker()
+    dead.beat(None)
+    redis.lmove(queue.keys.queue, dead.taken, "RIGHT", "LEFT")
+    assert taken(lapse(worker, dead, queue)).attempt == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b'{"meta": {"hash": "abc"}, "hash": "%s"}',
+        b'{"h\\u0061sh": "%s"}',
+    ],
+)
+def test_a_foreign_message_of_any_shape_survives_its_worker(
+    queue: Queue, worker: Callable[[], Receiver], redis: Redis, message: bytes
+) -> None:
+    redis.lpush(queue.keys.queue, message % job().songhash.encode())
+    dead = worker()
+    taken(dead)
+    again = taken(lapse(worker, dead, queue))
+    assert (again.job.songhash, again.attempt) == (job().songhash, 2)
+
+
+def test_a_worker_that_was_given_up_takes_a_message_and_dies_and_the_message_is_found(
+    queue: Queue, worker: Callable[[], Receiver]
+) -> None:
+    paused, watcher = worker(), worker()
+    paused.beat(None)
+
+    def lapsed() -> bool:
+        watcher.beat(None)
+        ends, now = queue.redis.zscore(queue.keys.workers, paused.worker), queue.redis.time()
+        return ends is not None and ends < now[0] * 1000 + now[1] // 1000
+
+    eventually(lapsed)
+    watcher.beat(None)
+    queue.enqueue(job())
+    assert paused._next_message() == job().message()
+    assert taken(lapse(worker, paused, queue)).job == job()
+
+
+def test_a_claim_fails_where_the_message_was_taken_back_meanwhile(
+    queue: Queue, worker: Callable[[], Receiver], redis: Redis
+) -> None:
+    """A worker that pauses between taking and claiming must not claim what another already has in line."""
+    queue.enqueue(job())
+    slow = worker()
+    slow.beat(None)
+    message = slow._next_message()
+    assert message
+    lapse(worker, slow, queue)
+    slow._next_message = lambda: message  # type: ignore[method-assign]
+    assert slow.take() is None
+    assert (state(queue), places(redis, queue)) == (State.QUEUED, 1)
+
+
+def test_after_an_outage_everyone_gets_a_fresh_lease_before_anyone_is_given_up(
+    queue: Queue, worker: Callable[[], Receiver], redis: Redis
+) -> None:
+    queue.enqueue(job())
+    end, rival = worker(), worker()
+    lease = taken(end)
+    redis.zadd(queue.keys.workers, {end.worker: 1})
+    redis.set(queue.keys.tick, 1)
+    rival.beat(None)
+    assert (state(queue), places(redis, queue)) == (State.RUNNING, 1)
+    assert lease.succeed(TRACKS, "lite")
+
+
+def test_a_song_that_loses_its_worker_three_times_is_dead_with_the_reason(
+    queue: Queue, worker: Callable[[], Receiver], redis: Redis
+) -> None:
+    queue.enqueue(job())
+    end = worker()
+    for attempt in (1, 2, 3):
+        assert taken(end).attempt == attempt
+        end = lapse(worker, end, queue)
+    status = queue.status(job().songhash)
+    assert status
+    assert status.state is State.FAILED
+    assert status.error
+    assert status.error["code"] == "worker_lost"
+    assert (end.take(), places(redis, queue)) == (None, 0)
+
+
+def test_a_living_worker_keeps_its_job_as_long_as_it_beats(queue: Queue, worker: Callable[[], Receiver]) -> None:
+    queue.enqueue(job())
+    end, rival = worker(), worker()
+    lease = taken(end)
+    for _ in range(10):  # a second: three leases, each take waits and ticks
+        end.beat(lease)
+        assert rival.take() is None
+    assert not lease.lost
+    assert lease.succeed(TRACKS, "lite")
