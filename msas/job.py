@@ -6,11 +6,12 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from msas.options import Options
 from msas.problem import BadOption
 
 SONGHASH = re.compile(r"[0-9a-f]{56}")
@@ -37,51 +38,6 @@ class Stage(StrEnum):
 
 class BrokenMessage(ValueError):
     """A message on the queue that is no job; the text says why. It belongs in the dead list."""
-
-
-# Options of the contract whose only value, for now, is their default.
-_FIXED_OPTIONS: dict[str, Any] = {
-    "format": "mp3",
-    "mp3_bitrate": 320,
-    "shifts": 0,
-    "overlap": 0.25,
-    "residual": False,
-}
-_OPTIONS_TO_COME = ("stems", "two_stems", "bit_depth")
-
-
-@dataclass(frozen=True)
-class Options:
-    """Everything a caller can choose that changes the result."""
-
-    model: str
-
-    @classmethod
-    def from_fields(cls, fields: Mapping[str, Any], offered: Iterable[str], default_model: str) -> Options:
-        """Choose the options out of a request's `fields`; what is absent or null takes its default.
-
-        Raises BadOption, naming the allowed values, for anything that this deployment can not honour.
-        Fields that are no options of ours are left alone.
-        """
-        names = list(offered)
-        model = fields.get("model") or default_model
-        if model not in names:
-            allowed = ", ".join(names)
-            raise BadOption(f"The model {str(model)[:80]!r} is not offered here; choose one of: {allowed}.")
-        for name, only in _FIXED_OPTIONS.items():
-            if (value := fields.get(name)) is not None and value != only:
-                raise BadOption(f"The option {name!r} can only be {json.dumps(only)} in this version.")
-        for name in _OPTIONS_TO_COME:
-            if fields.get(name) is not None:
-                raise BadOption(f"The option {name!r} is not offered in this version; leave it out.")
-        return cls(model=model)
-
-    def canonical(self) -> bytes:
-        """Return the options as canonical JSON: sorted, compact, ASCII.
-
-        Options at their default are left out, so that one added in a later version changes no songhash.
-        """
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()
 
 
 def songhash(song: bytes, options: Options) -> str:
@@ -115,7 +71,7 @@ class Job:
         """Return the job as it waits on the queue: one JSON object, its hash first."""
         content: dict[str, Any] = {"hash": self.songhash, "name": self.name}
         if self.options:
-            content["options"] = asdict(self.options)
+            content["options"] = json.loads(self.options.canonical())
         if self.callback:
             content["callback"] = self.callback
         return json.dumps(content, separators=(",", ":")).encode()
@@ -135,17 +91,29 @@ class Job:
         identity = content.get("hash")
         if not isinstance(identity, str) or not SONGHASH.fullmatch(identity):
             raise BrokenMessage("the message has no 'hash' of 56 hex characters")
-        options, callback = content.get("options"), content.get("callback")
-        model = options.get("model") if isinstance(options, dict) else content.get("model")
-        if model and not (isinstance(model, str) and model.isprintable()):
-            raise BrokenMessage("the message's 'model' is not a model's name")
+        callback = content.get("callback")
         return cls(
             songhash=identity,
-            options=Options(model=model) if model else None,
+            options=_options_inside(content),
             name=song_name(content.get("name")),
             callback=callback if isinstance(callback, dict) else None,
             song=_song_inside(content),
         )
+
+
+def _options_inside(content: Mapping[str, Any]) -> Options | None:
+    """Read the message's options, or a foreign message's bare `model`; None where it leaves the choice to us."""
+    options = content.get("options")
+    given = options if isinstance(options, dict) and options.get("model") else {"model": content.get("model")}
+    model = given["model"]
+    if not model:
+        return None
+    if not (isinstance(model, str) and model.isprintable()):
+        raise BrokenMessage("the message's 'model' is not a model's name")
+    try:
+        return Options.understand(given)
+    except BadOption as problem:
+        raise BrokenMessage(problem.detail) from None
 
 
 def _song_inside(content: Mapping[str, Any]) -> bytes | None:

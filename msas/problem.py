@@ -12,6 +12,7 @@ class Problem(Exception):
     │   ├── NotAudio
     │   ├── NoAudioStream
     │   ├── TooShort
+    │   ├── TooLong
     │   └── SongMissing
     ├── ModelUnavailable
     ├── BadRequest         NotJson, MissingSong, BadBase64, BadOption, TooLarge
@@ -52,6 +53,10 @@ class NoAudioStream(BadSong):
 
 class TooShort(BadSong):
     code, title = "too_short", "The song is too short"
+
+
+class TooLong(BadSong):
+    code, title = "too_long", "The song is too long"
 
 
 class SongMissing(BadSong):

@@ -14,6 +14,12 @@ class SettingsError(ValueError):
     """An environment variable holds something that cannot be used; the message says which and why."""
 
 
+_CHOICES = {
+    "device": ("auto", "cpu", "cuda"),
+    "precision": ("auto", "float32", "bfloat16", "float16"),
+}
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings:
     """One field per environment variable; the variable's name is the field's in capitals.
@@ -35,7 +41,10 @@ class Settings:
     model_name: str = "auto"
     model_repo: Path | None = None
     cache_dir: Path = Path("~/.cache/msas")
+    device: str = "auto"
+    precision: str = "auto"
     max_upload_mb: int = 200
+    max_duration_minutes: float = 180.0
     rest_host: str = "127.0.0.1"
     rest_port: int = 5000
     rest_threads: int = 16
@@ -44,6 +53,11 @@ class Settings:
     block_seconds: float = 5.0
 
     def __post_init__(self) -> None:
+        for name, allowed in _CHOICES.items():
+            if getattr(self, name) not in allowed:
+                raise SettingsError(
+                    f"{name.upper()} must be one of {', '.join(allowed)}, but is {getattr(self, name)!r}."
+                )
         if self.beat_seconds >= self.lease_seconds or self.block_seconds >= self.lease_seconds:
             raise SettingsError(
                 "BEAT_SECONDS and BLOCK_SECONDS must be shorter than LEASE_SECONDS, "
@@ -85,6 +99,6 @@ def _parse(name: str, text: str, kind: str) -> Any:
         if kind == "float":
             return float(text)
     except (KeyError, ValueError):
-        words = {"bool": "true or false", "int": "a whole number", "float": "a number of seconds"}
+        words = {"bool": "true or false", "int": "a whole number", "float": "a number"}
         raise SettingsError(f"{name} must be {words[kind]}, but is {text!r}.") from None
     return Path(text) if kind.startswith("Path") else text

@@ -12,7 +12,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from msas.problem import EmptySong, NoAudioStream, NotAudio
+from msas.problem import EmptySong, NoAudioStream, NotAudio, TooLong
 
 # Only self-contained files. FFmpeg also knows playlists and scripts (hls, concat, ffmetadata, ...) that make
 # it open other files and addresses, named by whoever wrote the upload.
@@ -21,17 +21,21 @@ _CONTAINERS = (
     "mpc,mpc8,mpeg,mpegts,tta,wv,dsf,oma,loas,mp2"
 )
 _LOWEST_RATE, _HIGHEST_RATE = 4_000, 768_000  # Hz
+TAGS = ("title", "artist", "album")
+_TAG_LENGTH = 500
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
 
 
 @dataclass(frozen=True)
 class SongInfo:
-    """What a song's container says: its format, sample rate in Hz, channels, length in seconds if it says one."""
+    """What a song's container says: its format, sample rate in Hz, channels, length in seconds if it says one,
+    and its tags, of which only title, artist and album are kept."""
 
     container: str
     rate: int
     channels: int
     seconds: float | None
+    tags: dict[str, str]
 
 
 @contextmanager
@@ -65,12 +69,36 @@ def open_song(file: IO[bytes]) -> Iterator[tuple[InputContainer, AudioStream]]:
         yield container, stream
 
 
-def probe(file: IO[bytes]) -> SongInfo:
-    """Read what the song's container says, without decoding it. Raises as `open_song` does."""
+def probe(file: IO[bytes], most_minutes: float) -> SongInfo:
+    """Read what the song's container says, without decoding it.
+
+    Raises as `open_song` does, and TooLong where it claims more than `most_minutes`.
+    """
     with open_song(file) as (container, stream):
-        return SongInfo(
-            container=container.format.name,
-            rate=stream.codec_context.sample_rate,
-            channels=stream.codec_context.channels,
-            seconds=container.duration / av.time_base if container.duration else None,
+        info = describe(container, stream)
+    check_length(info.seconds or 0.0, most_minutes)
+    return info
+
+
+def describe(container: InputContainer, stream: AudioStream) -> SongInfo:
+    """Say what the open container and its audio stream claim to be."""
+    found = {name.lower(): value for name, value in {**stream.metadata, **container.metadata}.items()}
+    return SongInfo(
+        container=container.format.name,
+        rate=stream.codec_context.sample_rate,
+        channels=stream.codec_context.channels,
+        seconds=container.duration / av.time_base if container.duration else None,
+        tags={name: text for name in TAGS if (text := _tag(found.get(name, "")))},
+    )
+
+
+def check_length(seconds: float, most_minutes: float) -> None:
+    """Raise TooLong where a song of `seconds` is longer than `most_minutes`."""
+    if seconds > most_minutes * 60:
+        raise TooLong(
+            f"The song is longer than the {most_minutes:g} minutes that this service takes; send it in parts."
         )
+
+
+def _tag(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)[:_TAG_LENGTH].strip()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO, Protocol, cast
 
 from minio import Minio
 from minio.deleteobjects import DeleteObject
@@ -18,12 +20,19 @@ from urllib3.util import Retry
 from msas.problem import StoreUnavailable
 from msas.settings import Settings
 
-CONTENT_TYPES = {"mp3": "audio/mpeg"}
+CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}
+_PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes in one part of an upload
 _CHUNK = 256 * 1024
 
 
 class ObjectMissing(LookupError):
     """The store has no object under that key."""
+
+
+class Readable(Protocol):
+    """A file as the store reads it: `size` bytes at a time, fewer at its end."""
+
+    def read(self, size: int) -> bytes: ...
 
 
 @dataclass(frozen=True)
@@ -80,16 +89,33 @@ class Store:
         with _answering():
             self.minio.fget_object(self.bucket_in, songhash, str(path))
 
-    def put_stem(self, songhash: str, stem: str, path: Path) -> None:
-        """Store the file at `path`, whose suffix says the format, as a stem of the song."""
+    def put_stem(self, songhash: str, stem: str, extension: str, file: Readable) -> None:
+        """Store what `file` gives until its end as a stem of the song: part by part, as it is being made.
+
+        Where `file` raises, so does this, and nothing of the stem is left.
+        """
         self._ensure_buckets()
-        extension = path.suffix.lstrip(".")
         with _answering():
-            self.minio.fput_object(
+            self.minio.put_object(
                 self.bucket_out,
                 f"{songhash}-{stem}.{extension}",
-                str(path),
+                cast(BinaryIO, file),
+                length=-1,
+                part_size=_PART_BYTES,
+                num_parallel_uploads=1,
                 content_type=CONTENT_TYPES[extension],
+            )
+
+    def put_report(self, songhash: str, report: dict[str, Any]) -> None:
+        """Store the report on the song's separation beside its stems."""
+        content = json.dumps(report, indent=1).encode()
+        with _answering():
+            self.minio.put_object(
+                self.bucket_out,
+                f"{songhash}-report.json",
+                io.BytesIO(content),
+                len(content),
+                content_type="application/json",
             )
 
     def open_stem(self, songhash: str, stem: str, extension: str, *, head: bool = False) -> StoredStem:

@@ -52,6 +52,7 @@ def _described(job: JobStatus) -> dict[str, Any]:
         "eta_seconds": _eta_seconds(job),
         "attempt": job.attempt,
         "model": job.model,
+        "options": job.options,
         "name": job.name,
         "enqueued_at": _iso(job.enqueued_at),
         "started_at": _iso(job.started_at),
@@ -65,6 +66,7 @@ def _described(job: JobStatus) -> dict[str, Any]:
             }
             for track in job.tracks
         ],
+        "report": job.report,
         "error": job.error,
     }
 

@@ -13,7 +13,8 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, jsonify, request
 
 from msas import log
-from msas.job import Job, Options, State, song_name, songhash
+from msas.job import Job, State, song_name, songhash
+from msas.options import Options
 from msas.problem import BadBase64, BadOption, EmptySong, MissingSong, NotJson, TooLarge
 from msas.song import probe
 from rest.services import services
@@ -35,9 +36,9 @@ def separate() -> Response:
     fields = _json_object(_body())
     song = _song(fields)
     offered, default = services().offered_models()
-    options = Options.from_fields(fields, [model.name for model in offered], default)
+    options = Options.from_fields(fields, offered, default)
     job = Job(songhash(song, options), options, song_name(fields.get("name")), _callback(fields))
-    probe(io.BytesIO(song))
+    probe(io.BytesIO(song), services().settings.max_duration_minutes)
 
     queue, store = services().queue, services().store
     known = queue.status(job.songhash)

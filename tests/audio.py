@@ -14,6 +14,7 @@ from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from local.demo import default_song
+from worker.formats import Encoder
 
 RATE = 44100
 STEMS = ("vocals", "drums", "bass", "other")
@@ -50,6 +51,17 @@ def write(path: Path, wave: Wave, rate: int = RATE, codec: str = "pcm_f32le", la
         for part in [*resampler.resample(frame), *resampler.resample(None)]:
             container.mux(stream.encode(part))
         container.mux(stream.encode(None))
+    return path
+
+
+def encoded(encoder: Encoder, wave: Wave, path: Path) -> Path:
+    """Write `wave`, shape (2, n), into `path` with one of our encoders, in pieces as a worker does."""
+    with path.open("wb") as file:
+        file.write(encoder.begin())
+        for begin in range(0, wave.shape[1], 30_011):
+            file.write(encoder.encode(wave[:, begin : begin + 30_011]))
+        file.write(encoder.end())
+    encoder.close()
     return path
 
 

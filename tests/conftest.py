@@ -17,7 +17,9 @@ from redis import Redis
 
 from local import Service
 from local.demo import default_song
+from msas.settings import Settings
 from msas_client import Client
+from worker.engines.runtime import Runtime
 
 SOURCES = ["drums", "bass", "other", "vocals"]
 
@@ -56,6 +58,12 @@ def service(tmp_path_factory: pytest.TempPathFactory, model_repo: Path) -> Itera
     }
     with Service(tmp_path_factory.mktemp("service"), None, environment) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def runtime() -> Runtime:
+    """The CPU in full precision, so that results can be compared to the last digit."""
+    return Runtime(Settings(device="cpu", precision="float32"))
 
 
 @pytest.fixture(scope="session")

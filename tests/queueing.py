@@ -10,7 +10,8 @@ import pytest
 from redis import Redis
 
 from local import Service
-from msas.job import Job, Options, State
+from msas.job import Job, State
+from msas.options import Options
 from msas.queue import Lease, Queue, Receiver, Track, connect
 from msas.queue.connection import connect_blocking
 from msas.settings import Settings

@@ -58,8 +58,8 @@ def test_relative_imports_are_not_used() -> None:
             assert not [name for name in imports(path) if name.startswith(".")], path
 
 
-def test_only_the_engines_import_torch_or_demucs() -> None:
-    knowing = {path.parent.name for path in sources("worker") if packages(path) & {"torch", "demucs"}}
+def test_only_the_engines_import_torch_demucs_or_openvino() -> None:
+    knowing = {path.parent.name for path in sources("worker") if packages(path) & {"torch", "demucs", "openvino"}}
     assert knowing == {"engines"}
 
 

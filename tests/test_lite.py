@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 
 from local import Service
+from msas.settings import Settings
 from msas_client import Client
 from tests.audio import RATE, STEMS, Wave, decode, lag, snr_db, true_waves
-from worker.engines.lite import FADE, SEGMENT, LiteEngine
+from tests.separating import separated
+from worker.engines.lite import SEGMENT, LiteEngine
+from worker.engines.runtime import Runtime
 
 
 @pytest.fixture(scope="module")
@@ -49,15 +52,15 @@ def test_every_stem_has_exactly_the_songs_length_and_no_lag(stems: dict[str, Wav
 
 
 @pytest.fixture(scope="module")
-def engine(service: Service) -> LiteEngine:
-    return LiteEngine(service.settings.cache_dir.expanduser())
+def engine(service: Service, runtime: Runtime) -> LiteEngine:
+    return LiteEngine(service.settings.cache_dir.expanduser(), runtime)
 
 
-@pytest.mark.parametrize("samples", [1, 1000, SEGMENT, SEGMENT + 1, 2 * SEGMENT - FADE + 1])
+@pytest.mark.parametrize("samples", [1, 1000, SEGMENT, SEGMENT + 1, 2 * SEGMENT + 1])
 def test_stems_sum_to_the_mixture_to_float_precision_at_any_length(engine: LiteEngine, samples: int) -> None:
-    mixture = np.tile(true_waves()["mixture"], 5)[:, RATE : RATE + samples]
+    mixture = np.tile(true_waves()["mixture"], 6)[:, RATE : RATE + samples]
     shares: list[float] = []
-    stems = engine.separate(mixture, shares.append)
+    stems = separated(engine, mixture, progress=shares.append)
     assert all(stem.shape == mixture.shape for stem in stems.values())
     assert snr_db(mixture, np.sum(list(stems.values()), axis=0)) > 100
     assert shares == sorted(shares)
@@ -66,12 +69,35 @@ def test_stems_sum_to_the_mixture_to_float_precision_at_any_length(engine: LiteE
 
 def test_progress_comes_with_each_segment(engine: LiteEngine) -> None:
     shares: list[float] = []
-    engine.separate(np.zeros((2, 3 * SEGMENT), np.float32), shares.append)
-    assert len(shares) == 4
-    assert 0 < shares[0] < 0.4
+    separated(engine, np.zeros((2, 3 * SEGMENT), np.float32), progress=shares.append)
+    assert shares == [0.25, 0.5, 0.75, 1.0]
 
 
 def test_the_same_song_gives_the_same_samples(engine: LiteEngine) -> None:
-    mixture = true_waves()["mixture"]
-    first, second = (engine.separate(mixture, lambda _: None) for _ in range(2))
+    first, second = (separated(engine, true_waves()["mixture"]) for _ in range(2))
     assert all(np.array_equal(first[stem], second[stem]) for stem in STEMS)
+
+
+@pytest.mark.parametrize("stem", STEMS)
+def test_one_stem_alone_is_the_same_as_among_all(engine: LiteEngine, stem: str) -> None:
+    mixture = true_waves()["mixture"]
+    assert np.array_equal(separated(engine, mixture, (stem,))[stem], separated(engine, mixture)[stem])
+
+
+def test_shifts_average_into_another_result_that_is_as_good(engine: LiteEngine) -> None:
+    mixture = true_waves()["mixture"]
+    shifted, plain = separated(engine, mixture, shifts=2), separated(engine, mixture)
+    assert snr_db(mixture, np.sum(list(shifted.values()), axis=0)) > 100
+    assert snr_db(plain["vocals"], shifted["vocals"]) < 60
+    assert snr_db(true_waves()["vocals"], shifted["vocals"]) > 4
+
+
+def test_reduced_precision_where_the_hardware_has_it_stays_35_db_above_its_error(
+    engine: LiteEngine, service: Service
+) -> None:
+    reduced = LiteEngine(service.settings.cache_dir.expanduser(), Runtime(Settings(device="cpu")))
+    if reduced.precision == "float32":
+        pytest.skip("this CPU has no reduced precision")
+    mixture = true_waves()["mixture"]
+    exact, rough = separated(engine, mixture), separated(reduced, mixture)
+    assert min(snr_db(exact[stem], rough[stem]) for stem in STEMS) > 35

@@ -20,6 +20,7 @@ from local import Service
 from msas.problem import ModelUnavailable
 from msas.settings import Settings
 from worker.engines import demucs, lite_weights
+from worker.engines.runtime import Runtime
 from worker.models import Models
 
 SMALL: dict[str, Any] = {"channels": 8, "segment": 3, "bottom_channels": 32, "t_layers": 1, "t_heads": 2}
@@ -55,36 +56,41 @@ def cached_htdemucs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "args": json.dumps([SOURCES]),
         "kwargs": json.dumps(SMALL),
     }
+    torch.manual_seed(0)
     state = HTDemucs(SOURCES, **SMALL).state_dict()
     save_file({k: v.clone() for k, v in state.items()}, snapshot / "955717e8.safetensors", metadata)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
 
 
 @pytest.mark.usefixtures("offline_hub")
-def test_auto_means_lite_where_the_model_hub_can_not_be_reached(settings: Settings) -> None:
-    models = Models(settings)
+def test_auto_means_lite_where_the_model_hub_can_not_be_reached(settings: Settings, runtime: Runtime) -> None:
+    models = Models(settings, runtime)
     assert models.default == "lite"
     assert [model.name for model in models.offer] == ["lite"]
 
 
 @pytest.mark.usefixtures("offline_hub", "cached_htdemucs")
-def test_auto_means_htdemucs_where_its_weights_are_cached_and_needs_no_network(settings: Settings) -> None:
-    models = Models(settings)
+def test_auto_means_htdemucs_where_its_weights_are_cached_and_needs_no_network(
+    settings: Settings, runtime: Runtime
+) -> None:
+    models = Models(settings, runtime)
     assert models.default == "htdemucs"
     assert [model.name for model in models.offer] == ["htdemucs", "lite"]
     assert models.engine("htdemucs").stems == ("vocals", "drums", "bass", "other")
 
 
 @pytest.mark.usefixtures("offline_hub")
-def test_a_model_is_loaded_once_and_kept(settings: Settings) -> None:
-    models = Models(settings)
+def test_a_model_is_loaded_once_and_kept(settings: Settings, runtime: Runtime) -> None:
+    models = Models(settings, runtime)
     assert models.engine("lite") is models.engine("lite")
 
 
 @pytest.mark.usefixtures("offline_hub")
-def test_a_model_that_was_asked_for_and_can_not_be_had_is_an_error_and_no_silent_fallback(settings: Settings) -> None:
+def test_a_model_that_was_asked_for_and_can_not_be_had_is_an_error_and_no_silent_fallback(
+    settings: Settings, runtime: Runtime
+) -> None:
     with pytest.raises(ModelUnavailable, match="'htdemucs_ft' are not in the cache, and the model hub can not"):
-        Models(replace(settings, model_name="htdemucs_ft"))
+        Models(replace(settings, model_name="htdemucs_ft"), runtime)
 
 
 def test_the_lite_weights_are_kept_as_safetensors_and_nothing_else(settings: Settings) -> None:

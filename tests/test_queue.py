@@ -24,7 +24,7 @@ def test_jobs_are_taken_in_the_order_they_came(queue: Queue, worker: Callable[[]
     for _ in range(5):
         lease = taken(receiver)
         order.append(lease.job)
-        lease.succeed(TRACKS, "lite")
+        lease.succeed(TRACKS, "lite", {})
     assert order == [job(number) for number in range(5)]
 
 
@@ -43,7 +43,7 @@ def test_one_songhash_is_one_job_while_it_waits_runs_and_is_done(
     assert queue.enqueue(job()) == (False, State.QUEUED)
     lease = taken(worker())
     assert queue.enqueue(job()) == (False, State.RUNNING)
-    lease.succeed(TRACKS, "lite")
+    lease.succeed(TRACKS, "lite", {})
     assert queue.enqueue(job()) == (False, State.SUCCEEDED)
     assert places(redis, queue) == 0
 
@@ -60,7 +60,7 @@ def test_a_failed_job_may_be_enqueued_again_and_starts_afresh(queue: Queue, work
 
 def test_success_publishes_the_tracks_in_our_order(queue: Queue, worker: Callable[[], Receiver]) -> None:
     queue.enqueue(job())
-    taken(worker()).succeed(list(reversed(TRACKS)), "lite")
+    taken(worker()).succeed(list(reversed(TRACKS)), "lite", {})
     status = queue.status(job().songhash)
     assert status
     assert (status.tracks, status.model, status.progress) == (tuple(TRACKS), "lite", 1.0)
@@ -74,7 +74,7 @@ def test_a_running_job_lies_in_exactly_one_place(queue: Queue, worker: Callable[
     assert queue.overview() == ([], [job().songhash])
     lease.release()
     assert places(redis, queue) == 1
-    taken(worker()).succeed(TRACKS, "lite")
+    taken(worker()).succeed(TRACKS, "lite", {})
     assert places(redis, queue) == 0
 
 
@@ -97,15 +97,15 @@ def test_a_claim_whose_reply_was_lost_is_claimed_again_by_the_same_worker_at_no_
     taken(receiver)
     again = taken(receiver)
     assert (again.attempt, places(redis, queue)) == (1, 1)
-    assert again.succeed(TRACKS, "lite")
+    assert again.succeed(TRACKS, "lite", {})
     assert state(queue) is State.SUCCEEDED
 
 
 def test_settling_may_be_sent_twice(queue: Queue, worker: Callable[[], Receiver]) -> None:
     queue.enqueue(job())
     lease = taken(worker())
-    assert lease.succeed(TRACKS, "lite")
-    assert lease.succeed(TRACKS, "lite")
+    assert lease.succeed(TRACKS, "lite", {})
+    assert lease.succeed(TRACKS, "lite", {})
     assert lease.fail(NotAudio("Too late.")), "a settled job answers ok ..."
     assert state(queue) is State.SUCCEEDED, "... and stays as it was"
 
@@ -142,7 +142,7 @@ def test_removing_works_on_what_waits_or_is_over_and_leaves_what_runs(
     queue.enqueue(job(2))
     lease = taken(worker())
     assert queue.remove(job(2).songhash) is State.RUNNING
-    lease.succeed(TRACKS, "lite")
+    lease.succeed(TRACKS, "lite", {})
     assert queue.remove(job(2).songhash) is State.SUCCEEDED
     assert queue.remove(job(2).songhash) is None
 
@@ -168,7 +168,7 @@ def test_a_stem_of_a_job_that_is_gone_or_not_over_can_not_be_dropped(queue: Queu
 
 def test_a_settled_job_keeps_no_message(queue: Queue, worker: Callable[[], Receiver], redis: Redis) -> None:
     queue.enqueue(job())
-    taken(worker()).succeed(TRACKS, "lite")
+    taken(worker()).succeed(TRACKS, "lite", {})
     assert not redis.hexists(queue.keys.job(job().songhash), "message")
 
 
@@ -210,7 +210,7 @@ def test_a_foreign_duplicate_of_a_running_or_finished_job_vanishes(
         redis.lpush(queue.keys.queue, job().message())
         assert rival.take() is None
         assert redis.llen(rival.taken) == 0
-        assert lease.succeed(TRACKS, "lite")
+        assert lease.succeed(TRACKS, "lite", {})
     assert state(queue) is State.SUCCEEDED
 
 

@@ -37,11 +37,11 @@ def test_the_job_of_a_lost_worker_goes_on_elsewhere_and_the_zombie_changes_nothi
     assert (rival.attempt, places(redis, queue)) == (2, 1)
     zombie_end.beat(zombie)
     assert zombie.lost
-    assert not zombie.succeed(TRACKS, "lite")
+    assert not zombie.succeed(TRACKS, "lite", {})
     assert not zombie.fail(NotAudio("No."))
     assert not zombie.release()
     assert (state(queue), places(redis, queue)) == (State.RUNNING, 1)
-    assert rival.succeed(TRACKS, "lite")
+    assert rival.succeed(TRACKS, "lite", {})
     assert not zombie.fail(NotAudio("No."))
     assert state(queue) is State.SUCCEEDED
 
@@ -133,7 +133,7 @@ def test_after_an_outage_everyone_gets_a_fresh_lease_before_anyone_is_given_up(
     redis.set(queue.keys.tick, 1)
     rival.beat(None)
     assert (state(queue), places(redis, queue)) == (State.RUNNING, 1)
-    assert lease.succeed(TRACKS, "lite")
+    assert lease.succeed(TRACKS, "lite", {})
 
 
 def test_a_song_that_loses_its_worker_three_times_is_dead_with_the_reason(
@@ -160,4 +160,4 @@ def test_a_living_worker_keeps_its_job_as_long_as_it_beats(queue: Queue, worker:
         end.beat(lease)
         assert rival.take() is None
     assert not lease.lost
-    assert lease.succeed(TRACKS, "lite")
+    assert lease.succeed(TRACKS, "lite", {})

@@ -1,7 +1,8 @@
-"""Decoding: from a song's file to the mixture that the engines work on."""
+"""Decoding: a song's file as a mixture that comes in blocks, each time anew, never as a whole."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,56 +13,82 @@ from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from numpy.typing import NDArray
 
 from msas.problem import NotAudio, TooShort
-from msas.song import open_song
+from msas.song import SongInfo, check_length, describe, open_song
+from worker.engines import Samples, Survey
+
+_BLOCK_SECONDS = 1.0
 
 
-@dataclass(frozen=True)
+@dataclass
 class Mixture:
-    """A decoded song: `samples` is float32 of shape (2, n) at the engine's rate.
+    """The song at `path`, as far as it can be decoded. `info` is what its container says.
 
-    `rate` (Hz) and `length` (samples) are the song's own, which its stems must have again.
+    `length` is its length in samples at its own rate, `info.rate`; known once it was surveyed.
     """
 
-    samples: NDArray[np.float32]
-    rate: int
-    length: int
+    path: Path
+    info: SongInfo
+    length: int = 0
 
+    @classmethod
+    def open(cls, path: Path) -> Mixture:
+        """Look at the song without decoding it. Raises a BadSong."""
+        with path.open("rb") as file, open_song(file) as (container, stream):
+            return cls(path, describe(container, stream))
 
-def decode(path: Path, rate: int) -> Mixture:
-    """Decode the song at `path` to stereo at `rate` Hz, as far as it can be decoded.
+    def survey(self, rate: int, most_minutes: float = math.inf) -> Survey:
+        """Decode the song once, for its length and the statistics that Demucs normalises by, at `rate` Hz.
 
-    Mono is doubled, more than two channels are mixed down. Raises a BadSong where there is no sound at all.
-    """
-    with path.open("rb") as file, open_song(file) as (container, stream):
-        own_rate = stream.codec_context.sample_rate
+        Raises a BadSong where there is no sound at all, or more than `most_minutes`.
+        """
+        length, total, squares = 0, 0.0, 0.0
+        for block in self.blocks(rate):
+            mono = block.mean(axis=0, dtype=np.float64)
+            length, total, squares = length + len(mono), total + float(mono.sum()), squares + float(mono @ mono)
+            check_length(length / rate, most_minutes)
+        if length == 0:
+            raise TooShort("Not one sample of sound could be decoded; check that the file plays, then send it again.")
+        mean = total / length
+        variance = max(0.0, squares - length * mean**2) / max(1, length - 1)
+        return Survey(length, mean, math.sqrt(variance))
+
+    def blocks(self, rate: int) -> Iterator[Samples]:
+        """Yield the mixture in blocks of about a second: float32 of shape (2, n) at `rate` Hz.
+
+        Mono is doubled, more than two channels are mixed down. The blocks' end sets `length`.
+        """
+        parts: list[Samples] = []
+        for part in self._parts(rate):
+            parts.append(part)
+            if sum(part.shape[1] for part in parts) >= rate * _BLOCK_SECONDS:
+                yield _joined(parts)
+                parts = []
+        if parts:
+            yield _joined(parts)
+
+    def _parts(self, rate: int) -> Iterator[Samples]:
         length = 0.0
-        blocks: list[NDArray[np.float32]] = []
         resampler: AudioResampler | None = None
         form = (0, "", "")
-        for frame in _frames(container, stream):
-            if resampler is None or _form(frame) != form:
-                blocks += _flush(resampler)
-                form = _form(frame)
-                layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
-                resampler = AudioResampler(format="fltp", layout=layout, rate=rate)
-            length += frame.samples * own_rate / frame.sample_rate
-            frame.pts = None  # timestamps may jump in broken files; samples are what counts
-            try:
-                blocks += _samples(resampler.resample(frame))
-            except (av.FFmpegError, ValueError):
-                raise NotAudio(
-                    f"The song's {frame.layout.nb_channels} channels can not be mixed down; send it in stereo."
-                ) from None
-        blocks += _flush(resampler)
-    stereo = [np.broadcast_to(block, (2, block.shape[1])) for block in blocks]
-    samples = np.concatenate(stereo, axis=1) if stereo else np.zeros((2, 0), np.float32)
-    if samples.shape[1] == 0:
-        raise TooShort("Not one sample of sound could be decoded; check that the file plays, then send it again.")
-    np.nan_to_num(samples, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    return Mixture(samples, own_rate, max(1, round(length)))
+        with self.path.open("rb") as file, open_song(file) as (container, stream):
+            for frame in _frames(container, stream):
+                if resampler is None or _form(frame) != form:
+                    yield from _flush(resampler)
+                    form = _form(frame)
+                    layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
+                    resampler = AudioResampler(format="fltp", layout=layout, rate=rate)
+                length += frame.samples * self.info.rate / frame.sample_rate
+                frame.pts = None  # timestamps may jump in broken files; samples are what counts
+                try:
+                    yield from _samples(resampler.resample(frame))
+                except (av.FFmpegError, ValueError):
+                    raise NotAudio(
+                        f"The song's {frame.layout.nb_channels} channels can not be mixed down; send it in stereo."
+                    ) from None
+        yield from _flush(resampler)
+        self.length = max(1, round(length))
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
@@ -85,9 +112,15 @@ def _form(frame: AudioFrame) -> tuple[int, str, str]:
     return frame.sample_rate, frame.layout.name, frame.format.name
 
 
-def _flush(resampler: AudioResampler | None) -> list[NDArray[np.float32]]:
+def _flush(resampler: AudioResampler | None) -> list[Samples]:
     return _samples(resampler.resample(None)) if resampler else []
 
 
-def _samples(frames: list[AudioFrame]) -> list[NDArray[np.float32]]:
+def _samples(frames: list[AudioFrame]) -> list[Samples]:
     return [frame.to_ndarray().astype(np.float32, copy=False) for frame in frames]
+
+
+def _joined(parts: list[Samples]) -> Samples:
+    block = np.concatenate([np.broadcast_to(part, (2, part.shape[1])) for part in parts], axis=1)
+    np.nan_to_num(block, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
+    return block

@@ -1,4 +1,7 @@
-"""`python -m worker.fetch MODEL...`: put the weights of these models into the cache, for images and first starts."""
+"""`python -m worker.fetch [--weights] MODEL...`: put these models into the cache, for images and first starts.
+
+With `--weights`, only what must be downloaded; else the networks are exported for this machine's runtime too.
+"""
 
 from __future__ import annotations
 
@@ -8,23 +11,37 @@ from msas.models import LITE
 from msas.problem import ModelUnavailable
 from msas.settings import Settings
 from worker.engines import demucs, lite_weights
+from worker.engines.lite import LiteEngine
+from worker.engines.runtime import Runtime
+
+ONLY_WEIGHTS = "--weights"
 
 
-def main(names: list[str]) -> int:
-    """Fetch each model's weights; return the exit status."""
+def main(arguments: list[str]) -> int:
+    """Fetch each model; return the exit status."""
     settings = Settings.from_environment()
-    repo = settings.model_repo and settings.model_repo.expanduser()
-    for name in names:
+    for name in arguments:
         try:
-            if name == LITE.name:
-                lite_weights.load(settings.cache_dir.expanduser())
-            else:
-                demucs.load(name, repo)
+            if name != ONLY_WEIGHTS:
+                _fetch(name, settings, export=ONLY_WEIGHTS not in arguments)
+                print(f"{name}: in the cache")
         except ModelUnavailable as problem:
             print(problem.detail, file=sys.stderr)
             return 1
-        print(f"{name}: in the cache")
     return 0
+
+
+def _fetch(name: str, settings: Settings, export: bool) -> None:
+    cache = settings.cache_dir.expanduser()
+    repo = settings.model_repo and settings.model_repo.expanduser()
+    if name == LITE.name:
+        lite_weights.load(cache)
+    else:
+        demucs.read(name, repo)
+    if export and name == LITE.name:
+        LiteEngine(cache, Runtime(settings))
+    elif export:
+        demucs.load(name, repo, Runtime(settings))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from msas import log
+from msas.options import Options
 from msas.problem import Problem, QueueUnavailable, Unavailable
 from msas.queue import Lease, Receiver
 from msas.store import Store
@@ -30,9 +31,11 @@ class Worker:
         models: Models,
         heartbeat: Heartbeat,
         stopping: threading.Event,
+        most_minutes: float,
     ) -> None:
+        """`most_minutes` is how long a song may be."""
         self._receiver, self._store, self._models = receiver, store, models
-        self._heartbeat, self._stopping = heartbeat, stopping
+        self._heartbeat, self._stopping, self._minutes = heartbeat, stopping, most_minutes
 
     def run(self) -> None:
         """Take turns until told to stop; wait where Redis is away."""
@@ -60,10 +63,10 @@ class Worker:
 
     def _serve(self, lease: Lease) -> tuple[Callable[[], bool], str]:
         """Do the job; return how to settle it, and the word for that."""
-        model = lease.job.options.model if lease.job.options else self._models.default
+        options = lease.job.options or Options(self._models.default)
         try:
-            engine = self._models.engine(model)
-            tracks = separate_song(lease.job, engine, self._store, self._heartbeat.report)
+            engine = self._models.engine(options.model)
+            made = separate_song(lease.job, options, engine, self._store, self._heartbeat.report, self._minutes)
         except LeaseLost:
             return lambda: False, "lost"
         except Draining:
@@ -78,7 +81,7 @@ class Worker:
             _log.exception("separation failed")
             found = Problem("The separation failed on our side; the worker's log says why. Try again, or tell us.")
         else:
-            return lambda: lease.succeed(tracks, model), "succeeded"
+            return lambda: lease.succeed(made.tracks, options.model, made.report), "succeeded"
         return lambda: lease.fail(found), f"failed ({found.code})"
 
     def _until_answered(self, settle: Callable[[], bool]) -> bool:

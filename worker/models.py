@@ -13,6 +13,8 @@ from msas.problem import ModelUnavailable
 from msas.settings import Settings
 from worker.engines import Engine, demucs, lite_weights
 from worker.engines.lite import LiteEngine
+from worker.engines.runtime import Runtime
+from worker.fetch import ONLY_WEIGHTS
 
 AUTO, BEST = "auto", "htdemucs"
 AUTO_FETCH_SECONDS = 20
@@ -23,8 +25,9 @@ _log = logging.getLogger("msas.worker")
 class Models:
     """Decides once, at the start, which models are offered; loads each engine when first asked for."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, runtime: Runtime) -> None:
         """Raises ModelUnavailable where the default model can not be loaded."""
+        self._runtime = runtime
         self._cache = settings.cache_dir.expanduser()
         self._repo = settings.model_repo and settings.model_repo.expanduser()
         self.default = self._choose(settings.model_name)
@@ -75,7 +78,9 @@ class Models:
 
     def _load(self, name: str) -> Engine:
         log.event(_log, "loading model", model=name)
-        return LiteEngine(self._cache) if name == LITE.name else demucs.load(name, self._repo)
+        if name == LITE.name:
+            return LiteEngine(self._cache, self._runtime)
+        return demucs.load(name, self._repo, self._runtime)
 
 
 def _describe(engine: Engine) -> Model:
@@ -89,7 +94,7 @@ def _fetched_in_time(name: str) -> bool:
     """Fetch the weights of `name` in a process of its own, which can be ended when it takes too long."""
     try:
         fetched = subprocess.run(
-            [sys.executable, "-m", "worker.fetch", name],
+            [sys.executable, "-m", "worker.fetch", ONLY_WEIGHTS, name],
             cwd=Path(__file__).parent.parent,
             capture_output=True,
             timeout=AUTO_FETCH_SECONDS,

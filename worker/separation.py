@@ -1,67 +1,164 @@
-"""One song's way through the worker: fetch, decode, separate, encode, store."""
+"""One song's way through the worker: fetch, survey, separate, and store each stem while it is being encoded."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from msas.job import Job, Stage
+from msas.options import Options
 from msas.problem import SongMissing
 from msas.queue import Track
 from msas.store import ObjectMissing, Store
-from worker.decode import decode
-from worker.encode import encode_mp3, mp3_rate, resample
-from worker.engines import Engine
+from worker.channel import Channel, ReaderGone, ahead
+from worker.decode import Mixture
+from worker.engines import Engine, Order, Samples
+from worker.formats import open_encoder, stem_rate
+from worker.machine import be_background
+from worker.report import Stopwatch, SumCheck, report_of
+from worker.stem import StemFile, exactly, resampled, taken_from
 
 Report: TypeAlias = Callable[[Stage, float], None]
 
-# Where in a job's progress, 0 to 1, each stage begins and ends.
+# Where in a job's progress, 0 to 1, each stage begins and ends. Encoding and storing go on all the while the
+# engine separates; as stages they are what is left of that at the end.
 _SPAN = {
     Stage.FETCHING: (0.0, 0.01),
-    Stage.DECODING: (0.01, 0.03),
-    Stage.SEPARATING: (0.03, 0.90),
-    Stage.ENCODING: (0.90, 0.98),
-    Stage.STORING: (0.98, 1.0),
+    Stage.DECODING: (0.01, 0.02),
+    Stage.SEPARATING: (0.02, 0.98),
+    Stage.ENCODING: (0.98, 0.99),
+    Stage.STORING: (0.99, 1.0),
 }
+_BLOCKS_AHEAD = 4  # of a second each, that the decoder may be ahead of the engine
+_STRETCHES_AHEAD = 2  # that the engine may be ahead of an encoder
 
 
-def separate_song(job: Job, engine: Engine, store: Store, report: Report) -> list[Track]:
-    """Separate the job's song and put all its stems into the store; return what lies there.
+@dataclass(frozen=True)
+class Separated:
+    """What came of a job: the stems as they lie in the store, and the report on how they were made."""
+
+    tracks: list[Track]
+    report: dict[str, Any]
+
+
+def separate_song(
+    job: Job, options: Options, engine: Engine, store: Store, report: Report, minutes: float
+) -> Separated:
+    """Separate the job's song of at most `minutes` and put its stems and its report into the store.
 
     Calls `report` with the stage and the job's progress, 0 to 1; what that raises ends the work.
-    Raises a Problem. Leaves no file behind.
+    Raises a Problem. Leaves no file behind. Memory does not depend on the song's length.
     """
+    options = options.for_stems(engine.stems)
+    watch = Stopwatch()
 
     def reach(stage: Stage, share: float = 0.0) -> None:
         begin, end = _SPAN[stage]
+        watch.enter(stage)
         report(stage, begin + (end - begin) * share)
 
     with tempfile.TemporaryDirectory(prefix="msas-") as folder:
-        scratch = Path(folder)
         reach(Stage.FETCHING)
-        song = _fetch(job, store, scratch / "song")
+        song = _fetch(job, store, Path(folder) / "song")
         reach(Stage.DECODING)
-        mixture = decode(song, engine.rate)
+        mixture = Mixture.open(song)
+        survey = mixture.survey(engine.rate, minutes)
         reach(Stage.SEPARATING)
-        sources = engine.separate(mixture.samples, lambda share: reach(Stage.SEPARATING, share))
-        reach(Stage.ENCODING)
-        rate = mp3_rate(mixture.rate)
-        length = round(mixture.length * rate / mixture.rate)
+        order = Order(options.sources or engine.stems, options.overlap, options.shifts, job.songhash)
+        check = SumCheck(all_stems=order.stems == engine.stems)
+        with _stems(job, options, order.stems, mixture, engine.rate, store) as stems:
+            with ahead(partial(mixture.blocks, engine.rate), _BLOCKS_AHEAD) as blocks:
+                separating = partial(reach, Stage.SEPARATING)
+                for heard, sources in engine.separate(blocks, survey, order, separating):
+                    check.add(heard, sources)
+                    stems.put(sources)
+            reach(Stage.ENCODING)
+            files = stems.finish()
+        reach(Stage.STORING)
+        rate = stem_rate(options, mixture.info.rate)
+        seconds = round(_length(mixture, rate) / rate, 3)
+        tracks = [Track(name, options.format, file.bytes, seconds) for name, file in files.items()]
+        content = report_of(job, options, engine, mixture, files, watch, check)
+        store.put_report(job.songhash, content)
+    return Separated(tracks, content)
 
-        def encode(stem: str) -> Path:
-            path = scratch / f"{stem}.mp3"
-            encode_mp3(path, resample(sources.pop(stem), engine.rate, rate, length), rate)
-            return path
 
-        with ThreadPoolExecutor(2) as pool:
-            stems = dict(zip(engine.stems, pool.map(encode, engine.stems), strict=True))
-        for number, (stem, path) in enumerate(stems.items()):
-            reach(Stage.STORING, number / len(stems))
-            store.put_stem(job.songhash, stem, path)
-        return [Track(stem, "mp3", path.stat().st_size, round(length / rate, 3)) for stem, path in stems.items()]
+class _Stems:
+    """The stems of a job on their way to the store, each in a thread that encodes what it uploads."""
+
+    def __init__(self, names: tuple[str, ...], rest: str) -> None:
+        self.rest = rest
+        self.channels = {name: Channel[Samples](_STRETCHES_AHEAD) for name in (*names, *([rest] if rest else []))}
+        self.files: dict[str, StemFile] = {}
+        self.threads: dict[str, Future[None]] = {}
+
+    def put(self, sources: Samples) -> None:
+        """Hand on a stretch of all sources, shape (stems, 2, n); their sum to the one that is the rest."""
+        parts = chain(sources, [sources.sum(axis=0)] if self.rest else [])
+        for (name, channel), part in zip(self.channels.items(), parts, strict=True):
+            try:
+                channel.put(part)
+            except ReaderGone:
+                self.threads[name].result()
+                raise
+
+    def finish(self) -> dict[str, StemFile]:
+        """Wait until all stems are stored; return them. Raises what one of them met."""
+        for channel in self.channels.values():
+            channel.end()
+        for thread in self.threads.values():
+            thread.result()
+        return self.files
+
+
+@contextmanager
+def _stems(
+    job: Job, options: Options, names: tuple[str, ...], mixture: Mixture, rate: int, store: Store
+) -> Iterator[_Stems]:
+    """Open all stems of the job; at the end of the block, those that are not finished leave nothing behind."""
+    stems = _Stems(names, options.rest)
+    to_rate = stem_rate(options, mixture.info.rate)
+    length = _length(mixture, to_rate)
+    with ExitStack() as stack, ThreadPoolExecutor(len(stems.channels), initializer=be_background) as pool:
+        try:
+            for name, channel in stems.channels.items():
+                blocks = exactly(resampled(channel, rate, to_rate), length)
+                if name == stems.rest:
+                    whole = exactly(mixture.blocks(to_rate), length)
+                    blocks = taken_from(whole, blocks)
+                encoder = open_encoder(options, to_rate, length, _tags(mixture, name))
+                stack.callback(encoder.close)
+                stems.files[name] = StemFile(encoder, blocks)
+                stems.threads[name] = pool.submit(_store, store, job, options, name, stems.files[name], channel)
+            yield stems
+        except BaseException as error:
+            for channel in stems.channels.values():
+                channel.end(error)
+            raise
+
+
+def _store(store: Store, job: Job, options: Options, name: str, file: StemFile, channel: Channel[Samples]) -> None:
+    try:
+        store.put_stem(job.songhash, name, options.format, file)
+    finally:
+        channel.leave()
+
+
+def _length(mixture: Mixture, rate: int) -> int:
+    """Return the length in samples that the song has at `rate` Hz."""
+    return round(mixture.length * rate / mixture.info.rate)
+
+
+def _tags(mixture: Mixture, stem: str) -> dict[str, str]:
+    title = mixture.info.tags.get("title")
+    return {**mixture.info.tags, "title": f"{title} ({stem})" if title else stem}
 
 
 def _fetch(job: Job, store: Store, path: Path) -> Path:

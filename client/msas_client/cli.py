@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
@@ -23,6 +24,17 @@ _STAGES = {
     "storing": "storing stems",
 }
 
+OPTIONS = {
+    "stems": ("NAME,...", "only these stems; default: all of the model's"),
+    "two_stems": ("NAME", "this stem and what is left of the song without it"),
+    "format": ("FORMAT", "mp3 (the default), wav or flac"),
+    "mp3_bitrate": ("KBITS", "default: 320"),
+    "bit_depth": ("BITS", "of wav and flac: 16 (the default), 24; wav also 32, which are floats"),
+    "overlap": ("SHARE", "by which segments overlap; default: 0.25"),
+    "shifts": ("N", "average N shifted separations: better and N times slower; default: 0"),
+    "residual": (None, "also what all stems together leave of the song"),
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status: 0 done, 1 a song failed, 2 wrong usage, 130 interrupted."""
@@ -36,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         type=Path,
         default=Path("out"),
         metavar="DIR",
-        help="stems become DIR/<songhash>-<stem>.mp3; default: out",
+        help="stems become DIR/<songhash>-<stem>.<format>; default: out",
     )
     separate.add_argument("-n", "--name", "--model", dest="model", metavar="MODEL", help="default: the service's own")
     separate.add_argument(
@@ -45,10 +57,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="HOST:PORT",
         help=f"where the service is; default: the variable REST, else {DEFAULT_ADDRESS}",
     )
+    add_options(separate)
     chosen = parser.parse_args(arguments)
+    options = {name: value for name in OPTIONS if (value := getattr(chosen, name)) is not None}
     try:
         with Client(chosen.rest) as client:
-            return separate_songs(client, chosen.songs, chosen.out, chosen.model)
+            return separate_songs(client, chosen.songs, chosen.out, chosen.model, options)
     except KeyboardInterrupt:
         print(
             "\nInterrupted. What was sent goes on at the service: the same command fetches it later.", file=sys.stderr
@@ -56,7 +70,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def separate_songs(client: Client, songs: Sequence[Path], out: Path, model: str | None = None) -> int:
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each of the service's options, which alone knows what it allows."""
+    for name, (metavar, about) in OPTIONS.items():
+        flag = f"--{name.replace('_', '-')}"
+        if metavar:
+            parser.add_argument(flag, metavar=metavar, help=about)
+        else:
+            parser.add_argument(flag, action="store_true", default=None, help=about)
+
+
+def separate_songs(
+    client: Client,
+    songs: Sequence[Path],
+    out: Path,
+    model: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> int:
     """Send all `songs`, then wait for each and save its stems in `out`; return the exit status.
 
     A song that fails is said, and the others go on.
@@ -78,7 +108,7 @@ def separate_songs(client: Client, songs: Sequence[Path], out: Path, model: str 
         for song in songs:
             try:
                 out.mkdir(parents=True, exist_ok=True)
-                sent[song] = client.separate(song, model)
+                sent[song] = client.separate(song, model, **(options or {}))
             except (MsasError, OSError) as error:
                 say(song, error)
         for song, songhash in sent.items():

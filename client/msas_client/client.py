@@ -67,10 +67,15 @@ class Client:
     ) -> None:
         self._session.close()
 
-    def separate(self, song: str | Path, model: str | None = None, callback: dict[str, Any] | None = None) -> str:
-        """Send the file `song` for separation; return its songhash at once."""
+    def separate(
+        self, song: str | Path, model: str | None = None, callback: dict[str, Any] | None = None, **options: Any
+    ) -> str:
+        """Send the file `song` for separation; return its songhash at once.
+
+        `options` are the service's: stems, two_stems, format, mp3_bitrate, bit_depth, overlap, shifts, residual.
+        """
         path = Path(song)
-        request: dict[str, Any] = {"mp3": base64.b64encode(path.read_bytes()).decode(), "name": path.name}
+        request: dict[str, Any] = {"mp3": base64.b64encode(path.read_bytes()).decode(), "name": path.name, **options}
         if model:
             request["model"] = model
         if callback:
@@ -121,7 +126,7 @@ class Client:
         return status
 
     def download(self, songhash: str, folder: str | Path, stem: str | None = None) -> list[Path]:
-        """Save the song's stems, or the one called `stem`, as FOLDER/<songhash>-<stem>.mp3; return the paths."""
+        """Save the song's stems, or the one called `stem`, as FOLDER/<songhash>-<stem>.<format>; return the paths."""
         tracks = [track for track in self.status(songhash).tracks if stem in (None, track.name)]
         if not tracks:
             raise MsasError(f"{songhash} has no stem to download{f' called {stem}' if stem else ''}.")

@@ -7,6 +7,7 @@ import os
 import platform
 import secrets
 from dataclasses import asdict
+from typing import Any
 
 from redis import Redis, RedisError
 
@@ -35,10 +36,10 @@ class Lease:
         self.stage, self.progress, self.lost = Stage.FETCHING, 0.0, False
         self._receiver, self._message = receiver, message
 
-    def succeed(self, tracks: list[Track], model: str) -> bool:
+    def succeed(self, tracks: list[Track], model: str, report: dict[str, Any]) -> bool:
         """The stems are in the store: publish them. Returns False where the lease was lost."""
         fields = [x for track in tracks for x in (f"track:{track.name}", json.dumps(asdict(track)))]
-        return self._settle("succeeded", "model", model, "progress", "1", *fields)
+        return self._settle("succeeded", "model", model, "progress", "1", "report", json.dumps(report), *fields)
 
     def fail(self, problem: Problem) -> bool:
         """Give the job up, with its reason. Returns False where the lease was lost."""

@@ -41,6 +41,8 @@ class JobStatus:
     started_at: datetime | None
     ended_at: datetime | None
     tracks: tuple[Track, ...]
+    options: dict[str, Any] | None
+    report: dict[str, Any] | None
     error: dict[str, str] | None
 
 
@@ -150,18 +152,22 @@ class Queue:
 
 def fields_of(job: Job) -> list[str]:
     """Return what a job's hash holds beside its state, as field, value, field, value."""
-    return ["name", job.name, "model", job.options.model if job.options else ""]
+    fields = ["name", job.name, "model", job.options.model if job.options else ""]
+    return [*fields, "options", json.dumps(asdict(job.options))] if job.options else fields
 
 
 def _status(songhash: str, fields: Mapping[str, bytes], position: int | None) -> JobStatus:
     def text(name: str) -> str | None:
         return fields[name].decode() if name in fields else None
 
+    def content(name: str) -> dict[str, Any] | None:
+        return json.loads(fields[name]) if name in fields else None
+
     def moment(name: str) -> datetime | None:
         return datetime.fromtimestamp(int(fields[name]) / 1000, UTC) if name in fields else None
 
     stems = tuple(name.removeprefix("track:") for name in fields if name.startswith("track:"))
-    state, error = State(fields["status"].decode()), text("error")
+    state = State(fields["status"].decode())
     return JobStatus(
         songhash=songhash,
         state=state,
@@ -175,7 +181,9 @@ def _status(songhash: str, fields: Mapping[str, bytes], position: int | None) ->
         started_at=moment("started_at"),
         ended_at=moment("ended_at"),
         tracks=tuple(_track(fields[f"track:{stem}"]) for stem in stem_order(stems)),
-        error=json.loads(error) if error and state is State.FAILED else None,
+        options=content("options"),
+        report=content("report") if state is State.SUCCEEDED else None,
+        error=content("error") if state is State.FAILED else None,
     )
 
 

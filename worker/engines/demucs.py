@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import requests
-import torch
 import yaml
-from demucs.apply import BagOfModels, apply_model
+from demucs.apply import BagOfModels
 from demucs.hf import DEFAULT_NAMESPACE, hf_repo_name
 from demucs.pretrained import get_model
 from demucs.repo import BagOnlyRepo, LocalRepo
@@ -21,54 +21,58 @@ from huggingface_hub import constants, try_to_load_from_cache
 
 from msas.models import stem_order
 from msas.problem import ModelUnavailable
-from worker.engines.engine import Progress, Samples
-
-OVERLAP = 0.25
+from worker.engines.engine import Order, Progress, Samples, Survey
+from worker.engines.hybrid import Part
+from worker.engines.runtime import Runtime
+from worker.overlap_add import Grid, overlap_add, starts, triangle
 
 
 class DemucsEngine:
-    """One Demucs model, or a bag of them, with the arithmetic of `demucs.api.Separator` and no random shift."""
+    """See Engine. One Demucs model, or a bag of them, with the arithmetic of `demucs.apply.apply_model`."""
 
-    def __init__(self, name: str, model: Any) -> None:
+    def __init__(self, name: str, model: Any, runtime: Runtime) -> None:
+        models = list(model.models) if isinstance(model, BagOfModels) else [model]
         self.name = name
         self.rate: int = model.samplerate
-        self.stems = stem_order(tuple(model.sources))
-        self._model = model
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
+        self.sources: tuple[str, ...] = tuple(model.sources)
+        self.stems = stem_order(self.sources)
+        self.device, self.precision = runtime.name, runtime.precision
+        # How much each model's word counts for each source, of shape (models, sources); a source's column sums to 1.
+        votes = np.array(model.weights if isinstance(model, BagOfModels) else [[1.0] * len(self.sources)])
+        self._votes = votes / votes.sum(axis=0)
+        self._parts = [Part(each, runtime) for each in models]
+        self.weights = hashlib.sha256(" ".join(part.digest for part in self._parts).encode()).hexdigest()
 
-    def separate(self, mixture: Samples, progress: Progress) -> dict[str, Samples]:
-        """See Engine. The mixture is normalised by the mean and deviation of its mono sum, as Demucs does."""
-        song = torch.from_numpy(mixture)
-        mono = song.mean(0)
-        mean, deviation = mono.mean(), mono.std(correction=min(1, len(mono) - 1)) + 1e-8
-        total, done = self._segments(song.shape[1]), 0
+    def separate(
+        self, blocks: Iterable[Samples], survey: Survey, order: Order, progress: Progress
+    ) -> Iterator[tuple[Samples, Samples]]:
+        """See Engine. The mixture is normalised by mean and deviation, as `demucs.api.Separator` does."""
+        mean, deviation = np.float32(survey.mean), np.float32(survey.deviation + 1e-8)
+        normal = ((block - mean) / deviation for block in blocks)
+        for mixture, sources in overlap_add(normal, survey.length, self._grids(survey.length, order), progress):
+            yield mixture * deviation + mean, sources * deviation + mean
 
-        def segment_ended(news: dict[str, Any]) -> None:
-            nonlocal done
-            if news["state"] == "end":
-                done += 1
-                progress(min(1.0, done / total))
-
-        sources = apply_model(
-            self._model,
-            ((song - mean) / deviation)[None],
-            shifts=0,
-            overlap=OVERLAP,
-            device=self._device,
-            callback=segment_ended,
-        )
-        sources = sources * deviation + mean
-        by_name = dict(zip(self._model.sources, sources[0], strict=True))
-        return {stem: by_name[stem].numpy().astype(np.float32, copy=False) for stem in self.stems}
-
-    def _segments(self, samples: int) -> int:
-        models: list[Any] = list(self._model.models) if isinstance(self._model, BagOfModels) else [self._model]
-        strides = [int((1 - OVERLAP) * int(model.samplerate * model.segment)) for model in models]
-        return sum(len(range(0, samples, stride)) for stride in strides)
+    def _grids(self, length: int, order: Order) -> list[Grid]:
+        """List the runs over the song that the wanted stems need: of a bag of specialists, only theirs."""
+        wanted = [self.sources.index(stem) for stem in order.stems]
+        grids = []
+        for number, (part, votes) in enumerate(zip(self._parts, self._votes, strict=True)):
+            gains = votes[wanted].astype(np.float32)
+            if gains.any():
+                runs = starts(length, part.segment, order, self.rate, number)
+                run = partial(part.separate, wanted=wanted)
+                weight = triangle(part.segment)
+                grids += [Grid(each, weight, gains / len(runs), part.window, run, part.batch) for each in runs]
+        return grids
 
 
-def load(name: str, repo: Path | None) -> DemucsEngine:
-    """Load the model `name`: from the folder `repo` where one is given, else from the cache or the model hub.
+def load(name: str, repo: Path | None, runtime: Runtime) -> DemucsEngine:
+    """Load the model `name` and make it ready to run. Raises as `read` does."""
+    return DemucsEngine(name, read(name, repo), runtime)
+
+
+def read(name: str, repo: Path | None) -> Any:
+    """Read the model `name`: from the folder `repo` where one is given, else from the cache or the model hub.
 
     Raises ModelUnavailable. The files of `repo` are the operator's own: Demucs unpickles them.
     """
@@ -80,7 +84,7 @@ def load(name: str, repo: Path | None) -> DemucsEngine:
         )
     try:
         with _cache_only() if cached else nullcontext():
-            return DemucsEngine(name, get_model(name, repo))
+            return get_model(name, repo)
     except (Exception, SystemExit) as error:  # Demucs ends the process where a folder is missing
         where = f"from {repo}" if repo else "from the model hub"
         raise ModelUnavailable(

@@ -1,27 +1,31 @@
 """The lite engine: two U-Nets for vocals and accompaniment, then signal processing for drums, bass and other.
 
-Every step multiplies the mixture's spectrogram by masks that sum to one, so the stems sum to the mixture.
+Each stem is the mixture's spectrogram under a mask, and the masks sum to one, so the stems sum to the mixture.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
 import bottleneck
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from msas.models import LITE
 from worker.engines import lite_weights
-from worker.engines.engine import Progress, Samples
+from worker.engines.batch import Batches
+from worker.engines.engine import Order, Progress, Samples, Survey
+from worker.engines.runtime import Runtime, digest_of
+from worker.engines.unet import UNet
+from worker.overlap_add import Grid, overlap_add, starts, triangle
 
 # Spleeter's analysis: Hann windows of 4096 samples every 1024, of which the networks see 1024 bins.
 WINDOW, HOP, BINS, FRAMES = 4096, 1024, 1024, 512
 SEGMENT = (FRAMES - 1) * HOP  # samples (11.9 s): with centred windows, exactly one patch of FRAMES
-FADE = 64 * HOP  # samples (1.5 s) that neighbouring segments share
 
 # Chosen on the song in the stempeg wheel; the README says what they gave.
 HARMONIC_FRAMES, PERCUSSIVE_BINS = 31, 7  # lengths of the median filters: 0.72 s, 75 Hz
@@ -29,67 +33,75 @@ BASS_HZ, BASS_ORDER = 300.0, 4
 _SILENCE = 1e-10
 
 
+class _Both(nn.Module):
+    """The two networks side by side, so that they are exported and run as one."""
+
+    def __init__(self, vocals: UNet, accompaniment: UNet) -> None:
+        super().__init__()
+        self.vocals, self.accompaniment = vocals, accompaniment
+
+    def forward(self, magnitude: Tensor) -> tuple[Tensor, Tensor]:
+        return self.vocals(magnitude), self.accompaniment(magnitude)
+
+
 class LiteEngine:
     """See Engine: a fast preview model, not Demucs."""
 
     name, rate, stems = LITE.name, 44100, LITE.stems
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, runtime: Runtime) -> None:
         """Load the weights from `cache`, fetched there first where absent. Raises ModelUnavailable."""
-        self._networks = lite_weights.load(cache)
-        self._window = torch.hann_window(WINDOW)
-        self._fade_in = np.linspace(0, 1, FADE, dtype=np.float32)
-        bins = torch.arange(WINDOW // 2 + 1) * (self.rate / WINDOW)
+        networks = _Both(**lite_weights.load(cache))
+        self.weights, self.device, self.precision = digest_of(networks), runtime.name, runtime.precision
+        self._network = runtime.load(networks, [torch.zeros(1, 2, FRAMES, BINS, device=runtime.device)], self.weights)
+        self._window = torch.hann_window(WINDOW, device=runtime.device)
+        bins = torch.arange(WINDOW // 2 + 1, device=runtime.device) * (self.rate / WINDOW)
         self._bass_mask = (1 / (1 + (bins / BASS_HZ) ** BASS_ORDER))[:, None]
+        self._separate = Batches(self._separate_windows, runtime.device, SEGMENT)
+
+    def separate(
+        self, blocks: Iterable[Samples], survey: Survey, order: Order, progress: Progress
+    ) -> Iterator[tuple[Samples, Samples]]:
+        """See Engine."""
+        run = partial(self._separate, wanted=[self.stems.index(stem) for stem in order.stems])
+        runs = starts(survey.length, SEGMENT, order, self.rate)
+        gains = np.full(len(order.stems), 1 / len(runs), np.float32)
+        weight = triangle(SEGMENT)
+        grids = [Grid(each, weight, gains, lambda size: size, run, self._separate.size) for each in runs]
+        return overlap_add(blocks, survey.length, grids, progress)
 
     @torch.inference_mode()
-    def separate(self, mixture: Samples, progress: Progress) -> dict[str, Samples]:
-        """See Engine. Segments overlap by FADE and are cross-faded linearly."""
-        length = mixture.shape[1]
-        out = np.zeros((len(self.stems), *mixture.shape), np.float32)
-        for start, end in _segments(length):
-            sources = self._separate_segment(torch.from_numpy(mixture[:, start:end])).numpy()
-            if start > 0:
-                out[..., start : start + FADE] *= 1 - self._fade_in
-                sources[..., :FADE] *= self._fade_in
-            out[..., start:end] += sources
-            progress(end / length)
-        return dict(zip(self.stems, out, strict=True))
+    def _separate_windows(self, windows: Tensor, wanted: Sequence[int]) -> Tensor:
+        """Return the wanted stems, shape (batch, wanted, 2, n), of windows of at most SEGMENT samples."""
+        return torch.stack([self._separate_window(window, wanted) for window in windows])
 
-    def _separate_segment(self, mixture: Tensor) -> Tensor:
-        """Return the stems, shape (4, 2, n), of at most SEGMENT samples, shape (2, n)."""
+    def _separate_window(self, mixture: Tensor, wanted: Sequence[int]) -> Tensor:
         spectrum = torch.stft(
             mixture, WINDOW, HOP, window=self._window, center=True, pad_mode="constant", return_complex=True
         )
-        vocals = self._vocal_mask(spectrum.abs())
-        accompaniment = spectrum * (1 - vocals)
-        drums = _percussive_mask(accompaniment.abs().mean(0))
-        bass = (1 - drums) * self._bass_mask
-        spectra = torch.stack(
-            [spectrum * vocals, accompaniment * drums, accompaniment * bass, accompaniment * (1 - drums - bass)]
-        )
-        waves = torch.istft(spectra.flatten(0, 1), WINDOW, HOP, window=self._window, length=mixture.shape[1])
-        return waves.reshape(len(self.stems), *mixture.shape)
+        magnitude = spectrum.abs()
+        vocals = self._vocal_mask(magnitude)
+        accompaniment = 1 - vocals
+        drums = _percussive_mask((magnitude * accompaniment).mean(0))
+        masks = [vocals, accompaniment * drums, accompaniment * ((1 - drums) * self._bass_mask)]
+        masked = torch.empty(len(masks), *spectrum.shape, 2, device=spectrum.device)
+        for out, mask in zip(masked, masks, strict=True):
+            torch.mul(torch.view_as_real(spectrum), mask[..., None], out=out)
+        spectra = torch.view_as_complex(masked).flatten(0, 1)
+        waves = torch.istft(spectra, WINDOW, HOP, window=self._window, length=mixture.shape[1])
+        made = waves.reshape(len(masks), *mixture.shape)
+        # What is left is the fourth: its mask is what the others leave of one, and the transform is linear.
+        return torch.cat([made, (mixture - made.sum(0))[None]])[list(wanted)]
 
     def _vocal_mask(self, magnitude: Tensor) -> Tensor:
         """Return the share of the vocals, 0 to 1, in each bin of `magnitude`, shape (2, bins, frames)."""
         frames = magnitude.shape[2]
         patch = functional.pad(magnitude[:, :BINS], (0, FRAMES - frames)).transpose(1, 2)[None]
-        vocals = self._networks["vocals"](patch) ** 2
-        accompaniment = self._networks["accompaniment"](patch) ** 2
+        vocals, accompaniment = (estimate**2 for estimate in self._network(patch))
         mask = (vocals + _SILENCE / 2) / (vocals + accompaniment + _SILENCE)
         mask = mask[0].transpose(1, 2)[..., :frames]
         above = magnitude.shape[1] - BINS  # the networks see no higher: continue with the mean of what is below
         return torch.cat([mask, mask.mean(1, keepdim=True).expand(-1, above, -1)], dim=1)
-
-
-def _segments(length: int) -> Iterator[tuple[int, int]]:
-    """Yield start and end, in samples, of the segments that cover `length` samples."""
-    start = 0
-    while start + SEGMENT < length:
-        yield start, start + SEGMENT
-        start += SEGMENT - FADE
-    yield start, length
 
 
 def _percussive_mask(magnitude: Tensor) -> Tensor:
@@ -106,5 +118,5 @@ def _percussive_mask(magnitude: Tensor) -> Tensor:
 def _running_median(values: Tensor, width: int) -> Tensor:
     """Return the median of `width` values centred on each, along the last axis; the ends are repeated."""
     half = width // 2
-    padded = np.pad(values.numpy(), ((0, 0), (half, half)), mode="edge")
-    return torch.from_numpy(bottleneck.move_median(padded, width, axis=1)[:, width - 1 :])
+    padded = np.pad(values.cpu().numpy(), ((0, 0), (half, half)), mode="edge")
+    return torch.from_numpy(bottleneck.move_median(padded, width, axis=1)[:, width - 1 :]).to(values.device)

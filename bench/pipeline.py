@@ -1,0 +1,52 @@
+"""Our pipeline from a file to files: all that a worker does to a song, with a folder in the store's place."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, cast
+
+from msas.job import Job
+from msas.models import LITE
+from msas.options import Options
+from msas.settings import Settings
+from msas.store import Readable, Store
+from worker.engines import Engine, demucs
+from worker.engines.lite import LiteEngine
+from worker.engines.runtime import Runtime
+from worker.separation import separate_song
+
+_CHUNK = 1 << 20
+
+
+class FolderStore:
+    """Stands where the store does: stems become files, the song is the one given."""
+
+    def __init__(self, song: Path, out: Path) -> None:
+        self._song, self._out = song, out
+
+    def fetch_song(self, _: str, path: Path) -> None:
+        path.symlink_to(self._song.absolute())
+
+    def put_stem(self, _: str, stem: str, extension: str, file: Readable) -> None:
+        with (self._out / f"{stem}.{extension}").open("wb") as there:
+            while chunk := file.read(_CHUNK):
+                there.write(chunk)
+
+    def put_report(self, _: str, report: dict[str, Any]) -> None:
+        (self._out / "report.json").write_text(json.dumps(report, indent=1))
+
+
+def load(model: str, repo: Path, settings: Settings) -> Engine:
+    """Load an engine as a worker does."""
+    runtime = Runtime(settings)
+    if model == LITE.name:
+        return LiteEngine(settings.cache_dir.expanduser(), runtime)
+    return demucs.load(model, repo, runtime)
+
+
+def separate(engine: Engine, song: Path, out: Path) -> dict[str, Any]:
+    """Separate the file `song` into MP3s in the folder `out`; return the report."""
+    out.mkdir(parents=True, exist_ok=True)
+    job, store = Job("0" * 56), cast(Store, FolderStore(song, out))
+    return separate_song(job, Options(engine.name), engine, store, lambda *_: None, 600).report

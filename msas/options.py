@@ -1,0 +1,163 @@
+"""What a caller can choose about a separation, and what can be understood as each choice."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from msas.models import Model
+from msas.problem import BadOption
+
+FORMATS = ("mp3", "wav", "flac")
+# Below 64 a frame has no room for the header that makes an MP3 decode to its exact length.
+BITRATES = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+BIT_DEPTHS = {"wav": (16, 24, 32), "flac": (16, 24)}
+MOST_OVERLAP, MOST_SHIFTS = 0.9, 10
+RESIDUAL = "residual"
+
+
+@dataclass(frozen=True)
+class Options:
+    """Everything a caller can choose that changes the result; names and meanings are the `demucs` command's.
+
+    `stems` is empty where all are wanted. `two_stems` names one stem, to be delivered with its complement.
+    `mp3_bitrate` is in kbit/s; `bit_depth`, of wav and flac, in bits (32: floats).
+    """
+
+    model: str
+    stems: tuple[str, ...] = ()
+    two_stems: str = ""
+    format: str = "mp3"
+    mp3_bitrate: int = 320
+    bit_depth: int = 16
+    overlap: float = 0.25
+    shifts: int = 0
+    residual: bool = False
+
+    @classmethod
+    def from_fields(cls, given: Mapping[str, Any], offered: Iterable[Model], default_model: str) -> Options:
+        """Choose the options out of a request's fields; what is absent or null takes its default.
+
+        Raises BadOption, naming the allowed values, for anything that this deployment can not honour.
+        Fields that are no options of ours are left alone.
+        """
+        models = {model.name: model for model in offered}
+        model = given.get("model") or default_model
+        if not isinstance(model, str) or model not in models:
+            raise _bad(f"The model {_shown(model)} is not offered here", models)
+        return cls.understand({**given, "model": model}).for_stems(models[model].stems)
+
+    @classmethod
+    def understand(cls, given: Mapping[str, Any]) -> Options:
+        """Read the options out of `given`, which names a model. Raises BadOption. Knows nothing of its stems."""
+        chosen = {
+            name: read(name, given[name]) for name, read in _READERS.items() if given.get(name) not in (None, "", [])
+        }
+        options = cls(model=given["model"], **chosen)
+        _agree(options, chosen)
+        return options
+
+    def for_stems(self, stems: tuple[str, ...]) -> Options:
+        """Return the options as they are for a model that yields `stems`. Raises BadOption where it lacks one."""
+        for name in (*self.stems, *([self.two_stems] if self.two_stems else [])):
+            if name not in stems:
+                raise _bad(f"The model {self.model!r} yields no stem {_shown(name)}", stems)
+        wanted = tuple(stem for stem in stems if stem in self.stems)
+        return Options(**{**asdict(self), "stems": () if wanted == stems else wanted})
+
+    def canonical(self) -> bytes:
+        """Return the options as canonical JSON: sorted, compact, ASCII.
+
+        Options at their default are left out, so that one added in a later version changes no songhash.
+        """
+        chosen = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
+        return json.dumps(chosen, sort_keys=True, separators=(",", ":")).encode()
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Return which of the model's stems are wanted; none: all."""
+        return (self.two_stems,) if self.two_stems else self.stems
+
+    @property
+    def rest(self) -> str:
+        """Return the name of the stem that makes up what the others leave of the mixture; empty: none is wanted."""
+        return f"no_{self.two_stems}" if self.two_stems else RESIDUAL if self.residual else ""
+
+
+def _agree(options: Options, chosen: Mapping[str, Any]) -> None:
+    """Raise BadOption where one option leaves no meaning to another."""
+    if options.two_stems and options.stems:
+        raise BadOption("The options 'stems' and 'two_stems' exclude each other; give one of them.")
+    if options.two_stems and options.residual:
+        raise BadOption("With 'two_stems' nothing is left for a residual; leave one of the two options out.")
+    if options.format != "mp3" and "mp3_bitrate" in chosen:
+        raise BadOption(f"A {options.format} has no 'mp3_bitrate'; leave it out, or choose the format mp3.")
+    if options.format == "mp3" and "bit_depth" in chosen:
+        raise BadOption("An mp3 has no 'bit_depth'; leave it out, or choose the format wav or flac.")
+    if options.format != "mp3" and options.bit_depth not in BIT_DEPTHS[options.format]:
+        allowed = BIT_DEPTHS[options.format]
+        raise _bad(f"A {options.format} can not have a 'bit_depth' of {options.bit_depth}", allowed)
+
+
+def _bad(what: str, allowed: Iterable[object]) -> BadOption:
+    return BadOption(f"{what}; choose one of: {', '.join(map(str, allowed))}.")
+
+
+def _shown(value: object) -> str:
+    return repr(value if isinstance(value, str) else str(value)[:80])[:82]
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadOption(f"The option {name!r} must be a string, but is {_shown(value)}.")
+    return value
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    parts = value.split(",") if isinstance(value, str) else value
+    if not isinstance(parts, list | tuple) or not all(isinstance(part, str) for part in parts):
+        raise BadOption(f"The option {name!r} must be a list of stems, but is {_shown(value)}.")
+    return tuple(part.strip() for part in parts)
+
+
+def _one_of(allowed: Iterable[object]) -> Callable[[str, Any], Any]:
+    """Return a reader for a choice among `allowed`, which may also come as text: forms know nothing else."""
+    by_text = {str(value): value for value in allowed}
+
+    def read(name: str, value: Any) -> Any:
+        if isinstance(value, bool) or str(value) not in by_text:
+            raise _bad(f"The option {name!r} can not be {_shown(value)}", by_text)
+        return by_text[str(value)]
+
+    return read
+
+
+def _overlap(name: str, value: Any) -> float:
+    try:
+        overlap = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else -1.0
+    except (ValueError, OverflowError):
+        overlap = -1.0
+    if not 0 <= overlap <= MOST_OVERLAP:
+        raise BadOption(f"The option {name!r} can not be {_shown(value)}; choose a number from 0 to {MOST_OVERLAP}.")
+    return overlap
+
+
+def _switch(name: str, value: Any) -> bool:
+    switch = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    if switch is None:
+        raise BadOption(f"The option {name!r} can not be {_shown(value)}; choose true or false.")
+    return switch
+
+
+_READERS: dict[str, Callable[[str, Any], Any]] = {
+    "stems": _texts,
+    "two_stems": _text,
+    "format": _one_of(FORMATS),
+    "mp3_bitrate": _one_of(BITRATES),
+    "bit_depth": _one_of((16, 24, 32)),
+    "overlap": _overlap,
+    "shifts": _one_of(range(MOST_SHIFTS + 1)),
+    "residual": _switch,
+}

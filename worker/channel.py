@@ -1,0 +1,86 @@
+"""Bounded queues between the threads of one separation: whoever is ahead waits, whoever ends tells the other."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Generic, TypeVar
+
+from worker.machine import be_background
+
+T = TypeVar("T")
+
+
+class ReaderGone(Exception):
+    """Nobody will read what is put; the reader's own error says why."""
+
+
+class Channel(Generic[T]):
+    """Holds at most `size` items on their way from one thread, which puts, to another, which iterates."""
+
+    def __init__(self, size: int) -> None:
+        self._size, self._items = size, deque[T]()
+        self._change = threading.Condition()
+        self._ended, self._left = False, False
+        self._error: BaseException | None = None
+
+    def put(self, item: T) -> None:
+        """Wait for room, then add `item`. Raises ReaderGone."""
+        with self._change:
+            self._change.wait_for(lambda: self._left or len(self._items) < self._size)
+            if self._left:
+                raise ReaderGone
+            self._items.append(item)
+            self._change.notify_all()
+
+    def end(self, error: BaseException | None = None) -> None:
+        """Say that nothing follows; with `error`, that the reader is to raise it at once."""
+        with self._change:
+            self._ended, self._error = True, error
+            self._change.notify_all()
+
+    def leave(self) -> None:
+        """Say that nobody reads any more."""
+        with self._change:
+            self._left = True
+            self._items.clear()
+            self._change.notify_all()
+
+    def __iter__(self) -> Iterator[T]:
+        while True:
+            with self._change:
+                self._change.wait_for(lambda: self._items or self._ended)
+                if self._error:
+                    raise self._error
+                if not self._items:
+                    return
+                item = self._items.popleft()
+                self._change.notify_all()
+            yield item
+
+
+@contextmanager
+def ahead(items: Callable[[], Iterable[T]], size: int) -> Iterator[Iterator[T]]:
+    """Let a thread of its own run through `items()`, at most `size` items ahead of who reads them here."""
+    channel = Channel[T](size)
+
+    def run() -> None:
+        be_background()
+        try:
+            for item in items():
+                channel.put(item)
+            channel.end()
+        except ReaderGone:
+            pass
+        except BaseException as error:
+            channel.end(error)
+
+    thread = threading.Thread(target=run, name="ahead", daemon=True)
+    thread.start()
+    try:
+        yield iter(channel)
+    finally:
+        channel.leave()
+        thread.join()

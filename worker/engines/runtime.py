@@ -1,0 +1,163 @@
+"""Where networks run: on a GPU or the CPU, in which precision, in PyTorch or exported to OpenVINO."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import multiprocessing
+import sys
+import tempfile
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import torch
+from torch import Tensor, nn
+
+from msas import log
+from msas.settings import Settings, SettingsError
+from worker.machine import cores
+
+# OpenVINO reports its use to its makers when it is imported, unless the package that does so is not there.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+if TYPE_CHECKING:
+    from openvino import Core
+
+Network: TypeAlias = Callable[..., tuple[Tensor, ...]]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+_log = logging.getLogger("msas.worker")
+
+
+class Runtime:
+    """The device and the precision that every network of this worker runs with."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Choose them as DEVICE and PRECISION say. Raises SettingsError where they can not be had."""
+        self._cache = settings.cache_dir.expanduser() / "openvino"
+        self.device = _device(settings.device)
+        self.threads = cores()
+        torch.set_num_threads(self.threads)
+        self._core: Core | None = None
+        self.precision = self._precision(settings.precision)
+
+    def load(self, network: nn.Module, example: Sequence[Tensor], digest: str) -> Network:
+        """Make `network` ready to run; the result maps tensors on `device` to a tuple of float32 tensors.
+
+        On the CPU it is exported for inputs shaped like `example`, once for all workers that share the cache;
+        inputs of other shapes, and networks that can not be exported, run in PyTorch. `digest` names the network
+        with its weights.
+        """
+        network = network.to(self.device).eval().requires_grad_(False)
+        in_torch = self._in_torch(network)
+        shapes = [tuple(tensor.shape) for tensor in example]
+        compiled = self._compiled(network, example, digest) if self.device.type == "cpu" else None
+        if compiled is None:
+            return in_torch
+
+        def run(*inputs: Tensor) -> tuple[Tensor, ...]:
+            if [tuple(tensor.shape) for tensor in inputs] != shapes:
+                return in_torch(*inputs)
+            outputs = compiled([tensor.contiguous().numpy() for tensor in inputs])
+            return tuple(torch.from_numpy(outputs[index]) for index in range(len(outputs)))
+
+        return run
+
+    @property
+    def name(self) -> str:
+        """Name what the networks run on, for people."""
+        if self.device.type == "cuda":
+            return torch.cuda.get_device_name(self.device)
+        return f"CPU, {self.threads} thread{'s' if self.threads > 1 else ''}"
+
+    def _precision(self, wanted: str) -> str:
+        known = self._reduced()
+        if wanted == "auto":
+            return known[0] if known else "float32"
+        if wanted not in ("float32", *known):
+            raise SettingsError(
+                f"PRECISION={wanted} is not to be had on this {self.device.type.upper()}; "
+                f"choose one of: {', '.join(['auto', 'float32', *known])}."
+            )
+        return wanted
+
+    def _reduced(self) -> list[str]:
+        """Return the reduced precisions that the hardware has, the best first."""
+        if self.device.type == "cuda":
+            # bfloat16 first: it has float32's range, so nothing overflows.
+            return [*(["bfloat16"] if torch.cuda.is_bf16_supported(including_emulation=False) else []), "float16"]
+        return ["bfloat16"] if "BF16" in self._openvino().get_property("CPU", "OPTIMIZATION_CAPABILITIES") else []
+
+    def _openvino(self) -> Core:
+        if self._core is None:
+            from openvino import Core
+
+            self._core = Core()
+        return self._core
+
+    def _in_torch(self, network: nn.Module) -> Network:
+        dtype = _DTYPES[self.precision]
+
+        def run(*inputs: Tensor) -> tuple[Tensor, ...]:
+            with torch.inference_mode(), torch.autocast(self.device.type, dtype, dtype != torch.float32):
+                outputs = network(*inputs)
+            return tuple(out.float() for out in (outputs if isinstance(outputs, tuple) else (outputs,)))
+
+        return run
+
+    def _compiled(self, network: nn.Module, example: Sequence[Tensor], digest: str) -> Callable[[Any], Any] | None:
+        path = self._cache / f"{digest[:32]}-{version('openvino')}.xml"
+        if not path.is_file():
+            log.event(_log, "exporting network", to=path.name)
+            _export_apart(network, example, path)
+        if not path.is_file():
+            log.event(_log, "network runs in PyTorch", logging.WARNING, why="it could not be exported")
+            return None
+        options = {
+            "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": self.threads,
+        }
+        compiled: Callable[[Any], Any] = self._openvino().compile_model(path, "CPU", options)
+        return compiled
+
+
+def digest_of(network: nn.Module) -> str:
+    """Return the SHA-256 of the network's class, shape and weights, as 64 hex characters."""
+    found = hashlib.sha256(f"{type(network).__name__} {getattr(network, '_init_args_kwargs', None)}".encode())
+    for name, tensor in sorted(network.state_dict().items()):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return found.hexdigest()
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise SettingsError(
+            "DEVICE=cuda was asked for, but PyTorch finds no GPU here; check the driver and that this PyTorch "
+            "is a CUDA build, or set DEVICE=cpu (auto takes a GPU only where there is one)."
+        )
+    return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def _export_apart(network: nn.Module, example: Sequence[Tensor], path: Path) -> None:
+    """Export in a process of its own: it takes four times the memory that running the network does."""
+    child = multiprocessing.get_context("spawn").Process(target=_export, args=(network, tuple(example), path))
+    child.start()
+    child.join()
+
+
+def _export(network: nn.Module, example: tuple[Tensor, ...], path: Path) -> None:
+    from openvino import convert_model, save_model
+
+    shapes = [list(tensor.shape) for tensor in example]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        warnings.simplefilter("ignore")  # of the tracer: shapes become constants, which is what we want
+        model = convert_model(network, example_input=example, input=shapes)
+        save_model(model, Path(folder) / path.name, compress_to_fp16=False)
+        for suffix in (".bin", ".xml"):  # who sees the .xml finds its weights
+            (Path(folder) / path.name).with_suffix(suffix).replace(path.with_suffix(suffix))

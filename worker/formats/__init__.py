@@ -1,0 +1,27 @@
+"""The formats that stems come in: MP3, WAV, FLAC. Each encodes a stream of which only the length is known."""
+
+from __future__ import annotations
+
+from msas.options import Options
+from worker.formats.encoder import Encoder
+from worker.formats.flac import HIGHEST_RATE, FlacEncoder
+from worker.formats.mp3 import Mp3Encoder, mp3_rate
+from worker.formats.wav import WavEncoder
+
+__all__ = ["Encoder", "open_encoder", "stem_rate"]
+
+
+def stem_rate(options: Options, rate: int) -> int:
+    """Return the sample rate in Hz of the stems of a song at `rate`: its own, wherever the format knows it."""
+    if options.format == "mp3":
+        return mp3_rate(rate)
+    return min(rate, HIGHEST_RATE) if options.format == "flac" else rate
+
+
+def open_encoder(options: Options, rate: int, length: int, tags: dict[str, str]) -> Encoder:
+    """Begin a stem of `length` samples at `rate` Hz in the format that `options` ask for."""
+    if options.format == "mp3":
+        return Mp3Encoder(rate, length, options.mp3_bitrate, tags)
+    if options.format == "flac":
+        return FlacEncoder(rate, length, options.bit_depth, tags)
+    return WavEncoder(rate, length, options.bit_depth, tags)

@@ -1,0 +1,99 @@
+"""MP3: LAME's frames behind a header that makes decoders give back exactly the samples that went in.
+
+The header must come first, when LAME could not know it yet: what depends on the length is worked out here.
+Layout: the MP3 Info Tag specification by Gabriel Bouvigne.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from worker.engines import Samples
+from worker.formats.lame import Lame
+
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+_MPEG_1_RATE = 32000  # Hz; from here on a frame has 1152 samples, below 576
+_ENCODER_DELAY = 576  # samples; also the least padding that LAME puts at the end
+# Where the header's fields lie, in bytes from the word Info.
+_FRAMES, _BYTES, _TOC, _PADDING, _MUSIC_BYTES, _MUSIC_CRC, _CRC = 8, 12, 16, 141, 148, 152, 154
+_TOC_SIZE = 100
+
+
+class Mp3Encoder:
+    """See Encoder. Values beyond full scale are kept, so nothing is ever clipped."""
+
+    def __init__(self, rate: int, length: int, kbits: int, tags: dict[str, str]) -> None:
+        """`kbits` a second, or the most that `rate` allows."""
+        self.clipped = 0
+        self._rate, self._length, self._asked = rate, length, kbits
+        self._lame = Lame(rate, kbits, tags)
+        self._first = True
+
+    def begin(self) -> bytes:
+        return self._lame.id3() + self._header()
+
+    def encode(self, samples: Samples) -> bytes:
+        return self._without_placeholder(self._lame.encode(samples))
+
+    def end(self) -> bytes:
+        return self._without_placeholder(self._lame.flush())
+
+    def close(self) -> None:
+        self._lame.close()
+
+    def _without_placeholder(self, frames: bytes) -> bytes:
+        """Cut off the empty frame in which LAME would have its header written later."""
+        if self._first and frames:
+            self._first = False
+            return frames[len(self._model) :]
+        return frames
+
+    def _header(self) -> bytes:
+        """Take the header that LAME gives a moment of silence, and set in it what depends on the length."""
+        self._model = _header_of_silence(self._rate, self._asked)
+        head = bytearray(self._model)
+        frame = 1152 if self._rate >= _MPEG_1_RATE else 576
+        padding = -(_ENCODER_DELAY + self._length) % frame
+        padding += frame if padding < _ENCODER_DELAY else 0
+        frames = (_ENCODER_DELAY + self._length + padding) // frame
+        size = len(head) + _size(frames, frame // 8 * 1000 * self._lame.kbits, self._rate)
+        tag = head.index(b"Info")
+        head[tag + _FRAMES : tag + _FRAMES + 4] = frames.to_bytes(4, "big")
+        head[tag + _BYTES : tag + _BYTES + 4] = (size & 0xFFFFFFFF).to_bytes(4, "big")
+        head[tag + _TOC : tag + _TOC + _TOC_SIZE] = bytes(256 * part // _TOC_SIZE for part in range(_TOC_SIZE))
+        head[tag + _PADDING : tag + _PADDING + 3] = (_ENCODER_DELAY << 12 | padding).to_bytes(3, "big")
+        head[tag + _MUSIC_BYTES : tag + _MUSIC_BYTES + 4] = (size & 0xFFFFFFFF).to_bytes(4, "big")
+        head[tag + _MUSIC_CRC : tag + _MUSIC_CRC + 2] = bytes(2)
+        head[tag + _CRC : tag + _CRC + 2] = _crc16(head[: tag + _CRC]).to_bytes(2, "big")
+        return bytes(head)
+
+
+def mp3_rate(rate: int) -> int:
+    """Return the sample rate, in Hz, that an MP3 of a song at `rate` has: the next one up that MP3 knows."""
+    return next((known for known in MP3_RATES if known >= rate), MP3_RATES[-1])
+
+
+def _header_of_silence(rate: int, kbits: int) -> bytes:
+    lame = Lame(rate, kbits)
+    try:
+        lame.encode(np.zeros((2, 1152), np.float32))
+        lame.flush()
+        return lame.header()
+    finally:
+        lame.close()
+
+
+def _size(frames: int, scaled: int, rate: int) -> int:
+    """Return the bytes of `frames` frames of `scaled` / `rate` bytes on average: each has a whole number of them,
+    and one more whenever the fractions that LAME saved up make a byte."""
+    return frames * (scaled // rate) + -(-(frames * (scaled % rate) - scaled % rate) // rate)
+
+
+def _crc16(data: bytearray) -> int:
+    """Return the CRC-16/ARC of `data`, which the header ends with."""
+    crc = 0
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0xA001 if crc & 1 else 0)
+    return crc

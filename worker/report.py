@@ -1,0 +1,99 @@
+"""The report on a job: what ran, on what, how long each stage took, and how good the stems are as numbers."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from msas.job import Job, Stage
+from msas.options import Options
+from worker.decode import Mixture
+from worker.engines import Engine, Samples
+from worker.machine import peak_rss_mb
+from worker.stem import StemFile
+
+
+class Stopwatch:
+    """How many seconds were spent in each stage, until now in the one that was entered last."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._stage: Stage | None = None
+        self._seconds: dict[Stage, float] = {}
+
+    def enter(self, stage: Stage) -> None:
+        now = time.monotonic()
+        if self._stage:
+            self._seconds[self._stage] = self._seconds.get(self._stage, 0.0) + now - self._since
+        self._since, self._stage = now, stage
+
+    def seconds(self) -> dict[str, float]:
+        """Return the seconds of each stage so far, the current one's included."""
+        if self._stage:
+            self.enter(self._stage)
+        return {stage.value: round(seconds, 3) for stage, seconds in self._seconds.items()}
+
+
+class SumCheck:
+    """How far the mixture stands above its difference from the sum of all stems, before they are encoded."""
+
+    def __init__(self, all_stems: bool) -> None:
+        self._all, self._signal, self._difference = all_stems, 0.0, 0.0
+
+    def add(self, mixture: Samples, sources: Samples) -> None:
+        """Take in a stretch: mixture of shape (2, n), sources of shape (stems, 2, n)."""
+        if self._all:
+            self._signal += _energy(mixture)
+            self._difference += _energy(mixture - sources.sum(axis=0))
+
+    def db(self) -> float | None:
+        """Return it in dB; None where not all stems were made, or where there is nothing to compare."""
+        if not self._signal or not self._difference:
+            return None
+        return round(10 * math.log10(self._signal / self._difference), 2)
+
+
+def report_of(
+    job: Job,
+    options: Options,
+    engine: Engine,
+    mixture: Mixture,
+    files: Mapping[str, StemFile],
+    watch: Stopwatch,
+    check: SumCheck,
+) -> dict[str, Any]:
+    """Write the report on a job whose stems are all stored. Times are in seconds, peaks relative to full scale."""
+    stages = watch.seconds()
+    length = mixture.length / mixture.info.rate
+    return {
+        "hash": job.songhash,
+        "options": asdict(options),
+        "model": engine.name,
+        "weights": engine.weights,
+        "device": engine.device,
+        "precision": engine.precision,
+        "song": {"seconds": round(length, 3), "samples": mixture.length, "rate": mixture.info.rate},
+        "seconds": stages,
+        "encoding_cpu_seconds": round(sum(file.busy_seconds for file in files.values()), 3),
+        "real_time_factor": round(length / max(sum(stages.values()), 1e-9), 2),
+        "peak_rss_mb": peak_rss_mb(),
+        "sum_db": check.db(),
+        "stems": {
+            name: {
+                "bytes": file.bytes,
+                "sha256": file.sha256,
+                "peak": round(file.peak, 6),
+                "clipped_samples": file.clipped,
+            }
+            for name, file in files.items()
+        },
+    }
+
+
+def _energy(samples: Samples) -> float:
+    return float(np.einsum("ct,ct->", samples, samples, dtype=np.float64))

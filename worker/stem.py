@@ -1,0 +1,95 @@
+"""A stem in the making: samples come in at the engine's rate, the store reads the encoded file out."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+
+from worker.engines import Samples
+from worker.formats import Encoder
+
+
+def resampled(blocks: Iterable[Samples], rate: int, to_rate: int) -> Iterator[Samples]:
+    """Yield the stereo `blocks`, shape (2, any), at `to_rate` Hz; what the filter holds back comes at the end."""
+    if rate == to_rate:
+        yield from blocks
+        return
+    resampler = AudioResampler(format="fltp", layout="stereo", rate=to_rate)
+    for block in blocks:
+        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout="stereo")
+        frame.sample_rate = rate
+        yield from (_floats(part) for part in resampler.resample(frame))
+    yield from (_floats(part) for part in resampler.resample(None))
+
+
+def _floats(frame: AudioFrame) -> Samples:
+    return frame.to_ndarray().astype(np.float32, copy=False)
+
+
+def exactly(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:
+    """Yield `blocks` cut, or continued with silence, to `length` samples."""
+    left = length
+    for block in blocks:
+        if left > 0:
+            yield block[:, :left]
+            left -= min(left, block.shape[1])
+    if left > 0:
+        yield np.zeros((2, left), np.float32)
+
+
+def taken_from(mixture: Iterable[Samples], blocks: Iterable[Samples]) -> Iterator[Samples]:
+    """Yield what is left of `mixture` without `blocks`, in blocks of their lengths."""
+    parts, waiting = iter(mixture), np.zeros((2, 0), np.float32)
+    for block in blocks:
+        size = block.shape[1]
+        while waiting.shape[1] < size:
+            waiting = np.concatenate([waiting, next(parts)], axis=1)
+        yield waiting[:, :size] - block
+        waiting = waiting[:, size:]
+
+
+class StemFile:
+    """The file that `encoder` makes of `blocks`, encoded while it is read. Read once, front to back.
+
+    `bytes`, `sha256`, `peak` (full scale: 1) and `clipped` are known once it was read to its end;
+    `busy_seconds` is the time that making it took.
+    """
+
+    def __init__(self, encoder: Encoder, blocks: Iterable[Samples]) -> None:
+        self.bytes, self.peak, self.busy_seconds = 0, 0.0, 0.0
+        self._encoder, self._chunks = encoder, self._encoded(blocks)
+        self._ready = bytearray()
+        self._digest = hashlib.sha256()
+
+    @property
+    def clipped(self) -> int:
+        return self._encoder.clipped
+
+    @property
+    def sha256(self) -> str:
+        return self._digest.hexdigest()
+
+    def read(self, size: int) -> bytes:
+        """Return the next `size` bytes, fewer at the end."""
+        while len(self._ready) < size and (chunk := next(self._chunks, None)) is not None:
+            self._ready += chunk
+            self._digest.update(chunk)
+        part = bytes(self._ready[:size])
+        del self._ready[:size]
+        self.bytes += len(part)
+        return part
+
+    def _encoded(self, blocks: Iterable[Samples]) -> Iterator[bytes]:
+        yield self._encoder.begin()
+        for block in blocks:
+            since = time.thread_time()
+            self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
+            chunk = self._encoder.encode(block)
+            self.busy_seconds += time.thread_time() - since
+            yield chunk
+        yield self._encoder.end()
