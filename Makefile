@@ -4,7 +4,7 @@ OUT    ?= out
 DATA   ?= var
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench clean
+.PHONY: help demo run test lint bench soak clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,8 +23,11 @@ lint: .venv/installed  ## ruff and mypy
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 
-bench: .venv/installed  ## measurements (none yet: they come with the streaming pipeline)
-	@echo "There is nothing to measure yet; see bench/README.md."
+bench: .venv/installed  ## measure, 10 minutes            [LONG=1] [DEVICE=cuda]
+	@$(if $(DEVICE),DEVICE="$(DEVICE)") .venv/bin/python -m bench $(if $(LONG),--long)
+
+soak: .venv/installed  ## a three-hour song through lite, about ten minutes
+	@.venv/bin/python -m bench.soak
 
 clean:  ## remove .venv and what the tools left (not DATA, not OUT)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info client/*.egg-info
