@@ -106,7 +106,8 @@ def _bad(what: str, allowed: Iterable[object]) -> BadOption:
 
 
 def _shown(value: object) -> str:
-    return repr(value if isinstance(value, str) else str(value)[:80])[:82]
+    """Return `value` for an error's sentence: short, and without a look into what may be nested without end."""
+    return repr(value)[:82] if isinstance(value, str | int | float) else f"a {type(value).__name__}"
 
 
 def _text(name: str, value: Any) -> str:
@@ -127,7 +128,7 @@ def _one_of(allowed: Iterable[object]) -> Callable[[str, Any], Any]:
     by_text = {str(value): value for value in allowed}
 
     def read(name: str, value: Any) -> Any:
-        if isinstance(value, bool) or str(value) not in by_text:
+        if isinstance(value, bool) or not isinstance(value, str | int | float) or str(value) not in by_text:
             raise _bad(f"The option {name!r} can not be {_shown(value)}", by_text)
         return by_text[str(value)]
 
@@ -145,7 +146,8 @@ def _overlap(name: str, value: Any) -> float:
 
 
 def _switch(name: str, value: Any) -> bool:
-    switch = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    words = {"true": True, "1": True, "false": False, "0": False}
+    switch = words.get(str(value).lower()) if isinstance(value, str | int) else None
     if switch is None:
         raise BadOption(f"The option {name!r} can not be {_shown(value)}; choose true or false.")
     return switch

@@ -19,6 +19,10 @@ from tests.audio import RATE, STEMS, Wave, decode, lag, resampled, snr_db, true_
 from worker.decode import Mixture
 from worker.formats.flac import FlacEncoder
 
+NESTED: list[Any] = []
+for _ in range(2000):
+    NESTED = [NESTED]
+
 
 def understood(**given: Any) -> Options:
     return Options.from_fields(given, [LITE], "lite")
@@ -37,7 +41,7 @@ def understood(**given: Any) -> Options:
         ({"two_stems": "vocals", "residual": True}, "nothing is left for a residual"),
         ({"format": "ogg"}, "can not be 'ogg'; choose one of: mp3, wav, flac"),
         ({"format": "../mp3"}, "choose one of: mp3, wav, flac"),
-        ({"mp3_bitrate": 321}, "can not be '321'; choose one of: 64, 80, 96"),
+        ({"mp3_bitrate": 321}, "can not be 321; choose one of: 64, 80, 96"),
         ({"mp3_bitrate": True}, "choose one of: 64, 80"),
         ({"format": "wav", "mp3_bitrate": 320}, "A wav has no 'mp3_bitrate'"),
         ({"bit_depth": 16}, "An mp3 has no 'bit_depth'"),
@@ -52,6 +56,12 @@ def understood(**given: Any) -> Options:
         ({"shifts": 1.5}, "choose one of: 0, 1, 2"),
         ({"shifts": 11}, "choose one of: 0, 1, 2"),
         ({"residual": "maybe"}, "choose true or false"),
+        ({"residual": {"a": 1}}, "can not be a dict; choose true or false"),
+        ({"format": NESTED}, "can not be a list; choose one of: mp3, wav, flac"),
+        ({"model": NESTED}, "The model a list is not offered here"),
+        ({"two_stems": NESTED}, "must be a string, but is a list"),
+        ({"stems": NESTED}, "must be a list of stems"),
+        ({"overlap": NESTED}, "choose a number from 0 to 0.9"),
         ({"model": "nonesuch"}, "The model 'nonesuch' is not offered here; choose one of: lite"),
     ],
 )

@@ -52,6 +52,14 @@ def test_a_network_is_exported_once_and_then_comes_from_the_cache(tmp_path: Path
     assert exported.stat().st_mtime_ns == before
 
 
+def test_an_export_for_another_shape_or_other_weights_is_another(tmp_path: Path) -> None:
+    runtime = Runtime(settings(tmp_path, precision="float32"))
+    for digest, width in (("one", 3), ("one", 4), ("other", 3)):
+        network = runtime.load(Doubling(), [torch.zeros(1, width)], digest)
+        assert network(torch.ones(1, width))[0].tolist() == [[2.0] * width]
+    assert len(list((tmp_path / "openvino").glob("*.xml"))) == 3
+
+
 def test_inputs_of_another_shape_than_the_exported_one_run_in_torch(tmp_path: Path) -> None:
     network = Runtime(settings(tmp_path, precision="float32")).load(Doubling(), [torch.zeros(1, 3)], "some-digest")
     assert network(torch.ones(2, 5))[0].tolist() == [[2.0] * 5] * 2

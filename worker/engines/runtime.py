@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import logging
 import multiprocessing
 import sys
@@ -109,7 +110,7 @@ class Runtime:
         return run
 
     def _compiled(self, network: nn.Module, example: Sequence[Tensor], digest: str) -> Callable[[Any], Any] | None:
-        path = self._cache / f"{digest[:32]}-{version('openvino')}.xml"
+        path = self._cache / f"{_export_name(network, example, digest)}.xml"
         if not path.is_file():
             log.event(_log, "exporting network", to=path.name)
             _export_apart(network, example, path)
@@ -141,6 +142,14 @@ def _device(wanted: str) -> torch.device:
             "is a CUDA build, or set DEVICE=cpu (auto takes a GPU only where there is one)."
         )
     return torch.device("cuda" if wanted == "cuda" or (wanted == "auto" and torch.cuda.is_available()) else "cpu")
+
+
+def _export_name(network: nn.Module, example: Sequence[Tensor], digest: str) -> str:
+    """Name an export by all that makes it what it is: weights, shapes, versions, and the code around the network."""
+    shapes = [tuple(tensor.shape) for tensor in example]
+    code = inspect.getsource(sys.modules[type(network).__module__])
+    everything = f"{digest} {shapes} {version('torch')} {version('openvino')} {version('demucs')} {code}"
+    return hashlib.sha256(everything.encode()).hexdigest()[:32]
 
 
 def _export_apart(network: nn.Module, example: Sequence[Tensor], path: Path) -> None:
