@@ -108,7 +108,7 @@ class Store:
 
     def put_report(self, songhash: str, report: dict[str, Any]) -> None:
         """Store the report on the song's separation beside its stems."""
-        content = json.dumps(report, indent=1).encode()
+        content = json.dumps(report, indent=1, allow_nan=False).encode()
         with _answering():
             self.minio.put_object(
                 self.bucket_out,

@@ -95,6 +95,13 @@ def test_values_beyond_one_are_kept_in_mp3_and_float_wav(tmp_path: Path) -> None
     assert np.array_equal(heard, loud)
 
 
+@pytest.mark.parametrize("kbits", [64, 320])
+@pytest.mark.parametrize("level", [1e3, 1e6, 1e15, np.inf, np.nan])
+def test_no_samples_however_absurd_end_the_process(tmp_path: Path, kbits: int, level: float) -> None:
+    noise = np.random.default_rng(0).normal(size=(2, RATE)).astype(np.float32) * np.float32(level)
+    assert decode(mp3(tmp_path / "stem.mp3", noise, kbits=kbits)).shape == noise.shape
+
+
 @pytest.mark.parametrize(("kind", "bits"), [("wav", 16), ("wav", 24), ("flac", 16), ("flac", 24)])
 def test_integers_clip_values_beyond_one_and_count_them(tmp_path: Path, kind: str, bits: int) -> None:
     wave = np.array([[0.5, 1.0, 1.5, -1.0, -2.0], [0.0, 0.0, 3.0, 0.0, 0.0]], np.float32)

@@ -175,6 +175,12 @@ def test_samples_that_are_no_numbers_become_silence(tmp_path: Path) -> None:
     assert not block.any()
 
 
+@pytest.mark.parametrize("level", [32768, 1e20])
+def test_floats_far_beyond_full_scale_harm_nobody(separate: Separate, tmp_path: Path, level: float) -> None:
+    absurd = true_waves()["mixture"][:, : 2 * RATE] * np.float32(level)
+    assert total(separate(write(tmp_path / "absurd.wav", absurd))).shape == absurd.shape
+
+
 def test_a_japanese_name_survives_into_the_download(
     service: Service, client: Client, song: Path, tmp_path: Path
 ) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from msas.song import SongInfo, check_length, describe, open_song
 from worker.engines import Samples, Survey
 
 _BLOCK_SECONDS = 1.0
+LOUDEST = 100.0  # 40 dB above full scale; what is louder is no music, and overflows in networks and encoders
 
 
 @dataclass
@@ -38,13 +39,15 @@ class Mixture:
         with path.open("rb") as file, open_song(file) as (container, stream):
             return cls(path, describe(container, stream))
 
-    def survey(self, rate: int, most_minutes: float = math.inf) -> Survey:
+    def survey(self, rate: int, most_minutes: float = math.inf, on_block: Callable[[], None] = lambda: None) -> Survey:
         """Decode the song once, for its length and the statistics that Demucs normalises by, at `rate` Hz.
 
+        Calls `on_block` about once for every second of song; what that raises ends it.
         Raises a BadSong where there is no sound at all, or more than `most_minutes`.
         """
         length, total, squares = 0, 0.0, 0.0
         for block in self.blocks(rate):
+            on_block()
             mono = block.mean(axis=0, dtype=np.float64)
             length, total, squares = length + len(mono), total + float(mono.sum()), squares + float(mono @ mono)
             check_length(length / rate, most_minutes)
@@ -123,4 +126,4 @@ def _samples(frames: list[AudioFrame]) -> list[Samples]:
 def _joined(parts: list[Samples]) -> Samples:
     block = np.concatenate([np.broadcast_to(part, (2, part.shape[1])) for part in parts], axis=1)
     np.nan_to_num(block, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
-    return block
+    return block.clip(-LOUDEST, LOUDEST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 _QUOTA = Path("/sys/fs/cgroup/cpu.max")
@@ -39,7 +40,8 @@ def keep_memory() -> None:
 def be_background() -> None:
     """Give the calling thread the lowest priority: it shall live on what the networks leave over."""
     if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, 0, 19)
+        with suppress(OSError):  # it is a courtesy, nothing more
+            os.setpriority(os.PRIO_PROCESS, 0, 19)
 
 
 def peak_rss_mb() -> float | None:

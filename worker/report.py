@@ -53,7 +53,7 @@ class SumCheck:
 
     def db(self) -> float | None:
         """Return it in dB; None where not all stems were made, or where there is nothing to compare."""
-        if not self._signal or not self._difference:
+        if not (0 < self._signal < math.inf and 0 < self._difference < math.inf):
             return None
         return round(10 * math.log10(self._signal / self._difference), 2)
 

@@ -69,7 +69,7 @@ def separate_song(
         song = _fetch(job, store, Path(folder) / "song")
         reach(Stage.DECODING)
         mixture = Mixture.open(song)
-        survey = mixture.survey(engine.rate, minutes)
+        survey = mixture.survey(engine.rate, minutes, partial(reach, Stage.DECODING))
         reach(Stage.SEPARATING)
         order = Order(options.sources or engine.stems, options.overlap, options.shifts, job.songhash)
         check = SumCheck(all_stems=order.stems == engine.stems)

@@ -44,6 +44,8 @@ class Runtime:
         torch.set_num_threads(self.threads)
         self._core: Core | None = None
         self.precision = self._precision(settings.precision)
+        # On GPUs PyTorch would round a convolution's float32 to TF32's 10 bits.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = self.precision != "float32"
 
     def load(self, network: nn.Module, example: Sequence[Tensor], digest: str) -> Network:
         """Make `network` ready to run; the result maps tensors on `device` to a tuple of float32 tensors.
@@ -147,23 +149,29 @@ def _device(wanted: str) -> torch.device:
 def _export_name(network: nn.Module, example: Sequence[Tensor], digest: str) -> str:
     """Name an export by all that makes it what it is: weights, shapes, versions, and the code around the network."""
     shapes = [tuple(tensor.shape) for tensor in example]
-    code = inspect.getsource(sys.modules[type(network).__module__])
+    ours = sorted({type(each).__module__ for each in network.modules() if type(each).__module__.startswith("worker.")})
+    code = [inspect.getsource(sys.modules[name]) for name in ours]
     everything = f"{digest} {shapes} {version('torch')} {version('openvino')} {version('demucs')} {code}"
     return hashlib.sha256(everything.encode()).hexdigest()[:32]
 
 
 def _export_apart(network: nn.Module, example: Sequence[Tensor], path: Path) -> None:
     """Export in a process of its own: it takes four times the memory that running the network does."""
-    child = multiprocessing.get_context("spawn").Process(target=_export, args=(network, tuple(example), path))
-    child.start()
-    child.join()
+    # By way of a file: between processes PyTorch hands tensors over in /dev/shm, of which containers have little.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        handed_over = Path(folder) / "network"
+        torch.save((network, tuple(example)), handed_over)
+        child = multiprocessing.get_context("spawn").Process(target=_export, args=(handed_over, path))
+        child.start()
+        child.join()
 
 
-def _export(network: nn.Module, example: tuple[Tensor, ...], path: Path) -> None:
+def _export(handed_over: Path, path: Path) -> None:
     from openvino import convert_model, save_model
 
+    network, example = torch.load(handed_over, weights_only=False)  # written by our parent a moment ago
     shapes = [list(tensor.shape) for tensor in example]
-    path.parent.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory(dir=path.parent) as folder:
         warnings.simplefilter("ignore")  # of the tracer: shapes become constants, which is what we want
         model = convert_model(network, example_input=example, input=shapes)

@@ -17,6 +17,7 @@ from worker.engines import Samples
 _JOINT_STEREO = 1
 # As LAME's own presets for speed: 7 and above are the same, and closer to the waveform than its default at 320 kbit/s.
 _QUALITY = 7
+_LOUDEST = 1000.0  # full scale: 1
 _ID3_FRAMES = {"title": b"TIT2", "artist": b"TPE1", "album": b"TALB"}
 
 _lib = ctypes.CDLL(lameenc.__file__)
@@ -59,7 +60,9 @@ class Lame:
     def encode(self, samples: Samples) -> bytes:
         """Encode samples of shape (2, n), full scale at 1; values beyond are kept."""
         count = samples.shape[1]
-        left, right = (np.ascontiguousarray(channel, np.float32) for channel in samples)
+        # LAME ends the whole process on numbers that are none, or far beyond what music has.
+        sane = np.nan_to_num(samples).clip(-_LOUDEST, _LOUDEST)
+        left, right = (np.ascontiguousarray(channel, np.float32) for channel in sane)
         out = ctypes.create_string_buffer(count * 5 // 4 + 7200)  # the least that LAME's header asks for
         pointers = (ctypes.c_void_p(channel.ctypes.data) for channel in (left, right))
         return self._taken(out, _lib.lame_encode_buffer_ieee_float(self._handle, *pointers, count, out, len(out)))
