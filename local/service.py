@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import io
 import os
 import shutil
 import sys
@@ -17,7 +16,7 @@ import requests
 from local import servers
 from local.child import Child
 from msas.problem import Problem
-from msas.queue import Queue, connect
+from msas.queue import Queue
 from msas.settings import Settings
 from msas.store import Store
 
@@ -43,7 +42,7 @@ class Service:
 
     def __init__(self, data: Path, port: int | None = None, environment: Mapping[str, str] | None = None) -> None:
         self._data, self._port = data.resolve(), port
-        self._environment = {**os.environ, "BLOCK_SECONDS": "1", **(environment or {})}
+        self._environment = {**os.environ, "BLOCK_SECONDS": "1", "DRAIN_SECONDS": "0", **(environment or {})}
         self.children: dict[str, Child] = {}
         self._store_ports: list[int] = []
         self._lock: IO[str] | None = None
@@ -122,7 +121,7 @@ class Service:
         """Wait until the worker has loaded its model and says what it offers."""
 
         def offers() -> bool:
-            return Queue(connect(self.settings), self.settings.work_queue).offered() is not None
+            return Queue.from_settings(self.settings).offered() is not None
 
         self._await("worker", offers, _MODEL_SECONDS)
 
@@ -153,9 +152,9 @@ class Service:
         self.settings = Settings.from_environment({**self._environment, **places})
         self._run("redis", servers.redis_command(redis_port, self._folder("redis")))
         self._run("store", servers.store_command(self._store_ports, self._folder("store")))
-        queue = Queue(connect(self.settings), self.settings.work_queue)
-        self._await("redis", queue.ping)
-        queue.withdraw_offer()
+        queue = Queue.from_settings(self.settings)
+        self._await("redis", queue.now)
+        queue.offer(None)
         self.start_worker()  # it loads its model while the store starts
         self._await("store", self._store_takes_objects)
         self._run("rest", [sys.executable, "-m", "rest"])
@@ -169,9 +168,7 @@ class Service:
 
     def _store_takes_objects(self) -> None:
         """SeaweedFS answers seconds before it takes the first object, for which it makes its volumes."""
-        store = Store.from_settings(self.settings, retries=0)
-        store.put_song("start", io.BytesIO(b"start"), 5)
-        store.remove_song("start")
+        Store.from_settings(self.settings, retries=0).check()
 
     def _rest_is_ready(self) -> bool:
         try:

@@ -17,10 +17,11 @@ class Problem(Exception):
     ├── ModelUnavailable
     ├── BadRequest         NotJson, MissingSong, BadBase64, BadOption, TooLarge
     ├── NotFound           UnknownSong, UnknownStem
-    ├── Conflict           NotReady, StillRunning
+    ├── Conflict           NotReady
     └── Unavailable        a server that we need is away; the same call may succeed later
         ├── QueueUnavailable
         ├── StoreUnavailable
+        ├── BeingRemoved
         └── NoWorker
 
     `code` never changes once published; `status` is the HTTP status; `title` is the code in words.
@@ -115,10 +116,6 @@ class NotReady(Conflict):
     code, title = "not_ready", "The stems are not ready"
 
 
-class StillRunning(Conflict):
-    code, title = "still_running", "The song is being separated"
-
-
 class Unavailable(Problem):
     code, status, title = "unavailable", 503, "Temporarily unavailable"
     retry_after_seconds = 2
@@ -134,3 +131,7 @@ class StoreUnavailable(Unavailable):
 
 class NoWorker(Unavailable):
     code, title = "no_worker", "No worker has come up yet"
+
+
+class BeingRemoved(Unavailable):
+    code, title = "being_removed", "The song is being removed"

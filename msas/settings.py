@@ -51,6 +51,11 @@ class Settings:
     lease_seconds: float = 30.0
     beat_seconds: float = 5.0
     block_seconds: float = 5.0
+    retry_seconds: float = 5.0
+    drain_seconds: float = 25.0
+    stall_seconds: float = 600.0
+    reconcile_seconds: float = 60.0
+    keep_days: float = 7.0
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():

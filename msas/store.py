@@ -1,28 +1,45 @@
-"""The object store: songs in one bucket, stems in the other. The only place that names an object's key."""
+"""The object store: songs in one bucket, stems in the other. The only place that names an object's key.
+
+<bucket_in>/<songhash>                   the song
+<bucket_in>/<songhash>.json              its job's message, until the job is over
+<bucket_out>/<songhash>-<stem>.<ext>     a stem
+<bucket_out>/<songhash>-report.json      the report: what it names is published, and nothing else
+"""
 
 from __future__ import annotations
 
 import io
 import json
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, cast
 
 from minio import Minio
+from minio.commonconfig import ENABLED, Filter
+from minio.datatypes import Object
 from minio.deleteobjects import DeleteObject
 from minio.error import MinioException, S3Error
+from minio.lifecycleconfig import AbortIncompleteMultipartUpload, Expiration, LifecycleConfig, Rule
 from urllib3 import BaseHTTPResponse, PoolManager, Timeout
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
+from msas import log
+from msas.job import SONGHASH
 from msas.problem import StoreUnavailable
 from msas.settings import Settings
+from msas.status import tracks_of
 
 CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}
 _PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes in one part of an upload
 _CHUNK = 256 * 1024
+_SONGHASH_LENGTH = 56
+_log = logging.getLogger("msas.store")
 
 
 class ObjectMissing(LookupError):
@@ -71,7 +88,7 @@ class Store:
 
     def ready(self) -> None:
         """Make the buckets where they are absent; return where the store answers."""
-        with _answering():
+        with self._answering():
             for bucket in (self.bucket_in, self.bucket_out):
                 if not self.minio.bucket_exists(bucket):
                     self._make_bucket(bucket)
@@ -80,14 +97,33 @@ class Store:
     def put_song(self, songhash: str, song: BinaryIO, size: int) -> None:
         """Store `size` bytes of `song` for a worker to fetch."""
         self._ensure_buckets()
-        with _answering():
+        with self._answering():
             self.minio.put_object(self.bucket_in, songhash, song, size)
 
     def fetch_song(self, songhash: str, path: Path) -> None:
         """Write the song to the file `path`. Raises ObjectMissing where the store does not have it."""
         self._ensure_buckets()
-        with _answering():
+        with self._answering():
             self.minio.fget_object(self.bucket_in, songhash, str(path))
+
+    def put_message(self, songhash: str, message: bytes) -> None:
+        """Keep a job's message beside its song, so that a Redis that forgot everything loses no job."""
+        self._put(self.bucket_in, f"{songhash}.json", message)
+
+    def message(self, songhash: str) -> bytes | None:
+        """Return the message that lies beside the song; None where there is none."""
+        return self._get(self.bucket_in, f"{songhash}.json")
+
+    def remove_message(self, songhash: str) -> None:
+        """Remove the message: the job is over. It need not be there."""
+        with self._answering():
+            self.minio.remove_object(self.bucket_in, f"{songhash}.json")
+
+    def messages(self) -> Iterator[tuple[str, str]]:
+        """Yield the songhash of each message that lies beside its song, and a mark that changes with the message."""
+        for key, found in self._list(self.bucket_in):
+            if key.endswith(".json"):
+                yield key.removesuffix(".json"), f"{found.etag} {found.last_modified}"
 
     def put_stem(self, songhash: str, stem: str, extension: str, file: Readable) -> None:
         """Store what `file` gives until its end as a stem of the song: part by part, as it is being made.
@@ -95,7 +131,7 @@ class Store:
         Where `file` raises, so does this, and nothing of the stem is left.
         """
         self._ensure_buckets()
-        with _answering():
+        with self._answering():
             self.minio.put_object(
                 self.bucket_out,
                 f"{songhash}-{stem}.{extension}",
@@ -106,17 +142,35 @@ class Store:
                 content_type=CONTENT_TYPES[extension],
             )
 
-    def put_report(self, songhash: str, report: dict[str, Any]) -> None:
-        """Store the report on the song's separation beside its stems."""
+    def put_report(self, report: dict[str, Any]) -> None:
+        """Publish a separation: store the report on it beside the stems that it names, all of which are stored."""
         content = json.dumps(report, indent=1, allow_nan=False).encode()
-        with _answering():
-            self.minio.put_object(
-                self.bucket_out,
-                f"{songhash}-report.json",
-                io.BytesIO(content),
-                len(content),
-                content_type="application/json",
-            )
+        self._put(self.bucket_out, f"{report['hash']}-report.json", content)
+
+    def published(self, songhash: str) -> tuple[dict[str, Any], datetime] | None:
+        """Return the report on a finished separation and when it was stored; None where there is none, where
+        a stem was removed since, or where one that it names is not there in full."""
+        content = self._get(self.bucket_out, f"{songhash}-report.json")
+        report: dict[str, Any] = json.loads(content or "{}")
+        if not report or "removed" in report:
+            return None
+        there = dict(self._list(self.bucket_out, f"{songhash}-"))
+        for track in tracks_of(report):
+            stem = there.get(f"{songhash}-{track.name}.{track.extension}")
+            if stem is None or stem.size != track.bytes:
+                return None
+        own = there.get(f"{songhash}-report.json")
+        return (report, own.last_modified) if own and own.last_modified else None
+
+    def songs(self) -> Iterator[tuple[str, datetime, bool]]:
+        """Yield the songhash of each song that any object belongs to, when the newest of its objects (of one
+        bucket) was stored, and whether a report is among them. A songhash may come twice."""
+        for bucket in (self.bucket_in, self.bucket_out):
+            for songhash, group in groupby(self._list(bucket), lambda pair: pair[0][:_SONGHASH_LENGTH]):
+                objects = list(group)
+                times = [found.last_modified for _, found in objects if found.last_modified]
+                if SONGHASH.fullmatch(songhash) and times:
+                    yield songhash, max(times), any(key.endswith("-report.json") for key, _ in objects)
 
     def open_stem(self, songhash: str, stem: str, extension: str, *, head: bool = False) -> StoredStem:
         """Open a stem for download, in chunks; with `head`, without its bytes.
@@ -124,7 +178,7 @@ class Store:
         Raises ObjectMissing where the store does not have it.
         """
         key = f"{songhash}-{stem}.{extension}"
-        with _answering():
+        with self._answering():
             if head:
                 found = self.minio.stat_object(self.bucket_out, key)
                 return StoredStem(found.size or 0, found.etag or "", CONTENT_TYPES[extension], iter(()))
@@ -138,18 +192,65 @@ class Store:
 
     def remove_stem(self, songhash: str, stem: str, extension: str) -> None:
         """Remove one stem; it need not be there."""
-        with _answering():
+        with self._answering():
             self.minio.remove_object(self.bucket_out, f"{songhash}-{stem}.{extension}")
 
     def remove_song(self, songhash: str) -> None:
-        """Remove the song and everything that was made of it."""
+        """Remove the song and everything that was made of it: first the report, so that no stem is served alone."""
         self._ensure_buckets()
-        with _answering():
-            self.minio.remove_object(self.bucket_in, songhash)
-            made = self.minio.list_objects(self.bucket_out, prefix=f"{songhash}-")
-            doomed = [DeleteObject(found.object_name) for found in made if found.object_name]
+        with self._answering():
+            self.minio.remove_object(self.bucket_out, f"{songhash}-report.json")
+            doomed = [DeleteObject(key) for key, _ in self._list(self.bucket_out, f"{songhash}-")]
             for error in self.minio.remove_objects(self.bucket_out, doomed):
                 raise StoreUnavailable(f"The store kept {error.name}: {error.message}; try again.")
+            self.minio.remove_object(self.bucket_in, songhash)
+            self.minio.remove_object(self.bucket_in, f"{songhash}.json")
+
+    def check(self) -> None:
+        """Return where the store takes, and removes, an object."""
+        self._put(self.bucket_out, "probe", b"probe")
+        with self._answering():
+            self.minio.remove_object(self.bucket_out, "probe")
+
+    def expire_after(self, days: int) -> None:
+        """Ask the store itself to remove objects after `days`, and what is left of broken uploads after one.
+
+        It is a second net, under our own retention; a store that knows no such rules goes without.
+        """
+        unfinished = AbortIncompleteMultipartUpload(days_after_initiation=1)
+        rule = Rule(ENABLED, Filter(prefix=""), "msas", unfinished, Expiration(days=days))
+        self._ensure_buckets()
+        for bucket in (self.bucket_in, self.bucket_out):
+            try:
+                with self._answering():
+                    self.minio.set_bucket_lifecycle(bucket, LifecycleConfig([rule]))
+            except StoreUnavailable as problem:
+                log.event(_log, "no lifecycle rule", bucket=bucket, why=problem.detail)
+
+    def _put(self, bucket: str, key: str, content: bytes) -> None:
+        self._ensure_buckets()
+        with self._answering():
+            self.minio.put_object(bucket, key, io.BytesIO(content), len(content), content_type="application/json")
+
+    def _get(self, bucket: str, key: str) -> bytes | None:
+        self._ensure_buckets()
+        try:
+            with self._answering():
+                response = self.minio.get_object(bucket, key)
+                try:
+                    return response.read()
+                finally:
+                    response.close()
+                    response.release_conn()
+        except ObjectMissing:
+            return None
+
+    def _list(self, bucket: str, prefix: str = "") -> Iterator[tuple[str, Object]]:
+        self._ensure_buckets()
+        with self._answering():
+            for found in self.minio.list_objects(bucket, prefix=prefix):
+                if found.object_name:
+                    yield found.object_name, found
 
     def _ensure_buckets(self) -> None:
         if not self._buckets_made:
@@ -162,19 +263,20 @@ class Store:
             if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                 raise  # else another process was faster
 
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    try:
-        yield
-    except S3Error as error:
-        if error.code in ("NoSuchKey", "NoSuchObject"):
-            raise ObjectMissing(error.object_name) from None
-        raise StoreUnavailable(f"The store answers {error.code}; try again in a few seconds.") from error
-    except (MinioException, HTTPError) as error:
-        raise StoreUnavailable(
-            f"The store does not answer ({type(error).__name__}); try again in a few seconds."
-        ) from error
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except S3Error as error:
+            if error.code in ("NoSuchKey", "NoSuchObject"):
+                raise ObjectMissing(error.object_name) from None
+            if error.code == "NoSuchBucket":
+                self._buckets_made = False  # somebody removed it: the next call makes it anew
+            raise StoreUnavailable(f"The store answers {error.code}; try again in a few seconds.") from error
+        except (MinioException, HTTPError) as error:
+            raise StoreUnavailable(
+                f"The store does not answer ({type(error).__name__}); try again in a few seconds."
+            ) from error
 
 
 def _chunks(response: BaseHTTPResponse) -> Iterator[bytes]:

@@ -12,7 +12,9 @@ from gunicorn.app.base import BaseApplication
 from msas import log
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
+from msas.upkeep import Upkeep
 from rest import create_app
+from rest.services import Services
 
 
 class _Logger(glogging.Logger):  # type: ignore[misc]
@@ -46,7 +48,10 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         # Runs in each worker process, after the fork: threads and connections must not be made before.
         log.start("rest", connect(self.settings), self.settings.log_list)
-        return create_app(self.settings)
+        app = create_app(self.settings)
+        found: Services = app.extensions["msas"]
+        Upkeep(found.queue, found.store, self.settings).start()
+        return app
 
 
 def main() -> int:

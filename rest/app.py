@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Flask
 
-from msas.queue import Queue, connect
+from msas.queue import Queue
 from msas.settings import Settings
 from msas.store import Store
 from rest import health, jobs, models, problems, separate, tracks
@@ -23,7 +23,7 @@ def create_app(settings: Settings) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = int(settings.max_upload_mb * 1e6 * BASE64_OVERHEAD) + _JSON_ROOM
     app.extensions["msas"] = Services(
         settings=settings,
-        queue=Queue(connect(settings), settings.work_queue),
+        queue=Queue.from_settings(settings),
         store=Store.from_settings(settings),
     )
     problems.install(app)

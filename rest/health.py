@@ -28,6 +28,6 @@ def live() -> Response:
 @blueprint.get("/readyz")
 def ready() -> Response:
     """Redis and the store answer; 503 with the reason where one does not."""
-    services().queue.ping()
+    services().queue.now()
     services().store.ready()
     return jsonify(status="ready")

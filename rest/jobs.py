@@ -8,8 +8,9 @@ from typing import Any
 from flask import Blueprint, Response, jsonify
 
 from msas.job import State
-from msas.problem import StillRunning
-from msas.queue import JobStatus
+from msas.problem import BeingRemoved
+from msas.reconcile import remove as remove_job
+from msas.status import JobStatus
 from rest.services import services
 from rest.tracks import track_url
 
@@ -18,9 +19,9 @@ blueprint = Blueprint("jobs", __name__)
 
 @blueprint.get("/queue")
 def queue() -> Response:
-    """List the songhashes that wait, oldest first, and those that run."""
-    waiting, running = services().queue.overview()
-    return jsonify(queue=waiting, running=running)
+    """List the songhashes that wait, oldest first, those that run, and those that wait for their next try."""
+    waiting, running, delayed = services().queue.overview()
+    return jsonify(queue=waiting, running=running, waiting_retry=delayed)
 
 
 @blueprint.get("/status/<songhash>")
@@ -31,14 +32,10 @@ def status(songhash: str) -> Response:
 
 @blueprint.delete("/remove/<songhash>")
 def remove(songhash: str) -> Response:
-    """Remove the song and all its stems; a song that is being separated right now stays (409)."""
-    state: State | None = services().job(songhash).state
-    if state is not State.RUNNING:
-        # The store first: where it is away, the job is still there to be removed later.
-        services().store.remove_song(songhash)
-        state = services().queue.remove(songhash)
-    if state is State.RUNNING:
-        raise StillRunning("The song is being separated right now; remove it once that has ended.")
+    """Remove the song and all its stems; where it waits or is being separated, that ends."""
+    services().job(songhash)
+    if remove_job(services().queue, services().store, songhash) == "busy":
+        raise BeingRemoved("Somebody else is removing this song right now; ask again in a few seconds.")
     return jsonify(hash=songhash, reason="Song removed")
 
 

@@ -15,7 +15,7 @@ from flask import Blueprint, Response, jsonify, request
 from msas import log
 from msas.job import Job, State, song_name, songhash
 from msas.options import Options
-from msas.problem import BadBase64, BadOption, EmptySong, MissingSong, NotJson, TooLarge
+from msas.problem import BadBase64, BadOption, BeingRemoved, EmptySong, MissingSong, NotJson, TooLarge
 from msas.song import probe
 from rest.services import services
 
@@ -40,17 +40,33 @@ def separate() -> Response:
     job = Job(songhash(song, options), options, song_name(fields.get("name")), _callback(fields))
     probe(io.BytesIO(song), services().settings.max_duration_minutes)
 
-    queue, store = services().queue, services().store
-    known = queue.status(job.songhash)
-    stored = known is None or known.state not in _REASONS
-    if stored:
-        store.put_song(job.songhash, io.BytesIO(song), len(song))
-    created, state = queue.enqueue(job)
-    if created and not stored:  # removed just now, or it lost a stem
-        store.put_song(job.songhash, io.BytesIO(song), len(song))
+    created, state = _accept(job, song)
+    if state is State.CANCELLED:
+        raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
     reason = "Song enqueued for separation" if created else _REASONS[state]
     log.event(_log, "song received", songhash=job.songhash, model=options.model, bytes=len(song), created=created)
     return jsonify(hash=job.songhash, reason=reason, status=state, model=options.model)
+
+
+def _accept(job: Job, song: bytes) -> tuple[bool, State]:
+    """Store the song and put its job into the queue, unless both are there; return whether it was new, and its state.
+
+    The job's message is stored beside the song before Redis learns of it: from then on no job is lost, whatever
+    Redis forgets.
+    """
+    queue, store = services().queue, services().store
+
+    def keep() -> None:
+        store.put_song(job.songhash, io.BytesIO(song), len(song))
+        store.put_message(job.songhash, job.message())
+
+    known = queue.status(job.songhash)
+    if known is None or known.state not in _REASONS:
+        keep()
+    created, state = queue.enqueue(job)
+    if created and store.message(job.songhash) is None:  # removed just now, or it had lost a stem
+        keep()
+    return created, state
 
 
 def _body() -> bytes:

@@ -9,8 +9,9 @@ from flask import current_app
 from msas.job import SONGHASH
 from msas.models import Model
 from msas.problem import NoWorker, UnknownSong
-from msas.queue import JobStatus, Queue
+from msas.queue import Queue
 from msas.settings import Settings
+from msas.status import JobStatus
 from msas.store import Store
 
 
@@ -25,7 +26,7 @@ class Services:
         offered = self.queue.offered()
         if offered is None:
             raise NoWorker("No worker has come up yet, so no model is on offer; try again in a few seconds.")
-        return offered
+        return [Model(m["name"], tuple(m["stems"]), m["about"]) for m in offered["models"]], offered["default"]
 
     def job(self, songhash: str) -> JobStatus:
         """Return the job's state. Raises UnknownSong where there is none."""

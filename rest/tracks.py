@@ -8,7 +8,7 @@ from flask import Blueprint, Response, jsonify, request
 
 from msas.job import State
 from msas.problem import NotReady, UnknownStem
-from msas.queue import JobStatus, Track
+from msas.status import JobStatus, Track
 from msas.store import ObjectMissing
 from rest.services import services
 
@@ -41,9 +41,15 @@ def download(songhash: str, track: str) -> Response:
 @blueprint.route("/remove/<songhash>/<track>", methods=["GET", "DELETE"])
 def remove(songhash: str, track: str) -> Response:
     """Remove one stem."""
-    found = _find(services().job(songhash), track)
+    job = services().job(songhash)
+    found = _find(job, track)
+    if job.report:
+        # The report first: what it names is published, and must be there.
+        stems = {name: stem for name, stem in job.report["stems"].items() if name != found.name}
+        report = {**job.report, "stems": stems, "removed": [*job.report.get("removed", []), found.name]}
+        services().store.put_report(report)
+        services().queue.prune(found.name, report)
     services().store.remove_stem(songhash, found.name, found.extension)
-    services().queue.drop_track(songhash, found.name)
     return jsonify(hash=songhash, track=found.name, reason="Stem removed")
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import asdict, replace
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -12,11 +13,14 @@ from redis import Redis
 from local import Service
 from msas.job import Job, State
 from msas.options import Options
-from msas.queue import Lease, Queue, Receiver, Track, connect
+from msas.problem import Problem
+from msas.queue import Lease, Queue, Receiver, connect
 from msas.queue.connection import connect_blocking
 from msas.settings import Settings
+from msas.status import Track
 
 TRACKS = [Track("vocals", "mp3", 10, 1.5), Track("bass", "mp3", 20, 1.5)]
+ERROR = Problem("It went wrong.")
 
 
 @pytest.fixture
@@ -28,12 +32,13 @@ def settings(service: Service) -> Settings:
         lease_seconds=0.3,
         beat_seconds=0.1,
         block_seconds=0.05,
+        retry_seconds=0.1,
     )
 
 
 @pytest.fixture
 def queue(settings: Settings) -> Queue:
-    return Queue(connect(settings), settings.work_queue)
+    return Queue.from_settings(settings)
 
 
 @pytest.fixture
@@ -57,6 +62,14 @@ def state(queue: Queue, number: int = 0) -> State | None:
 
 
 def places(redis: Redis, queue: Queue, number: int = 0) -> int:
-    """Return in how many places the job's message lies: the line, and what each worker has taken."""
-    lists = [queue.keys.queue, *redis.scan_iter(f"{queue.keys.prefix}run:*")]
-    return sum(redis.lrange(key, 0, -1).count(job(number).message()) for key in lists)
+    """Return in how many places the job's message lies: the line, the delayed set, what each worker has taken."""
+    lists = [queue.name, *redis.scan_iter(f"{queue.prefix}run:*")]
+    delayed = redis.zscore(f"{queue.prefix}delayed", job(number).message()) is not None
+    return delayed + sum(redis.lrange(key, 0, -1).count(job(number).message()) for key in lists)
+
+
+def report(number: int = 0) -> dict[str, Any]:
+    """Return what a worker reports on the job, as far as the queue reads it."""
+    stems = {track.name: {"bytes": track.bytes, "seconds": track.seconds} for track in TRACKS}
+    content = {"hash": job(number).songhash, "name": job(number).name, "model": "lite", "stems": stems}
+    return {**content, "options": asdict(Options("lite"))}

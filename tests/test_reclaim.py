@@ -1,8 +1,9 @@
-"""Workers that vanish: what they held is taken back, by whoever beats."""
+"""Workers that vanish: what they held is taken back, by whoever ticks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 from redis import Redis
@@ -11,7 +12,7 @@ from msas.job import State
 from msas.problem import NotAudio
 from msas.queue import Queue, Receiver
 from tests.conftest import eventually
-from tests.queueing import TRACKS, job, places, state, taken
+from tests.queueing import job, places, report, state, taken
 
 
 def lapse(worker: Callable[[], Receiver], dead: Receiver, queue: Queue) -> Receiver:
@@ -20,7 +21,8 @@ def lapse(worker: Callable[[], Receiver], dead: Receiver, queue: Queue) -> Recei
 
     def gone() -> bool:
         watcher.beat(None)
-        return queue.redis.llen(dead.taken) == 0
+        queue.tick()
+        return queue.redis.llen(dead.taken) == 0 and queue.redis.zcard(f"{queue.prefix}delayed") == 0
 
     eventually(gone, 10)
     return watcher
@@ -36,17 +38,17 @@ def test_the_job_of_a_lost_worker_goes_on_elsewhere_and_the_zombie_changes_nothi
     rival = taken(rival_end)
     assert (rival.attempt, places(redis, queue)) == (2, 1)
     zombie_end.beat(zombie)
-    assert zombie.lost
-    assert not zombie.succeed(TRACKS, "lite", {})
-    assert not zombie.fail(NotAudio("No."))
-    assert not zombie.release()
+    assert zombie.held == "lost"
+    assert zombie.succeed(report()) == "lost"
+    assert zombie.fail(NotAudio("No.")) == "lost"
+    assert zombie.release() == "lost"
     assert (state(queue), places(redis, queue)) == (State.RUNNING, 1)
-    assert rival.succeed(TRACKS, "lite", {})
-    assert not zombie.fail(NotAudio("No."))
+    assert rival.succeed(report()) == "ok"
+    assert zombie.fail(NotAudio("No.")) == "lost"
     assert state(queue) is State.SUCCEEDED
 
 
-def test_a_worker_that_is_never_idle_also_takes_back_what_a_lost_one_held(
+def test_a_busy_worker_keeps_its_job_while_a_lost_one_s_goes_back_in_line(
     queue: Queue, worker: Callable[[], Receiver]
 ) -> None:
     queue.enqueue(job(1))
@@ -57,6 +59,7 @@ def test_a_worker_that_is_never_idle_also_takes_back_what_a_lost_one_held(
 
     def back_in_line() -> bool:
         busy.beat(lease)
+        queue.tick()
         return state(queue, 1) is State.QUEUED
 
     eventually(back_in_line, 10)
@@ -69,7 +72,7 @@ def test_nobody_is_blamed_for_a_job_that_was_taken_but_never_claimed(
     queue.enqueue(job())
     dead = worker()
     dead.beat(None)
-    redis.lmove(queue.keys.queue, dead.taken, "RIGHT", "LEFT")
+    redis.lmove(queue.name, dead.taken, "RIGHT", "LEFT")
     assert taken(lapse(worker, dead, queue)).attempt == 1
 
 
@@ -83,7 +86,7 @@ def test_nobody_is_blamed_for_a_job_that_was_taken_but_never_claimed(
 def test_a_foreign_message_of_any_shape_survives_its_worker(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis, message: bytes
 ) -> None:
-    redis.lpush(queue.keys.queue, message % job().songhash.encode())
+    redis.lpush(queue.name, message % job().songhash.encode())
     dead = worker()
     taken(dead)
     again = taken(lapse(worker, dead, queue))
@@ -98,13 +101,14 @@ def test_a_worker_that_was_given_up_takes_a_message_and_dies_and_the_message_is_
 
     def lapsed() -> bool:
         watcher.beat(None)
-        ends, now = queue.redis.zscore(queue.keys.workers, paused.worker), queue.redis.time()
+        queue.tick()
+        ends, now = queue.redis.zscore(f"{queue.prefix}workers", paused.worker), queue.redis.time()
         return ends is not None and ends < now[0] * 1000 + now[1] // 1000
 
     eventually(lapsed)
-    watcher.beat(None)
+    queue.tick()
     queue.enqueue(job())
-    assert paused._next_message() == job().message()
+    assert paused._next_message(nullcontext()) == job().message()
     assert taken(lapse(worker, paused, queue)).job == job()
 
 
@@ -115,10 +119,10 @@ def test_a_claim_fails_where_the_message_was_taken_back_meanwhile(
     queue.enqueue(job())
     slow = worker()
     slow.beat(None)
-    message = slow._next_message()
+    message = slow._next_message(nullcontext())
     assert message
     lapse(worker, slow, queue)
-    slow._next_message = lambda: message  # type: ignore[method-assign]
+    slow._next_message = lambda listening: message  # type: ignore[method-assign]  # noqa: ARG005
     assert slow.take() is None
     assert (state(queue), places(redis, queue)) == (State.QUEUED, 1)
 
@@ -127,13 +131,13 @@ def test_after_an_outage_everyone_gets_a_fresh_lease_before_anyone_is_given_up(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     queue.enqueue(job())
-    end, rival = worker(), worker()
+    end = worker()
     lease = taken(end)
-    redis.zadd(queue.keys.workers, {end.worker: 1})
-    redis.set(queue.keys.tick, 1)
-    rival.beat(None)
+    redis.zadd(f"{queue.prefix}workers", {end.worker: 1})
+    redis.set(f"{queue.prefix}tick", 1)
+    queue.tick()
     assert (state(queue), places(redis, queue)) == (State.RUNNING, 1)
-    assert lease.succeed(TRACKS, "lite", {})
+    assert lease.succeed(report()) == "ok"
 
 
 def test_a_song_that_loses_its_worker_three_times_is_dead_with_the_reason(
@@ -158,6 +162,7 @@ def test_a_living_worker_keeps_its_job_as_long_as_it_beats(queue: Queue, worker:
     lease = taken(end)
     for _ in range(10):  # a second: three leases, each take waits and ticks
         end.beat(lease)
+        queue.tick()
         assert rival.take() is None
-    assert not lease.lost
-    assert lease.succeed(TRACKS, "lite", {})
+    assert lease.held == "ok"
+    assert lease.succeed(report()) == "ok"

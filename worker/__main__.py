@@ -5,20 +5,15 @@ from __future__ import annotations
 import logging
 import signal
 import sys
-import threading
-from contextlib import suppress
 
 from msas import log
-from msas.problem import ModelUnavailable, QueueUnavailable
-from msas.queue import Receiver
-from msas.queue.connection import connect
+from msas.problem import ModelUnavailable
+from msas.queue import connect
 from msas.settings import Settings, SettingsError
-from msas.store import Store
 from worker.engines.runtime import Runtime
-from worker.heartbeat import Heartbeat
-from worker.loop import Worker
 from worker.machine import keep_memory
 from worker.models import Models
+from worker.service import serve
 
 
 def main() -> int:
@@ -30,7 +25,6 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    stopping = threading.Event()
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # while weights are fetched there is nothing to hand back
     log.start("worker", connect(settings), settings.log_list)
     logger = logging.getLogger("msas.worker")
@@ -39,23 +33,7 @@ def main() -> int:
     except ModelUnavailable as problem:
         log.event(logger, "no model", logging.ERROR, code=problem.code, why=problem.detail)
         return 1
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.set())
-    receiver = Receiver.from_settings(settings)
-    heartbeat = Heartbeat(receiver, settings.beat_seconds, stopping)
-    log.event(
-        logger,
-        "ready",
-        worker=receiver.worker,
-        model=models.default,
-        device=runtime.name,
-        precision=runtime.precision,
-    )
-    store = Store.from_settings(settings, retries=3)
-    Worker(receiver, store, models, heartbeat, stopping, settings.max_duration_minutes).run()
-    with suppress(QueueUnavailable):  # then the lease runs out by itself
-        receiver.leave()
-    log.event(logger, "stopped")
+    serve(settings, models, device=runtime.name, precision=runtime.precision)
     return 0
 
 

@@ -1,18 +1,25 @@
-"""The heartbeat: a thread that renews the worker's lease while the engine computes."""
+"""The heartbeat: a thread that renews the worker's lease while the engine computes, and says when to stop."""
 
 from __future__ import annotations
 
+import faulthandler
 import logging
+import os
+import sys
 import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from msas import log
 from msas.job import Stage
 from msas.problem import QueueUnavailable
 from msas.queue import Lease, Receiver
+from worker.drain import Drain, Draining
 
 _SOONEST_SECONDS = 0.25  # news of a job is carried no more often than this
+_ASK_AGAIN_SECONDS = 0.5
+_OVERDUE_SECONDS = 5.0  # that a drained job may take to notice, before the worker ends under its hands
 
 _log = logging.getLogger("msas.worker")
 
@@ -21,16 +28,21 @@ class LeaseLost(Exception):
     """The job is in other hands now: stop, and change nothing."""
 
 
-class Draining(Exception):
-    """The worker was told to stop: hand the job back."""
+class Cancelled(Exception):
+    """The job is to be removed: stop, and remove what was stored of it."""
 
 
 class Heartbeat:
-    """Beats every `seconds`, idle or not, and sooner when there is news of the job in hand."""
+    """Beats every `seconds`, idle or not, and sooner when there is news of the job in hand.
 
-    def __init__(self, receiver: Receiver, seconds: float, stopping: threading.Event) -> None:
-        self._receiver, self._seconds, self._stopping = receiver, seconds, stopping
+    Also watches over that job: one that reports no progress for `stall_seconds` hangs in code that nobody can
+    interrupt. Then the process ends, after printing where each thread stood, and its lease runs out.
+    """
+
+    def __init__(self, receiver: Receiver, seconds: float, stall_seconds: float, drain: Drain) -> None:
+        self._receiver, self._seconds, self._stall, self._drain = receiver, seconds, stall_seconds, drain
         self._lease: Lease | None = None
+        self._armed_at = 0.0
         self._news, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -45,30 +57,69 @@ class Heartbeat:
 
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[None]:
-        """Carry the news of `lease` until the block ends."""
+        """Carry the news of `lease`, and watch over its progress, until the block ends."""
         self._lease = lease
+        self._watch()
         try:
             yield
         finally:
             self._lease = None
+            self._armed_at = 0.0
+            faulthandler.cancel_dump_traceback_later()
 
     def report(self, stage: Stage, progress: float) -> None:
-        """Note how far the job in hand is. Raises LeaseLost or Draining where the work should stop."""
-        lease = self._lease
-        assert lease, "a report needs a job in hand"
-        if lease.lost:
-            raise LeaseLost
-        if self._stopping.is_set():
-            raise Draining
+        """Note how far the job in hand is. Raises LeaseLost, Cancelled or Draining where the work should stop."""
+        lease = self._in_hand()
         lease.stage, lease.progress = stage, progress
+        self._watch()
         self._news.set()
+
+    def confirm(self) -> None:
+        """Ask Redis, for as long as it takes, whether the job is still ours; raises as `report` does.
+
+        For moments after which a worker that lost its lease would do harm: before anything is published.
+        """
+        while True:
+            lease = self._in_hand()
+            with suppress(QueueUnavailable):
+                lease.beat()
+                self._in_hand()
+                return
+            self._over.wait(_ASK_AGAIN_SECONDS)
+
+    def _in_hand(self) -> Lease:
+        lease = self._lease
+        if lease is None or lease.held == "lost":  # None: of an upload that outlived its job
+            raise LeaseLost
+        if lease.held == "cancelled":
+            raise Cancelled
+        if self._drain.due:
+            raise Draining
+        return lease
+
+    def _watch(self) -> None:
+        """Set the watchdog anew: a thread of C's, which needs no lock of Python's to end a process that hangs."""
+        now = time.monotonic()
+        if now - self._armed_at > min(1.0, self._stall / 10):
+            self._armed_at = now
+            faulthandler.dump_traceback_later(self._stall, exit=True, file=sys.__stderr__ or 2)
 
     def _run(self) -> None:
         while not self._over.is_set():
+            lease = self._lease
             try:
-                self._receiver.beat(self._lease)
+                self._receiver.beat(lease)
+                if lease and self._drain.overdue(_OVERDUE_SECONDS):
+                    self._end_under(lease)
             except QueueUnavailable as problem:  # no reason to stop computing
                 log.event(_log, "heartbeat missed", logging.WARNING, why=problem.detail)
             self._over.wait(_SOONEST_SECONDS)
-            self._news.wait(self._seconds - _SOONEST_SECONDS)
+            self._news.wait(max(0.0, self._seconds - _SOONEST_SECONDS))
             self._news.clear()
+
+    def _end_under(self, lease: Lease) -> None:
+        """Hand back a job that does not notice that its time is over, and end the process."""
+        lease.release()
+        self._receiver.leave()
+        log.event(_log, "job handed back", logging.WARNING, songhash=lease.job.songhash, why="it did not stop in time")
+        os._exit(0)

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from msas import log
+from msas.job import Job
+from msas.models import Model
 from msas.options import Options
-from msas.problem import Problem, QueueUnavailable, Unavailable
-from msas.queue import Lease, Receiver
+from msas.problem import Problem, QueueUnavailable, StoreUnavailable, Unavailable
+from msas.queue import Held, Lease, Receiver
 from msas.store import Store
-from worker.heartbeat import Draining, Heartbeat, LeaseLost
-from worker.models import Models
+from worker.drain import Drain, Draining
+from worker.engines import Engine
+from worker.heartbeat import Cancelled, Heartbeat, LeaseLost
 from worker.separation import separate_song
 
 _PAUSE_SECONDS = 1.0
@@ -21,75 +23,130 @@ _PAUSE_SECONDS = 1.0
 _log = logging.getLogger("msas.worker")
 
 
+class Engines(Protocol):
+    """The models that a worker offers, and the engine of each."""
+
+    default: str
+    offer: list[Model]
+
+    def engine(self, name: str) -> Engine: ...
+
+
 class Worker:
-    """Takes jobs one at a time, until `stopping` is set."""
+    """Takes jobs one at a time, until it drains."""
 
     def __init__(
         self,
         receiver: Receiver,
         store: Store,
-        models: Models,
+        models: Engines,
         heartbeat: Heartbeat,
-        stopping: threading.Event,
+        drain: Drain,
+        scratch: str,
         most_minutes: float,
     ) -> None:
-        """`most_minutes` is how long a song may be."""
+        """`scratch` is the folder for songs in work, `most_minutes` how long a song may be."""
         self._receiver, self._store, self._models = receiver, store, models
-        self._heartbeat, self._stopping, self._minutes = heartbeat, stopping, most_minutes
+        self._heartbeat, self._drain = heartbeat, drain
+        self._scratch, self._minutes = scratch, most_minutes
 
     def run(self) -> None:
         """Take turns until told to stop; wait where Redis is away."""
         with self._heartbeat:
-            while not self._stopping.is_set():
+            while not self._drain.begun:
                 try:
                     self.turn()
+                except Draining:
+                    break
                 except QueueUnavailable as problem:
                     log.event(_log, "queue away", logging.WARNING, why=problem.detail)
-                    self._stopping.wait(_PAUSE_SECONDS)
+                    self._drain.wait(_PAUSE_SECONDS)
+        self._until_answered(self._receiver.leave)
 
     def turn(self) -> bool:
         """Take one job, if there is one, and settle it. Returns whether there was one."""
-        self._receiver.queue.offer(self._models.offer, self._models.default)
-        lease = self._receiver.take()
+        offer = {"models": [vars(model) for model in self._models.offer], "default": self._models.default}
+        self._receiver.queue.offer(offer)
+        lease = self._receiver.take(self._drain.listening())
         if lease is None:
             return False
         facts: dict[str, Any] = {"songhash": lease.job.songhash, "attempt": lease.attempt}
         log.event(_log, "job claimed", **facts)
         with self._heartbeat.holding(lease):
-            settle, outcome = self._serve(lease)
+            settle, outcome, met = self._serve(lease)
             held = self._until_answered(settle)
-        log.event(_log, f"job {outcome}" if held else "lease lost", **facts)
+        if held == "cancelled" and not isinstance(met, Cancelled):
+            held, outcome = self._until_answered(lambda: self._clear_away(lease)), "cancelled"
+        log.event(_log, f"job {outcome}" if held == "ok" else "lease lost", **facts)
+        if held == "ok" and outcome in ("succeeded", "failed"):
+            self._forget_message(lease.job)
+        if isinstance(met, StoreUnavailable):
+            self._await_store()
         return True
 
-    def _serve(self, lease: Lease) -> tuple[Callable[[], bool], str]:
-        """Do the job; return how to settle it, and the word for that."""
-        options = lease.job.options or Options(self._models.default)
+    def _serve(self, lease: Lease) -> tuple[Callable[[], Held | None], str, Exception | None]:
+        """Do the job; return how to settle it, the word for that, and what went wrong."""
         try:
-            engine = self._models.engine(options.model)
-            made = separate_song(lease.job, options, engine, self._store, self._heartbeat.report, self._minutes)
-        except LeaseLost:
-            return lambda: False, "lost"
-        except Draining:
-            return lease.release, "handed back"
-        except Unavailable as problem:
-            log.event(_log, "store away", logging.WARNING, why=problem.detail)
-            self._stopping.wait(_PAUSE_SECONDS)
-            return lease.release, "handed back"
-        except Problem as problem:
-            found = problem
-        except Exception:
-            _log.exception("separation failed")
-            found = Problem("The separation failed on our side; the worker's log says why. Try again, or tell us.")
-        else:
-            return lambda: lease.succeed(made.tracks, options.model, made.report), "succeeded"
-        return lambda: lease.fail(found), f"failed ({found.code})"
+            report = self._report(lease.job)
+        except Exception as error:
+            return *self._settling(lease, error), error
+        return lambda: lease.succeed(report), "succeeded", None
 
-    def _until_answered(self, settle: Callable[[], bool]) -> bool:
+    def _report(self, job: Job) -> dict[str, Any]:
+        """Separate the job's song, unless that was done and only the news of it was lost; return the report."""
+        if found := self._store.published(job.songhash):
+            return found[0]
+        options = job.options or Options(self._models.default)
+        engine = self._models.engine(options.model)
+        return separate_song(job, options, engine, self._store, self._heartbeat, self._scratch, self._minutes)
+
+    def _settling(self, lease: Lease, error: Exception) -> tuple[Callable[[], Held | None], str]:
+        """What went wrong, and what that means for the lease."""
+        match error:
+            case LeaseLost():
+                return lambda: "lost", "lost"
+            case Cancelled():
+                return lambda: self._clear_away(lease), "cancelled"
+            case Draining():
+                return lease.release, "handed back"
+            case Unavailable() as problem:
+                log.event(_log, "store away", logging.WARNING, why=problem.detail)
+                return lambda: lease.wait(problem), "put off"
+            case Problem() as problem:
+                log.event(_log, "song refused", code=problem.code, songhash=lease.job.songhash)
+                return lambda: lease.fail(problem), "failed"
+        _log.error("separation failed", exc_info=error)
+        unforeseen = Problem("The separation failed on our side; the worker's log says why. Try again, or tell us.")
+        return lambda: lease.retry(unforeseen), "to be tried again"
+
+    def _clear_away(self, lease: Lease) -> Held | None:
+        try:
+            self._store.remove_song(lease.job.songhash)
+        except StoreUnavailable:
+            return None  # on the next turn we let go of it, and the reconciler removes what is left
+        return lease.let_go()
+
+    def _forget_message(self, job: Job) -> None:
+        try:
+            self._store.remove_message(job.songhash)
+        except StoreUnavailable as problem:  # the reconciler does
+            log.event(_log, "message kept", logging.WARNING, why=problem.detail)
+
+    def _until_answered(self, settle: Callable[[], Held | None]) -> Held | None:
         """Settle, again and again while Redis is away: the stems are stored, only the news is missing."""
         while True:
             try:
                 return settle()
             except QueueUnavailable as problem:
                 log.event(_log, "queue away", logging.WARNING, why=problem.detail)
-                if self._stopping.wait(_PAUSE_SECONDS):
-                    return False  # what was taken stays in our list, for another to take up
+                if self._drain.wait(_PAUSE_SECONDS):
+                    return None  # what was taken stays in our list, for another to take up
+
+    def _await_store(self) -> None:
+        """Take nothing while the store takes nothing: every job would meet the same."""
+        while not self._drain.wait(_PAUSE_SECONDS):
+            try:
+                self._store.check()
+                break
+            except StoreUnavailable as problem:
+                log.event(_log, "store away", logging.WARNING, why=problem.detail)

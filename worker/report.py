@@ -64,14 +64,16 @@ def report_of(
     engine: Engine,
     mixture: Mixture,
     files: Mapping[str, StemFile],
+    seconds: float,
     watch: Stopwatch,
     check: SumCheck,
 ) -> dict[str, Any]:
-    """Write the report on a job whose stems are all stored. Times are in seconds, peaks relative to full scale."""
+    """Write the report on a job whose stems, of `seconds` each, are all stored. Peaks are relative to full scale."""
     stages = watch.seconds()
     length = mixture.length / mixture.info.rate
     return {
         "hash": job.songhash,
+        "name": job.name,
         "options": asdict(options),
         "model": engine.name,
         "weights": engine.weights,
@@ -87,6 +89,7 @@ def report_of(
             name: {
                 "bytes": file.bytes,
                 "sha256": file.sha256,
+                "seconds": seconds,
                 "peak": round(file.peak, 6),
                 "clipped_samples": file.clipped,
             }

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Protocol
 
 from msas.job import Job, Stage
 from msas.options import Options
 from msas.problem import SongMissing
-from msas.queue import Track
 from msas.store import ObjectMissing, Store
 from worker.channel import Channel, ReaderGone, ahead
 from worker.decode import Mixture
@@ -24,8 +22,6 @@ from worker.formats import open_encoder, stem_rate
 from worker.machine import be_background
 from worker.report import Stopwatch, SumCheck, report_of
 from worker.stem import StemFile, exactly, resampled, taken_from
-
-Report: TypeAlias = Callable[[Stage, float], None]
 
 # Where in a job's progress, 0 to 1, each stage begins and ends. Encoding and storing go on all the while the
 # engine separates; as stages they are what is left of that at the end.
@@ -40,31 +36,33 @@ _BLOCKS_AHEAD = 4  # of a second each, that the decoder may be ahead of the engi
 _STRETCHES_AHEAD = 2  # that the engine may be ahead of an encoder
 
 
-@dataclass(frozen=True)
-class Separated:
-    """What came of a job: the stems as they lie in the store, and the report on how they were made."""
+class Watch(Protocol):
+    """Whoever is told how far the work is, and says by raising that it should end."""
 
-    tracks: list[Track]
-    report: dict[str, Any]
+    def report(self, stage: Stage, progress: float) -> None:
+        """Note the stage, and the job's progress, 0 to 1."""
+
+    def confirm(self) -> None:
+        """Make sure that the job is still ours."""
 
 
 def separate_song(
-    job: Job, options: Options, engine: Engine, store: Store, report: Report, minutes: float
-) -> Separated:
-    """Separate the job's song of at most `minutes` and put its stems and its report into the store.
+    job: Job, options: Options, engine: Engine, store: Store, watch: Watch, scratch: str, minutes: float
+) -> dict[str, Any]:
+    """Separate the job's song of at most `minutes`; put its stems, then its report, into the store; return the report.
 
-    Calls `report` with the stage and the job's progress, 0 to 1; what that raises ends the work.
-    Raises a Problem. Leaves no file behind. Memory does not depend on the song's length.
+    Raises a Problem, or what `watch` raises. Leaves no file behind in the folder `scratch`. Memory does not
+    depend on the song's length.
     """
     options = options.for_stems(engine.stems)
-    watch = Stopwatch()
+    stopwatch = Stopwatch()
 
     def reach(stage: Stage, share: float = 0.0) -> None:
         begin, end = _SPAN[stage]
-        watch.enter(stage)
-        report(stage, begin + (end - begin) * share)
+        stopwatch.enter(stage)
+        watch.report(stage, begin + (end - begin) * share)
 
-    with tempfile.TemporaryDirectory(prefix="msas-") as folder:
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
         reach(Stage.FETCHING)
         song = _fetch(job, store, Path(folder) / "song")
         reach(Stage.DECODING)
@@ -73,7 +71,7 @@ def separate_song(
         reach(Stage.SEPARATING)
         order = Order(options.sources or engine.stems, options.overlap, options.shifts, job.songhash)
         check = SumCheck(all_stems=order.stems == engine.stems)
-        with _stems(job, options, order.stems, mixture, engine.rate, store) as stems:
+        with _stems(job, options, order.stems, mixture, engine.rate, store, watch) as stems:
             with ahead(partial(mixture.blocks, engine.rate), _BLOCKS_AHEAD) as blocks:
                 separating = partial(reach, Stage.SEPARATING)
                 for heard, sources in engine.separate(blocks, survey, order, separating):
@@ -82,12 +80,11 @@ def separate_song(
             reach(Stage.ENCODING)
             files = stems.finish()
         reach(Stage.STORING)
-        rate = stem_rate(options, mixture.info.rate)
-        seconds = round(_length(mixture, rate) / rate, 3)
-        tracks = [Track(name, options.format, file.bytes, seconds) for name, file in files.items()]
-        content = report_of(job, options, engine, mixture, files, watch, check)
-        store.put_report(job.songhash, content)
-    return Separated(tracks, content)
+        seconds = round(_length(mixture, rate := stem_rate(options, mixture.info.rate)) / rate, 3)
+        report = report_of(job, options, engine, mixture, files, seconds, stopwatch, check)
+        watch.confirm()
+        store.put_report(report)
+    return report
 
 
 class _Stems:
@@ -120,7 +117,7 @@ class _Stems:
 
 @contextmanager
 def _stems(
-    job: Job, options: Options, names: tuple[str, ...], mixture: Mixture, rate: int, store: Store
+    job: Job, options: Options, names: tuple[str, ...], mixture: Mixture, rate: int, store: Store, watch: Watch
 ) -> Iterator[_Stems]:
     """Open all stems of the job; at the end of the block, those that are not finished leave nothing behind."""
     stems = _Stems(names, options.rest)
@@ -135,13 +132,20 @@ def _stems(
                     blocks = taken_from(whole, blocks)
                 encoder = open_encoder(options, to_rate, length, _tags(mixture, name))
                 stack.callback(encoder.close)
-                stems.files[name] = StemFile(encoder, blocks)
+                stems.files[name] = StemFile(encoder, _confirmed(blocks, watch))
                 stems.threads[name] = pool.submit(_store, store, job, options, name, stems.files[name], channel)
             yield stems
         except BaseException as error:
             for channel in stems.channels.values():
                 channel.end(error)
             raise
+
+
+def _confirmed(blocks: Iterable[Samples], watch: Watch) -> Iterator[Samples]:
+    """Yield `blocks`; after the last, and before the store has all of the stem, make sure that the job is still ours:
+    others may have finished it, and must not find a stem of theirs replaced."""
+    yield from blocks
+    watch.confirm()
 
 
 def _store(store: Store, job: Job, options: Options, name: str, file: StemFile, channel: Channel[Samples]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,16 +56,24 @@ def connect_blocking(settings: Settings) -> Redis:
 class Scripts:
     """The Lua scripts beside this file by name, each one atomic change of the queue."""
 
-    def __init__(self, redis: Redis) -> None:
-        self._scripts = {path.stem: redis.register_script(path.read_text()) for path in _SCRIPTS.glob("*.lua")}
+    def __init__(self, redis: Redis, settings: Settings) -> None:
+        lease, retry = int(settings.lease_seconds * 1000), int(settings.retry_seconds * 1000)
+        prelude = f"local LEASE, RETRY = {lease}, {retry}\n{(_SCRIPTS / 'prelude.lua').read_text()}"
+        self._scripts = {p.stem: redis.register_script(prelude + p.read_text()) for p in _SCRIPTS.glob("*.lua")}
+        self._queue = settings.work_queue
 
-    def run(self, name: str, keys: Sequence[str], arguments: Sequence[str | bytes | float]) -> Any:
+    def run(self, name: str, *arguments: str | bytes | float) -> Any:
         """Run the script `name`. Raises QueueUnavailable where Redis does not answer."""
-        try:
-            return self._scripts[name](keys=keys, args=arguments)
-        except RedisError as error:
-            raise unavailable(error) from error
+        with answering():
+            return self._scripts[name](keys=[self._queue], args=arguments)
 
 
-def unavailable(error: RedisError) -> QueueUnavailable:
-    return QueueUnavailable(f"Redis does not answer ({type(error).__name__}); try again in a few seconds.")
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raise QueueUnavailable where Redis does not answer in the block."""
+    try:
+        yield
+    except RedisError as error:
+        raise QueueUnavailable(
+            f"Redis does not answer ({type(error).__name__}); try again in a few seconds."
+        ) from error

@@ -6,142 +6,125 @@ import json
 import os
 import platform
 import secrets
-from dataclasses import asdict
-from typing import Any
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Literal, TypeAlias, cast
 
-from redis import Redis, RedisError
+from redis import Redis
 
 from msas.job import BrokenMessage, Job, Stage
 from msas.problem import Problem
-from msas.queue.connection import connect, connect_blocking, unavailable
-from msas.queue.queue import Queue, Track, fields_of
+from msas.queue.connection import answering, connect, connect_blocking
+from msas.queue.queue import Queue
 from msas.settings import Settings
+from msas.status import fields_of_job, fields_of_report
 
-ATTEMPTS = 3
-DEAD_KEPT = 1_000
-_WORKER_LOST = {
-    "code": "worker_lost",
-    "message": "The worker was lost (killed, out of memory, or unreachable) each time it tried this song.",
-}
+# 'ok'; or the job is no longer this worker's: others have it, or it was cancelled and waits to be let go.
+Held: TypeAlias = Literal["ok", "lost", "cancelled"]
 
 
 class Lease:
     """A running job in this worker's hands, until it is settled or the lease runs out.
 
     Every change presents the lease's token: once another worker has the job, nothing here changes it.
+    Each way to settle it answers whether the job was still held; if not, nothing was changed.
     """
 
     def __init__(self, receiver: Receiver, job: Job, message: bytes, token: str, attempt: int) -> None:
         self.job, self.attempt, self.token = job, attempt, token
-        self.stage, self.progress, self.lost = Stage.FETCHING, 0.0, False
+        self.stage, self.progress = Stage.FETCHING, 0.0
+        self.held: Held = "ok"
         self._receiver, self._message = receiver, message
 
-    def succeed(self, tracks: list[Track], model: str, report: dict[str, Any]) -> bool:
-        """The stems are in the store: publish them. Returns False where the lease was lost."""
-        fields = [x for track in tracks for x in (f"track:{track.name}", json.dumps(asdict(track)))]
-        return self._settle("succeeded", "model", model, "progress", "1", "report", json.dumps(report), *fields)
+    def succeed(self, report: Mapping[str, Any]) -> Held:
+        """The stems and their report are in the store: publish them."""
+        return self._settle("succeeded", "progress", "1", *fields_of_report(report))
 
-    def fail(self, problem: Problem) -> bool:
-        """Give the job up, with its reason. Returns False where the lease was lost."""
-        return self._settle("failed", "error", json.dumps({"code": problem.code, "message": problem.detail}))
+    def fail(self, problem: Problem) -> Held:
+        """Give the job up, with its reason: it would never succeed."""
+        return self._settle("failed", "error", _error(problem))
 
-    def release(self) -> bool:
+    def retry(self, problem: Problem) -> Held:
+        """Try the job again later, after each attempt twice as late; after three, it is dead."""
+        return self._settle("retry", "error", _error(problem))
+
+    def release(self) -> Held:
         """Hand the job back to the head of the line; the attempt does not count."""
-        return self._settle("queued")
+        return self._settle("released")
 
-    def _settle(self, outcome: str, *fields: str) -> bool:
-        queue, keys = self._receiver.queue, self._receiver.queue.keys
-        answer = queue.scripts.run(
-            "settle",
-            [keys.job(self.job.songhash), self._receiver.taken, keys.queue],
-            [self.token, self._message, outcome, *fields],
-        )
-        return bool(answer == b"ok")
+    def wait(self, problem: Problem) -> Held:
+        """Hand the job back for later: what it needs is away. The attempt does not count, but fifty waits do."""
+        return self._settle("waiting", "error", _error(problem))
+
+    def let_go(self) -> Held:
+        """The job was cancelled, and what this worker stored of it is removed."""
+        return self._settle("cancelled")
+
+    def beat(self) -> Held:
+        """Renew the lease, carry the stage and progress, and say whether the job is still held."""
+        return self._receiver.beat(self)
+
+    def _settle(self, outcome: str, *fields: str) -> Held:
+        worker, run = self._receiver.worker, self._receiver.queue.scripts.run
+        answer = run("settle", self.job.songhash, self.token, worker, self._message, outcome, *fields)
+        return cast(Held, answer.decode())
 
 
 class Receiver:
     """One worker's end of the queue. Its name has a nonce, for pod names and pid 1 repeat."""
 
     def __init__(self, redis: Redis, blocking: Redis, settings: Settings) -> None:
-        self.queue = Queue(redis, settings.work_queue)
+        self.queue = Queue(redis, settings)
         self.worker = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.taken = self.queue.keys.taken(self.worker)
+        self.taken = f"{self.queue.prefix}run:{self.worker}"
         self._blocking, self._block_seconds = blocking, settings.block_seconds
-        self._lease_ms = int(settings.lease_seconds * 1000)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Receiver:
         return cls(connect(settings, retries=3, seconds=5), connect_blocking(settings), settings)
 
-    def take(self) -> Lease | None:
-        """Wait up to BLOCK_SECONDS for a job and claim it; None where there was none.
+    def take(self, listening: AbstractContextManager[None] | None = None) -> Lease | None:
+        """Wait up to BLOCK_SECONDS, inside `listening`, for a job and claim it; None where there was none.
 
         A message that is no job goes to the dead list. Raises QueueUnavailable where Redis is away.
         """
         self.beat(None)
-        message = self._next_message()
+        message = self._next_message(listening or nullcontext())
         if message is None:
             return None
+        run, token = self.queue.scripts.run, secrets.token_hex(16)
         try:
             job = Job.from_message(message)
         except BrokenMessage as broken:
-            self._bury(message, str(broken))
+            start = message[:10_000].decode(errors="replace")
+            entry = {"reason": str(broken), "message": start, "bytes": len(message), "at": self.queue.now()}
+            run("bury", self.worker, message, json.dumps(entry))
             return None
-        token, keys = secrets.token_hex(16), self.queue.keys
-        attempt = self.queue.scripts.run(
-            "claim",
-            [keys.job(job.songhash), self.taken, keys.claims],
-            [message, token, self.worker, job.songhash, *fields_of(job)],
-        )
+        attempt = run("claim", self.worker, message, token, job.songhash, *fields_of_job(job))
         return Lease(self, job, message, token, attempt) if attempt else None
 
-    def beat(self, lease: Lease | None) -> None:
-        """Renew this worker's lease; carry the stage and progress of `lease`, or learn that it is lost.
-
-        Also takes back what other workers held whose leases ran out: were it left to idle workers alone,
-        a deployment that is never idle would wait for ever.
-        """
-        keys = self.queue.keys
-        key, news = (keys.job(lease.job.songhash), [lease.token, lease.stage, lease.progress]) if lease else ("", [""])
-        answer = self.queue.scripts.run("beat", [keys.workers, key or keys.queue], [self.worker, self._lease_ms, *news])
-        if lease and answer == b"lost":
-            lease.lost = True
-        self._tick()
+    def beat(self, lease: Lease | None) -> Held:
+        """Renew this worker's lease; carry the news of the job in hand, and note whether it is still held."""
+        news = (lease.job.songhash, lease.token, lease.stage, lease.progress) if lease else ("",)
+        held = cast(Held, self.queue.scripts.run("beat", self.worker, *news).decode())
+        if lease:
+            lease.held = held
+        return held
 
     def leave(self) -> None:
-        """Say goodbye: this worker takes nothing more. What it may still hold is reclaimed at once."""
-        try:
-            self.queue.redis.zadd(self.queue.keys.workers, {self.worker: 0})
-        except RedisError as error:
-            raise unavailable(error) from error
-        self._tick()
+        """Say goodbye: this worker takes nothing more. What it may still hold is taken back at once."""
+        self.queue.scripts.run("tick", self.worker)
 
-    def _tick(self) -> None:
-        keys = self.queue.keys
-        self.queue.scripts.run(
-            "tick",
-            [keys.workers, keys.queue, keys.tick, keys.claims],
-            [keys.prefix, self._lease_ms, ATTEMPTS, json.dumps(_WORKER_LOST)],
-        )
-
-    def _next_message(self) -> bytes | None:
+    def _next_message(self, listening: AbstractContextManager[None]) -> bytes | None:
         """Return what this worker holds already (a reply may have been lost), else wait for the next."""
-        try:
-            held: bytes | None = self.queue.redis.lindex(self.taken, -1)  # type: ignore[assignment]
+        with answering():
+            held = cast(bytes | None, self.queue.redis.lindex(self.taken, -1))
             if held is not None:
                 return held
-            taken: bytes | None = self._blocking.blmove(  # type: ignore[assignment]
-                self.queue.keys.queue,
-                self.taken,
-                self._block_seconds,  # type: ignore[arg-type]
-                src="RIGHT",
-                dest="LEFT",
-            )
-            return taken
-        except RedisError as error:
-            raise unavailable(error) from error
+            with listening:
+                line, seconds = self.queue.name, cast(int, self._block_seconds)
+                return cast(bytes | None, self._blocking.blmove(line, self.taken, seconds, "RIGHT", "LEFT"))
 
-    def _bury(self, message: bytes, reason: str) -> None:
-        entry = {"reason": reason, "message": message[:10_000].decode(errors="replace"), "bytes": len(message)}
-        keys = self.queue.keys
-        self.queue.scripts.run("bury", [self.taken, keys.dead], [message, json.dumps(entry), DEAD_KEPT])
+
+def _error(problem: Problem) -> str:
+    return json.dumps({"code": problem.code, "message": problem.detail})

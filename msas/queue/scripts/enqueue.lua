@@ -1,15 +1,25 @@
 -- enqueue: put a job at the end of the line, unless it is there, running or done already.
--- KEYS  1 the job   2 the queue
--- ARGV  1 message   2.. field, value, field, value of the job
+-- ARGV  1 songhash   2 message   3 '1': look whether its message is lost, too   4.. field, value of the job
 -- returns {1, 'queued'} where it was put, {0, status} where it stood already
 -- sent twice: the second finds it queued.
-local status, pruned = unpack(redis.call('HMGET', KEYS[1], 'status', 'pruned'))
-if status == 'queued' or status == 'running' or (status == 'succeeded' and not pruned) then
-  return { 0, status }
+local key = job_key(ARGV[1])
+local status, pruned, message = unpack(redis.call('HMGET', key, 'status', 'pruned', 'message'))
+message = message or ARGV[2]
+local function lies_somewhere()
+  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
+    if redis.call('LPOS', taken_key(worker), message) then return true end
+  end
+  return redis.call('LPOS', QUEUE, message) or redis.call('ZSCORE', DELAYED, message)
 end
-local time = redis.call('TIME')
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'status', 'queued', 'message', ARGV[1],
-  'enqueued_at', time[1] * 1000 + math.floor(time[2] / 1000), unpack(ARGV, 2))
-redis.call('LPUSH', KEYS[2], ARGV[1])
+if status == 'queued' or status == 'running' then
+  if ARGV[3] ~= '1' or lies_somewhere() then return { 0, status } end
+  open(ARGV[1], message)
+  redis.call('LPUSH', QUEUE, message)
+  return { 1, 'queued' }
+end
+if status == 'cancelled' or (status == 'succeeded' and not pruned) then return { 0, status } end
+redis.call('DEL', key)
+redis.call('ZREM', ENDED, ARGV[1])
+redis.call('HSET', key, 'status', 'queued', 'message', ARGV[2], 'enqueued_at', NOW, unpack(ARGV, 4))
+redis.call('LPUSH', QUEUE, ARGV[2])
 return { 1, 'queued' }

@@ -1,19 +1,12 @@
--- overview: the songhashes that wait, oldest first, and those that run.
--- KEYS  1 all workers' leases   2 the queue
--- ARGV  1 prefix of our keys
--- returns {waiting, running}
+-- overview: the songhashes that wait, oldest first; that run; that wait for their next try.
+-- returns {waiting, running, delayed}
 -- The hashes are cut out here, because messages of the first version carry whole songs.
-local function hash(message)
-  return string.match(message, '"hash"%s*:%s*"(%x+)"')
+local function hashes(messages, into)
+  for i = #messages, 1, -1 do into[#into + 1] = string.match(messages[i], '"hash"%s*:%s*"(%x+)"') end
+  return into
 end
-local waiting, running = {}, {}
-local messages = redis.call('LRANGE', KEYS[2], 0, -1)
-for i = #messages, 1, -1 do
-  waiting[#waiting + 1] = hash(messages[i])
+local running = {}
+for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
+  hashes(redis.call('LRANGE', taken_key(worker), 0, -1), running)
 end
-for _, worker in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-  for _, message in ipairs(redis.call('LRANGE', ARGV[1] .. 'run:' .. worker, 0, -1)) do
-    running[#running + 1] = hash(message)
-  end
-end
-return { waiting, running }
+return { hashes(redis.call('LRANGE', QUEUE, 0, -1), {}), running, hashes(redis.call('ZREVRANGE', DELAYED, 0, -1), {}) }

@@ -1,24 +1,34 @@
--- settle: end a running job, or hand it back to the head of the line without using up the attempt.
--- KEYS  1 the job   2 what this worker has taken   3 the queue
--- ARGV  1 token   2 message   3 'succeeded', 'failed' or 'queued' (handed back)   4.. field, value to set
--- returns 'ok', or 'lost' where the job is no longer this worker's: then nothing changes
--- sent twice: the job is settled under this token, so 'ok' again (handed back: 'lost', the token is gone).
-local status, token = unpack(redis.call('HMGET', KEYS[1], 'status', 'token'))
-if token ~= ARGV[1] then
-  return 'lost'
-end
-if status ~= 'running' then
-  return 'ok'
-end
-redis.call('LREM', KEYS[2], 1, ARGV[2])
-if ARGV[3] == 'queued' then
-  redis.call('HDEL', KEYS[1], 'token', 'worker', 'stage', 'progress', 'started_at')
-  redis.call('HINCRBY', KEYS[1], 'attempt', -1)
-  redis.call('RPUSH', KEYS[3], ARGV[2])
+-- settle: end a running job, or let go of it.
+-- ARGV  1 songhash   2 token   3 worker   4 message   5 outcome   6.. field, value to set
+--       outcome: succeeded; failed; cancelled (what it stored is removed); released (to the head of the line,
+--       the attempt given back); waiting (the same, but later); retry (later, or dead after three attempts)
+-- returns 'ok'; 'cancelled' where the job is to be removed; 'lost' where it is no longer this worker's:
+--       in both cases nothing changes
+-- sent twice: the token is remembered, so 'ok' again.
+local key, outcome = job_key(ARGV[1]), ARGV[5]
+local status, token, settled, attempt, removing =
+  unpack(redis.call('HMGET', key, 'status', 'token', 'settled', 'attempt', 'removing'))
+if settled == ARGV[2] then return 'ok' end
+if token ~= ARGV[2] then return 'lost' end
+if status == 'cancelled' and outcome ~= 'cancelled' then return 'cancelled' end
+redis.call('LREM', taken_key(ARGV[3]), 1, ARGV[4])
+redis.call('HSET', key, 'settled', token)
+if outcome == 'succeeded' or outcome == 'failed' then
+  redis.call('HDEL', key, 'error')
+  close(ARGV[1], outcome, NOW, unpack(ARGV, 6))
+elseif outcome == 'released' then
+  open(ARGV[1], ARGV[4])
+  redis.call('HINCRBY', key, 'attempt', -1)
+  redis.call('RPUSH', QUEUE, ARGV[4])
+elseif outcome == 'waiting' then
+  redis.call('HINCRBY', key, 'attempt', -1)
+  delay(ARGV[1], ARGV[4], redis.call('HINCRBY', key, 'waits', 1), 50, ARGV[7])
+elseif outcome == 'retry' then
+  delay(ARGV[1], ARGV[4], tonumber(attempt), ATTEMPTS, ARGV[7])
+elseif removing then -- whoever removes it has the last word
+  redis.call('HDEL', key, 'token', 'worker')
 else
-  local time = redis.call('TIME')
-  redis.call('HDEL', KEYS[1], 'message') -- of the first version, it is a whole song
-  redis.call('HSET', KEYS[1], 'ended_at', time[1] * 1000 + math.floor(time[2] / 1000), unpack(ARGV, 4))
+  redis.call('DEL', key)
+  redis.call('ZREM', ENDED, ARGV[1])
 end
-redis.call('HSET', KEYS[1], 'status', ARGV[3])
 return 'ok'

@@ -1,58 +1,54 @@
--- tick: take back what workers held whose lease ran out.
--- KEYS  1 all workers' leases   2 the queue   3 when the last tick was   4 what each worker claimed last
--- ARGV  1 prefix of our keys   2 lease in ms   3 attempts a job has   4 error of a job that used them up
--- returns how many messages were taken back
--- After an outage in which nobody ticked, every lease has run out: then each worker first gets a fresh one.
--- A worker stays known for an hour after its lease: one that was only paused may still take a message.
-local FORGET_MS = 3600 * 1000
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local last = tonumber(redis.call('GET', KEYS[3]) or '0')
-redis.call('SET', KEYS[3], now)
-if now - last > tonumber(ARGV[2]) then
-  for _, worker in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
-    redis.call('ZADD', KEYS[1], now + ARGV[2], worker)
-  end
-  return 0
-end
-
+-- tick: put back in line what is due, and what lost workers held. Any process may, as often as it likes.
+-- ARGV  1 a worker that says goodbye: what it holds is taken back at once; empty: an ordinary tick
+-- sent twice: the second comes too soon, or finds nothing.
+-- After an outage in which nobody ticked (or where Redis' clock jumped) every lease has run out: then each worker
+-- first gets a fresh one. A worker stays known for an hour: one that was only paused may still take a message.
+local FORGET, MOST_STRAYS = 3600 * 1000, 10
+local LOST = cjson.encode({ code = 'worker_lost',
+  message = 'The worker was lost (killed, out of memory, or unreachable) while it worked on this song.' })
 local function reclaim(worker, message)
-  local songhash, digest = string.match(redis.call('HGET', KEYS[4], worker) or '', '^(%x+) (%x+)$')
-  if digest ~= redis.sha1hex(message) then
-    redis.call('RPUSH', KEYS[2], message) -- taken but never claimed: nobody is to blame
-    return 1
-  end
-  local job = ARGV[1] .. 'job:' .. songhash
-  local status, holder, attempt = unpack(redis.call('HMGET', job, 'status', 'worker', 'attempt'))
-  if not status or status == 'queued' then
-    redis.call('RPUSH', KEYS[2], message)
-    return 1
-  end
-  if status ~= 'running' or holder ~= worker then
-    return 0 -- over, or in other hands: drop the copy
-  end
-  redis.call('HDEL', job, 'token', 'worker', 'stage', 'progress')
-  if tonumber(attempt) >= tonumber(ARGV[3]) then
-    redis.call('HDEL', job, 'message')
-    redis.call('HSET', job, 'status', 'failed', 'error', ARGV[4], 'ended_at', now)
-  else
-    redis.call('HDEL', job, 'started_at')
-    redis.call('HSET', job, 'status', 'queued')
-    redis.call('RPUSH', KEYS[2], message)
-  end
-  return 1
+  local digest = redis.sha1hex(message)
+  local songhash, claimed = string.match(redis.call('HGET', CLAIMS, worker) or '', '^(%x+) (%x+)$')
+  local key = job_key(songhash or '')
+  local status, holder, attempt = unpack(redis.call('HMGET', key, 'status', 'worker', 'attempt'))
+  if claimed ~= digest then -- taken but never claimed: nobody is to blame, unless it happens all the time
+    if redis.call('HINCRBY', STRAYS, digest, 1) < MOST_STRAYS then return redis.call('RPUSH', QUEUE, message) end
+    redis.call('HDEL', STRAYS, digest)
+    bury(cjson.encode({ reason = 'worker after worker was lost on reading it', sha1 = digest, bytes = #message }))
+  elseif not status or status == 'queued' then
+    redis.call('RPUSH', QUEUE, message)
+  elseif status == 'running' and holder == worker then
+    delay(songhash, message, tonumber(attempt), ATTEMPTS, LOST)
+  elseif holder == worker then
+    redis.call('HDEL', key, 'token', 'worker') -- cancelled: now nobody holds it
+  end -- else over, or in other hands: the copy is dropped
 end
-
-local reclaimed = 0
-for _, worker in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now)) do
-  local taken = ARGV[1] .. 'run:' .. worker
-  for _, message in ipairs(redis.call('LRANGE', taken, 0, -1)) do
-    reclaimed = reclaimed + reclaim(worker, message)
-  end
-  redis.call('DEL', taken)
-  if tonumber(redis.call('ZSCORE', KEYS[1], worker)) < now - FORGET_MS then
-    redis.call('ZREM', KEYS[1], worker)
-    redis.call('HDEL', KEYS[4], worker)
+local function reap(worker)
+  for _, message in ipairs(redis.call('LRANGE', taken_key(worker), 0, -1)) do reclaim(worker, message) end
+  redis.call('DEL', taken_key(worker))
+end
+local function forget(worker)
+  redis.call('ZREM', WORKERS, worker)
+  redis.call('HDEL', CLAIMS, worker)
+end
+if ARGV[1] ~= '' then
+  reap(ARGV[1])
+  return forget(ARGV[1])
+end
+local last = tonumber(redis.call('GET', TICK) or '0')
+if last <= NOW and NOW < last + LEASE / 6 then return end
+redis.call('SET', TICK, NOW)
+for _, range in ipairs({ { NOW, '-inf' }, { '+inf', '(' .. NOW + LONGEST_RETRY } }) do -- the second: a clock set back
+  for _, message in ipairs(redis.call('ZREVRANGEBYSCORE', DELAYED, range[1], range[2])) do
+    redis.call('ZREM', DELAYED, message)
+    redis.call('RPUSH', QUEUE, message)
   end
 end
-return reclaimed
+if NOW < last or last + LEASE < NOW then
+  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do redis.call('ZADD', WORKERS, NOW + LEASE, worker) end
+  return
+end
+for _, worker in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', NOW)) do
+  reap(worker)
+  if tonumber(redis.call('ZSCORE', WORKERS, worker)) < NOW - FORGET then forget(worker) end
+end

@@ -1,0 +1,21 @@
+-- cancel: stop a job wherever it is, so that it can be removed. Until `drop` nobody can enqueue it again.
+-- ARGV  1 songhash   2 remover   3 empty; or only where it ended before this, in ms, or is unknown
+-- returns its status before, '' where it was unknown; 'busy' where another removes it right now;
+--       'kept' where it has not ended by then
+-- sent twice: it is cancelled already, by this remover.
+local REMOVAL = 120 * 1000
+local key = job_key(ARGV[1])
+local status, removing, remover, message = unpack(redis.call('HMGET', key, 'status', 'removing', 'remover', 'message'))
+if not status and ARGV[3] == '' then return '' end
+if removing and tonumber(removing) > NOW and remover ~= ARGV[2] then return 'busy' end
+if status and ARGV[3] ~= '' then
+  local ended = redis.call('ZSCORE', ENDED, ARGV[1])
+  if not ended or tonumber(ended) > tonumber(ARGV[3]) then return 'kept' end
+end
+if status == 'queued' and redis.call('LREM', QUEUE, 0, message) + redis.call('ZREM', DELAYED, message) == 0 then
+  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do redis.call('LREM', taken_key(worker), 0, message) end
+end
+redis.call('HDEL', key, 'message')
+redis.call('HSET', key, 'status', 'cancelled', 'ended_at', NOW, 'removing', NOW + REMOVAL, 'remover', ARGV[2])
+redis.call('ZADD', ENDED, 0, ARGV[1])
+return status or ''

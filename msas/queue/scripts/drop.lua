@@ -1,0 +1,10 @@
+-- drop: forget a cancelled job whose objects are removed, or leave that to others.
+-- ARGV  1 songhash   2 remover   3 '1' where the objects are removed
+-- returns 1; 0 where they are not, its worker has not let go of it yet (its end is the job's), or another removes it
+-- sent twice: the second finds nothing.
+local status, remover, worker = unpack(redis.call('HMGET', job_key(ARGV[1]), 'status', 'remover', 'worker'))
+if status ~= 'cancelled' or remover ~= ARGV[2] then return 0 end
+redis.call('HDEL', job_key(ARGV[1]), 'removing', 'remover')
+if worker or ARGV[3] ~= '1' then return 0 end
+redis.call('DEL', job_key(ARGV[1]))
+return redis.call('ZREM', ENDED, ARGV[1])

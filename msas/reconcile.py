@@ -1,0 +1,106 @@
+"""The store as second memory: what Redis forgot comes back, what is over goes, and nothing is left without an owner."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from itertools import islice
+
+from msas import log
+from msas.job import BrokenMessage, Job, State
+from msas.queue import Queue
+from msas.store import Store
+
+_DAY_MS = 86_400_000
+_AT_ONCE = 500
+_log = logging.getLogger("msas.reconcile")
+
+
+def remove(queue: Queue, store: Store, songhash: str, ended_before: int | None = None) -> str:
+    """Stop the job wherever it is, and remove its song and all that was made of it.
+
+    With `ended_before`, in ms of Redis' clock, only a job that ended by then, or that Redis does not know.
+    Returns what `Queue.cancel` does. A worker that has the job in hands learns of it with its next beat,
+    and removes what it stored since.
+    """
+    remover = secrets.token_hex(16)
+    state = queue.cancel(songhash, remover, ended_before)
+    if state not in ("", "busy", "kept") or (state == "" and ended_before is not None):
+        try:
+            store.remove_song(songhash)
+        except BaseException:
+            queue.drop(songhash, remover, removed=False)
+            raise
+        queue.drop(songhash, remover)
+    return state
+
+
+class Reconciler:
+    """Compares the store with Redis; each `sweep` may be cut short anywhere, and done by anyone."""
+
+    def __init__(self, queue: Queue, store: Store, keep_days: float) -> None:
+        self._queue, self._store = queue, store
+        self._keep_ms = int(keep_days * _DAY_MS)
+        self._settled: dict[str, str] = {}  # messages of jobs that were over at the last sweep, with their marks
+
+    def sweep(self) -> dict[str, int]:
+        """Compare once; return what was found: `enqueued`, `published`, `removed`."""
+        counts = {"enqueued": 0, "published": 0, "removed": 0}
+        self._bring_back_jobs(counts)
+        self._bring_back_results(counts)
+        self._remove_what_is_over(counts)
+        if any(counts.values()):
+            log.event(_log, "reconciled", **counts)
+        return counts
+
+    def _bring_back_jobs(self, counts: dict[str, int]) -> None:
+        """Put into line the jobs whose messages lie in the store, but not in Redis."""
+        in_place = {songhash for part in self._queue.overview() for songhash in part}
+        settled: dict[str, str] = {}
+        for songhash, mark in self._store.messages():
+            if songhash in in_place:
+                continue
+            state = self._queue.states([songhash])[songhash]
+            if state in (State.SUCCEEDED, State.FAILED):
+                settled[songhash] = mark
+                if self._settled.get(songhash) == mark:  # twice the same: nobody is just sending it again
+                    self._store.remove_message(songhash)
+            elif state is not State.CANCELLED and not (state is None and self._publish(songhash)):
+                counts["enqueued"] += self._enqueue(songhash)
+            elif state is None:
+                counts["published"] += 1
+        self._settled = settled
+
+    def _enqueue(self, songhash: str) -> bool:
+        message = self._store.message(songhash)
+        if message is None:
+            return False  # settled, or removed, since it was listed
+        try:
+            created, _ = self._queue.enqueue(Job.from_message(message), perhaps_lost=True)
+        except BrokenMessage:
+            return False
+        if created and self._store.message(songhash) is None and self._queue.states([songhash])[songhash] == "queued":
+            remove(self._queue, self._store, songhash)  # just when it was put in line, its removal was completed
+        return created
+
+    def _bring_back_results(self, counts: dict[str, int]) -> None:
+        """Note as succeeded what lies finished in the store and is unknown to Redis, or still in line there."""
+        finished = (songhash for songhash, _, has_report in self._store.songs() if has_report)
+        while some := list(islice(finished, _AT_ONCE)):
+            for songhash, state in self._queue.states(some).items():
+                if state in (None, State.QUEUED):
+                    counts["published"] += self._publish(songhash)
+
+    def _publish(self, songhash: str) -> bool:
+        found = self._store.published(songhash)
+        return found is not None and self._queue.publish(found[0], int(found[1].timestamp() * 1000))
+
+    def _remove_what_is_over(self, counts: dict[str, int]) -> None:
+        """Remove jobs that ended KEEP_DAYS ago, and objects as old that no job owns."""
+        before = self._queue.now() - self._keep_ms
+        doomed = set(self._queue.ended(before))
+        old = (songhash for songhash, stored, _ in self._store.songs() if stored.timestamp() * 1000 < before)
+        while some := list(islice(old, _AT_ONCE)):
+            doomed |= {songhash for songhash, state in self._queue.states(some).items() if state is None}
+        for songhash in doomed:
+            counts["removed"] += remove(self._queue, self._store, songhash, before) not in ("busy", "kept")

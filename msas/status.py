@@ -1,0 +1,98 @@
+"""A job as its callers see it, read from the fields that the queue keeps of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from msas.job import Job, State
+from msas.models import stem_order
+
+
+@dataclass(frozen=True)
+class Track:
+    """A stem as it lies in the store: its name, file extension, size in bytes and length in seconds."""
+
+    name: str
+    extension: str
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """A job's state at one moment. `position` counts from 1, the next to be taken; None unless it is in line.
+
+    `error` says why it failed, or why it is being tried again.
+    """
+
+    songhash: str
+    state: State
+    model: str | None
+    name: str
+    attempt: int
+    stage: str | None
+    progress: float
+    position: int | None
+    enqueued_at: datetime | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    tracks: tuple[Track, ...]
+    options: dict[str, Any] | None
+    report: dict[str, Any] | None
+    error: dict[str, str] | None
+
+
+def tracks_of(report: Mapping[str, Any]) -> list[Track]:
+    """Return the stems that a worker's report names."""
+    extension = report["options"]["format"]
+    return [Track(name, extension, stem["bytes"], stem["seconds"]) for name, stem in report["stems"].items()]
+
+
+def fields_of_job(job: Job) -> list[str]:
+    """Return what is kept of a job from its beginning, as field, value, field, value."""
+    fields = ["name", job.name, "model", job.options.model if job.options else ""]
+    return [*fields, "options", json.dumps(asdict(job.options))] if job.options else fields
+
+
+def fields_of_report(report: Mapping[str, Any]) -> list[str]:
+    """Return what is kept of a job that succeeded, as field, value, field, value."""
+    fields = ["model", report["model"], "options", json.dumps(report["options"]), "name", report["name"]]
+    tracks = [x for track in tracks_of(report) for x in (f"track:{track.name}", json.dumps(asdict(track)))]
+    return [*fields, "report", json.dumps(report), *tracks]
+
+
+def read_status(songhash: str, fields: Mapping[str, bytes], position: int | None) -> JobStatus:
+    """Read a job's fields; `position` is its place in the line."""
+
+    def text(name: str) -> str | None:
+        return fields[name].decode() if name in fields else None
+
+    def content(name: str) -> dict[str, Any] | None:
+        return json.loads(fields[name]) if name in fields else None
+
+    def moment(name: str) -> datetime | None:
+        return datetime.fromtimestamp(float(fields[name]) / 1000, UTC) if name in fields else None
+
+    stems = tuple(name.removeprefix("track:") for name in fields if name.startswith("track:"))
+    state = State(fields["status"].decode())
+    return JobStatus(
+        songhash=songhash,
+        state=state,
+        model=text("model") or None,
+        name=text("name") or "",
+        attempt=int(fields.get("attempt", 0)),
+        stage=text("stage") if state is State.RUNNING else None,
+        progress=1.0 if state is State.SUCCEEDED else float(fields.get("progress", 0)),
+        position=position,
+        enqueued_at=moment("enqueued_at"),
+        started_at=moment("started_at"),
+        ended_at=moment("ended_at"),
+        tracks=tuple(Track(**json.loads(fields[f"track:{stem}"])) for stem in stem_order(stems)),
+        options=content("options"),
+        report=content("report") if state is State.SUCCEEDED else None,
+        error=content("error"),
+    )
