@@ -1,0 +1,127 @@
+"""`python -m tests.stand_in`: a real worker whose engine does what the job's model name says, instead of separating.
+
+    quick          quarters of the mixture, at once       sleep-2    the same, after two seconds, with progress
+    raise          an exception                           kill       SIGKILL to itself
+    kill-2         SIGKILL to itself in the first two attempts at a song
+    stall          no more progress, heartbeats go on     hang       the same in C code that holds Python's lock
+    alloc          more memory than it may have
+
+Each separation leaves a line in FOLDER/<songhash>. CRASH_AT=label:before|after[:STOP] sends the process a SIGKILL (or
+SIGSTOP) just before or after its first call of that name: a script of the queue, blmove, or a method of the store.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from redis import Redis
+
+from msas import log
+from msas.models import Model
+from msas.queue.connection import Scripts
+from msas.settings import Settings
+from msas.store import Store
+from worker.engines import Engine, Order, Progress, Samples, Survey
+from worker.service import serve
+
+STEMS = ("vocals", "drums", "bass", "other")
+MODELS = ("quick", "sleep-0.2", "sleep-1", "sleep-60", "raise", "kill", "kill-1", "kill-2", "stall", "hang", "alloc")
+_STEP = 0.05  # seconds between two signs of progress
+
+
+class StandInEngine:
+    """Does to a song what its name says."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.name, self._folder = name, folder
+        self.rate, self.stems = 44100, STEMS
+        self.weights, self.device, self.precision = "none", "none", "float32"
+
+    def separate(
+        self, blocks: Iterable[Samples], survey: Survey, order: Order, progress: Progress
+    ) -> Iterator[tuple[Samples, Samples]]:
+        # The order's seed is the songhash.
+        with (self._folder / order.seed).open("a") as counted:
+            counted.write(f"{os.getpid()}\n")
+        self._act(len((self._folder / order.seed).read_text().splitlines()), progress)
+        done = 0
+        for block in blocks:
+            yield block, np.repeat(block[None] / 4, len(order.stems), axis=0)
+            progress((done := done + block.shape[1]) / max(1, survey.length))
+
+    def _act(self, attempt: int, progress: Progress) -> None:
+        word, _, number = self.name.partition("-")
+        if word == "sleep":
+            for step in range(steps := round(float(number) / _STEP)):
+                time.sleep(_STEP)
+                progress(step / steps / 2)
+        elif word == "raise":
+            raise RuntimeError("as the model's name says")
+        elif word == "kill" and attempt <= int(number or 1_000):
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif word == "stall":
+            time.sleep(3600)
+        elif word == "hang":
+            ctypes.PyDLL(None).sleep(3600)
+        elif word == "alloc":
+            resource.setrlimit(resource.RLIMIT_AS, (2 << 30, resource.RLIM_INFINITY))
+            np.ones(8 << 30, np.uint8)
+
+
+class StandIns:
+    """What a worker offers: MODELS, each a stand-in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.default = MODELS[0]
+        self.offer = [Model(name, STEMS, "A stand-in.") for name in MODELS]
+        self._folder = folder
+
+    def engine(self, name: str) -> Engine:
+        return StandInEngine(name, self._folder)
+
+
+def crash_at(label: str, moment: str, number: signal.Signals) -> None:
+    """Let this process end, or stop, at its first call of `label`."""
+    done: list[str] = []
+
+    def wrapped(call: Callable[..., Any], name_of: Callable[..., str]) -> Callable[..., Any]:
+        @functools.wraps(call)
+        def run(*args: Any, **kwargs: Any) -> Any:
+            here = name_of(*args) == label and not done
+            if here and moment == "before":
+                done.append(moment)
+                os.kill(os.getpid(), number)
+            answer = call(*args, **kwargs)
+            if here and moment == "after" and (label != "blmove" or answer):
+                done.append(moment)
+                os.kill(os.getpid(), number)
+            return answer
+
+        return run
+
+    Scripts.run = wrapped(Scripts.run, lambda _, name, *__: name)  # type: ignore[method-assign]
+    Redis.blmove = wrapped(Redis.blmove, lambda *_: "blmove")  # type: ignore[method-assign]
+    for name in ("fetch_song", "put_stem", "put_report", "published", "remove_message", "remove_song"):
+        setattr(Store, name, wrapped(getattr(Store, name), lambda *_, name=name: name))
+
+
+def main() -> None:
+    log.start("worker")
+    if point := os.environ.get("CRASH_AT"):
+        label, moment, *rest = point.split(":")
+        crash_at(label, moment, signal.SIGSTOP if rest else signal.SIGKILL)
+    serve(Settings.from_environment(), StandIns(Path(sys.argv[1])))
+
+
+if __name__ == "__main__":
+    main()
