@@ -26,8 +26,8 @@ lint: .venv/installed  ## ruff and mypy
 bench: .venv/installed  ## measure, 10 minutes            [LONG=1] [DEVICE=cuda]
 	@$(if $(DEVICE),DEVICE="$(DEVICE)") .venv/bin/python -m bench $(if $(LONG),--long)
 
-soak: .venv/installed  ## a three-hour song through lite, about ten minutes
-	@.venv/bin/python -m bench.soak
+soak: .venv/installed  ## the service under a rain of faults [MINUTES=20] [SEED=number]
+	@.venv/bin/python -m tests.soak $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(SEED),--seed "$(SEED)")
 
 clean:  ## remove .venv and what the tools left (not DATA, not OUT)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info client/*.egg-info

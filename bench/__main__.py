@@ -22,7 +22,7 @@ from pathlib import Path
 
 import requests
 
-from bench import material
+from bench import marathon, material, queueing
 from bench.contestant import Contestant
 from local import Service
 from msas.models import LITE
@@ -40,8 +40,10 @@ AT_LEAST = {
     "reduced_precision_db": 40.0,
     "stream_vs_apply_db": 100.0,
     "lite_realtime": 20.0,
+    "enqueue_per_s": 3000.0,
+    "dispatch_jobs_per_s": 500.0,
 }
-AT_MOST = {"encode_share": 0.10, "overhead_share": 0.10}
+AT_MOST = {"encode_share": 0.10, "overhead_share": 0.10, "scale_lost": 0.0, "scale_doubled": 0.0}
 
 Run = Callable[[Path, Path], dict[str, float]]
 
@@ -49,7 +51,7 @@ Run = Callable[[Path, Path], dict[str, float]]
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench")
     parser.add_argument(
-        "--long", action="store_true", help="also the memory of a full-size Demucs, for an hour of song"
+        "--long", action="store_true", help="also an hour of song through a full-size Demucs, and three through lite"
     )
     chosen = parser.parse_args()
     settings = Settings.from_environment()
@@ -59,10 +61,13 @@ def main() -> int:
     since = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="msas-bench-") as folder:
         out = Path(folder)
+        _note(measured, queueing.measure(out))
         for part in (_accuracy, _demucs_60s, _demucs_10s, _lite):
             _note(measured, part(environment, cache, out))
         for model, prefix in ((LITE.name, ""), *([(material.SIZED, "demucs_")] if chosen.long else [])):
             _note(measured, _memory(environment, cache, out, model, prefix))
+        if chosen.long:
+            _note(measured, marathon.run(cache, out / "marathon"))
         if settings.device == "cuda":
             _note(measured, _gpu(environment, cache, out))
     RESULTS.write_text(json.dumps({"machine": _machine(), "measured": measured}, indent=2) + "\n")

@@ -35,6 +35,10 @@ class FaultProxy:
     def silent(self, wanted: bool) -> None:
         self._speaking.clear() if wanted else self._speaking.set()
 
+    def calm(self) -> None:
+        """Pass everything on again."""
+        self.delay, self.lose_replies, self.refusing, self.silent = 0.0, 0, False, False
+
     def cut(self) -> None:
         """Reset all connections."""
         with self._lock:

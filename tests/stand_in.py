@@ -44,7 +44,8 @@ class StandInEngine:
 
     def __init__(self, name: str, folder: Path) -> None:
         self.name, self._folder = name, folder
-        self.rate, self.stems = 44100, STEMS
+        self.rate = 44100
+        self.stems: tuple[str, ...] = STEMS
         self.weights, self.device, self.precision = "none", "none", "float32"
 
     def separate(
