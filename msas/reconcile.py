@@ -41,7 +41,7 @@ class Reconciler:
     def __init__(self, queue: Queue, store: Store, keep_days: float) -> None:
         self._queue, self._store = queue, store
         self._keep_ms = int(keep_days * _DAY_MS)
-        self._settled: dict[str, str] = {}  # messages of jobs that were over at the last sweep, with their marks
+        self._settled: dict[str, str] = {}  # messages of jobs that had succeeded at the last sweep, with their marks
 
     def sweep(self) -> dict[str, int]:
         """Compare once; return what was found: `enqueued`, `published`, `removed`."""
@@ -56,19 +56,19 @@ class Reconciler:
     def _bring_back_jobs(self, counts: dict[str, int]) -> None:
         """Put into line the jobs whose messages lie in the store, but not in Redis."""
         in_place = {songhash for part in self._queue.overview() for songhash in part}
+        messages = ((songhash, mark) for songhash, mark in self._store.messages() if songhash not in in_place)
         settled: dict[str, str] = {}
-        for songhash, mark in self._store.messages():
-            if songhash in in_place:
-                continue
-            state = self._queue.states([songhash])[songhash]
-            if state in (State.SUCCEEDED, State.FAILED):
-                settled[songhash] = mark
-                if self._settled.get(songhash) == mark:  # twice the same: nobody is just sending it again
-                    self._store.remove_message(songhash)
-            elif state is not State.CANCELLED and not (state is None and self._publish(songhash)):
-                counts["enqueued"] += self._enqueue(songhash)
-            elif state is None:
-                counts["published"] += 1
+        while some := dict(islice(messages, _AT_ONCE)):
+            for songhash, state in self._queue.states(list(some)).items():
+                if state is State.SUCCEEDED:
+                    settled[songhash] = some[songhash]
+                    if self._settled.get(songhash) == some[songhash]:  # twice the same: nobody sends it again just now
+                        self._store.remove_message(songhash)
+                elif state is None and self._publish(songhash):
+                    counts["published"] += 1
+                elif state not in (State.FAILED, State.CANCELLED):
+                    # The message of one that failed stays: should Redis forget the job, it is tried again.
+                    counts["enqueued"] += self._enqueue(songhash)
         self._settled = settled
 
     def _enqueue(self, songhash: str) -> bool:

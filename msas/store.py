@@ -1,7 +1,7 @@
 """The object store: songs in one bucket, stems in the other. The only place that names an object's key.
 
 <bucket_in>/<songhash>                   the song
-<bucket_in>/<songhash>.json              its job's message, until the job is over
+<bucket_in>/<songhash>.json              its job's message, until the job succeeded
 <bucket_out>/<songhash>-<stem>.<ext>     a stem
 <bucket_out>/<songhash>-report.json      the report: what it names is published, and nothing else
 """
@@ -115,7 +115,7 @@ class Store:
         return self._get(self.bucket_in, f"{songhash}.json")
 
     def remove_message(self, songhash: str) -> None:
-        """Remove the message: the job is over. It need not be there."""
+        """Remove the message: the job succeeded. It need not be there."""
         with self._answering():
             self.minio.remove_object(self.bucket_in, f"{songhash}.json")
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import collections
 import random
+import shutil
 import signal
 import statistics
 import sys
@@ -25,6 +26,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -55,6 +57,7 @@ class Soak:
         self.workers = [rig.worker() for _ in range(WORKERS)]
         self.counts: collections.Counter[str] = collections.Counter()
         self.recovered: list[float] = []
+        self.over = False
         self._watchers: list[threading.Thread] = []
 
     def fault(self) -> None:
@@ -62,6 +65,8 @@ class Soak:
         faults = [name for name in dir(self) if name.startswith("fault_")]
         name = self.dice.choice(faults)
         self.counts[name.removeprefix("fault_")] += 1
+        with (self.rig.folder / "faults.log").open("a") as log:
+            log.write(f"{datetime.now(UTC).isoformat()} {name}\n")
         getattr(self, name)()
 
     def keep_up(self) -> None:
@@ -75,22 +80,20 @@ class Soak:
 
     def _next_worker(self) -> Child:
         """Start a worker; some end at one of their first calls."""
-        if self.dice.random() > _CRASHING:
+        if self.over or self.dice.random() > _CRASHING:
             return self.rig.worker()
         self.counts["crash_point"] += 1
         return self.rig.worker(CRASH_AT=f"{self.dice.choice(_CALLS)}:{self.dice.choice(('before', 'after'))}")
 
     def calm(self) -> None:
         """No more faults: whatever still carries one is replaced."""
+        self.over = True
         self.redis_proxy.calm()
         self.store_proxy.calm()
         for worker in self.workers:
             worker.process.kill()
             worker.process.wait()
-        self.workers = [self.rig.worker() for _ in range(WORKERS)]
-        for server in (self.rest, self.rig.redis, self.store.child):
-            if not server.alive:
-                server.start()
+        self.keep_up()
         for watcher in self._watchers:
             watcher.join(MOST_STUCK)
 
@@ -226,8 +229,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     chosen = parser.parse_args()
     print(f"soak: {chosen.minutes:g} minutes, seed {chosen.seed}", flush=True)
-    with tempfile.TemporaryDirectory(prefix="msas-soak-") as folder, OwnStore(Path(folder) / "store") as store:
-        return run(Path(folder), store, chosen.minutes * 60, chosen.seed)
+    folder = Path(tempfile.mkdtemp(prefix="msas-soak-"))
+    with OwnStore(folder / "store") as store:
+        status = run(folder, store, chosen.minutes * 60, chosen.seed)
+    if status == 0:
+        shutil.rmtree(folder)
+    else:
+        print(f"The logs of every process, and faults.log, are in {folder}", file=sys.stderr)
+    return status
 
 
 def run(folder: Path, store: OwnStore, seconds: float, seed: int) -> int:
@@ -260,7 +269,12 @@ def _rain(soak: Soak, clients: Clients, seconds: float) -> None:
 
 def _verdict(soak: Soak, clients: Clients) -> int:
     rig, jobs = soak.rig, clients.accepted - clients.removed
-    _until(lambda: rig.over(jobs) and not rig.places(), MOST_STUCK)
+
+    def quiet() -> bool:
+        soak.keep_up()  # some songs kill their first worker
+        return rig.over(jobs) and not rig.places()
+
+    _until(quiet, MOST_STUCK)
     states = rig.queue.states(sorted(jobs))
     stuck = [s for s, state in states.items() if state not in (State.SUCCEEDED, State.FAILED, None)]
     dead = {s for s, state in states.items() if state is State.FAILED and _explained(rig, s)}

@@ -1,10 +1,10 @@
 """`python -m tests.stand_in`: a real worker whose engine does what the job's model name says, instead of separating.
 
-    quick          quarters of the mixture, at once       sleep-2    the same, after two seconds, with progress
-    raise          an exception                           kill       SIGKILL to itself
-    kill-2         SIGKILL to itself in the first two attempts at a song
-    stall          no more progress, heartbeats go on     hang       the same in C code that holds Python's lock
-    alloc          more memory than it may have
+    quick    quarters of the mixture, at once         sleep-2   the same, after two seconds, with progress
+    raise    an exception                             kill      SIGKILL to itself
+    stall    no more progress, heartbeats go on       hang      the same in C code that holds Python's lock
+    alloc    more memory than it may have             fill      more bytes on disk than a file may have
+    kill-2   the same in the first two attempts at a song only; so with all of these but the first two
 
 Each separation leaves a line in FOLDER/<songhash>. CRASH_AT=label:before|after[:STOP] sends the process a SIGKILL (or
 SIGSTOP) just before or after its first call of that name: a script of the queue, blmove, or a method of the store.
@@ -18,8 +18,11 @@ import os
 import resource
 import signal
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +38,10 @@ from worker.engines import Engine, Order, Progress, Samples, Survey
 from worker.service import serve
 
 STEMS = ("vocals", "drums", "bass", "other")
-MODELS = ("quick", "sleep-0.2", "sleep-1", "sleep-60", "raise", "kill", "kill-1", "kill-2", "stall", "hang", "alloc")
+MODELS = (
+    *("quick", "sleep-0.2", "sleep-1", "sleep-2", "sleep-60", "raise", "raise-1", "kill", "kill-1", "kill-2"),
+    *("stall-1", "hang-1", "alloc-1", "fill-1"),
+)
 _STEP = 0.05  # seconds between two signs of progress
 
 
@@ -66,17 +72,38 @@ class StandInEngine:
             for step in range(steps := round(float(number) / _STEP)):
                 time.sleep(_STEP)
                 progress(step / steps / 2)
-        elif word == "raise":
-            raise RuntimeError("as the model's name says")
-        elif word == "kill" and attempt <= int(number or 1_000):
-            os.kill(os.getpid(), signal.SIGKILL)
-        elif word == "stall":
-            time.sleep(3600)
-        elif word == "hang":
-            ctypes.PyDLL(None).sleep(3600)
-        elif word == "alloc":
-            resource.setrlimit(resource.RLIMIT_AS, (2 << 30, resource.RLIM_INFINITY))
+        elif word != "quick" and attempt <= int(number or 1_000):
+            getattr(self, f"_{word}")()
+
+    def _raise(self) -> None:
+        raise RuntimeError("as the model's name says")
+
+    def _kill(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _stall(self) -> None:
+        time.sleep(3600)
+
+    def _hang(self) -> None:
+        ctypes.PyDLL(None).sleep(3600)
+
+    def _alloc(self) -> None:
+        with _limited(resource.RLIMIT_AS, 2 << 30):
             np.ones(8 << 30, np.uint8)
+
+    def _fill(self) -> None:
+        with _limited(resource.RLIMIT_FSIZE, 1 << 20), tempfile.TemporaryFile() as file:
+            file.write(bytes(2 << 20))
+
+
+@contextmanager
+def _limited(what: int, limit: int) -> Iterator[None]:
+    before = resource.getrlimit(what)
+    resource.setrlimit(what, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(what, before)
 
 
 class StandIns:
@@ -93,19 +120,25 @@ class StandIns:
 
 def crash_at(label: str, moment: str, number: signal.Signals) -> None:
     """Let this process end, or stop, at its first call of `label`."""
-    done: list[str] = []
+    left, lock = [moment], threading.Lock()  # stems are stored side by side
+
+    def reach(now: str) -> None:
+        with lock:
+            reached = now in left
+            if reached:
+                left.remove(now)
+        if reached:
+            os.kill(os.getpid(), number)
 
     def wrapped(call: Callable[..., Any], name_of: Callable[..., str]) -> Callable[..., Any]:
         @functools.wraps(call)
         def run(*args: Any, **kwargs: Any) -> Any:
-            here = name_of(*args) == label and not done
-            if here and moment == "before":
-                done.append(moment)
-                os.kill(os.getpid(), number)
+            here = name_of(*args) == label
+            if here:
+                reach("before")
             answer = call(*args, **kwargs)
-            if here and moment == "after" and (label != "blmove" or answer):
-                done.append(moment)
-                os.kill(os.getpid(), number)
+            if here and (label != "blmove" or answer):
+                reach("after")
             return answer
 
         return run

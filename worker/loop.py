@@ -78,7 +78,7 @@ class Worker:
         if held == "cancelled" and not isinstance(met, Cancelled):
             held, outcome = self._until_answered(lambda: self._clear_away(lease)), "cancelled"
         log.event(_log, f"job {outcome}" if held == "ok" else "lease lost", **facts)
-        if held == "ok" and outcome in ("succeeded", "failed"):
+        if held == "ok" and outcome == "succeeded":
             self._forget_message(lease.job)
         if isinstance(met, StoreUnavailable):
             self._await_store()
