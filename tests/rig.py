@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import hashlib
 import io
 import itertools
 import signal
 import sys
-import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
 import numpy as np
+import requests
 
 from local import servers
 from local.child import Child
@@ -32,6 +33,7 @@ from msas.store import Store
 from tests.conftest import environment_with, eventually
 
 LEASE, RETRY = 1.0, 0.1
+RECONCILE = 0.5
 # A job that was in work when its worker was lost runs again within lease + tick + backoff; and a second to spare.
 BOUND = LEASE + LEASE / 6 + 2 * RETRY + 1
 _TIMES = {"lease_seconds": LEASE, "beat_seconds": 0.2, "block_seconds": 0.3, "retry_seconds": RETRY}
@@ -44,8 +46,8 @@ class Rig:
     `redis_port` may name a proxy in front of our Redis, which listens on `own_redis_port`.
     """
 
-    def __init__(self, folder: Path, store: Settings, **variables: Any) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, store: Settings, redis_flags: Sequence[str] = (), **variables: Any) -> None:
+        self.folder, self._redis_flags = folder, redis_flags
         self.own_redis_port = servers.free_ports(1)[0]
         number = next(_numbers)
         places: dict[str, Any] = {
@@ -54,7 +56,7 @@ class Rig:
             "bucket_out": f"out-{number}",
             "rest_port": servers.free_ports(1)[0],
         }
-        times = {**_TIMES, "drain_seconds": 5.0, "reconcile_seconds": 0.5, "stall_seconds": 30.0}
+        times = {**_TIMES, "drain_seconds": 5.0, "reconcile_seconds": RECONCILE, "stall_seconds": 30.0}
         self.settings = replace(store, **{**places, **times, **variables})
         self.calls = folder / "calls"
         self.calls.mkdir(parents=True)
@@ -64,7 +66,7 @@ class Rig:
 
     def __enter__(self) -> Rig:
         command = servers.redis_command(self.own_redis_port, self.folder / "redis")
-        self.redis = self._child("redis", [*command, "--save", ""], {})
+        self.redis = self.start("redis", [*command, "--save", "", *self._redis_flags])
         self.queue = Queue.from_settings(replace(self.settings, redis_port=self.own_redis_port))
         self.store = Store.from_settings(self.settings)
         eventually(lambda: self.answers(), 10)
@@ -92,7 +94,7 @@ class Rig:
     def worker(self, settings: Settings | None = None, **variables: str) -> Child:
         """Start one more worker."""
         command = [sys.executable, "-m", "tests.stand_in", str(self.calls)]
-        return self._child("worker", command, variables, settings or self.settings)
+        return self.start("worker", command, settings, **variables)
 
     def lane(self, name: str) -> Rig:
         """Return a rig with a queue of its own, but no reconciler, on the same servers: for what goes side by side."""
@@ -103,7 +105,23 @@ class Rig:
 
     def rest(self) -> Child:
         """Start REST, on the port of the settings."""
-        return self._child("rest", [sys.executable, "-m", "rest"], {})
+        rest = self.start("rest", [sys.executable, "-m", "rest"])
+        eventually(lambda: self._reached(), 20)
+        return rest
+
+    def _reached(self) -> bool:
+        with suppress(requests.RequestException):
+            return requests.get(f"{self.url}/healthz", timeout=5).ok
+        return False
+
+    def posted(self, content: bytes | None = None, **fields: Any) -> requests.Response:
+        """Send REST a song, a new one where none is given."""
+        body = {"mp3": base64.b64encode(content or song(next(_numbers))).decode(), "format": "wav", **fields}
+        return requests.post(f"{self.url}/apiv1/separate", json=body, timeout=30)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.settings.rest_port}"
 
     def ready(self, *workers: Child) -> None:
         """Wait until these workers listen."""
@@ -132,30 +150,6 @@ class Rig:
     def running(self, songhash: str, stage: str | None = None) -> bool:
         found = self.status(songhash)
         return found.state is State.RUNNING and stage in (None, found.stage)
-
-    @contextmanager
-    def observed(self, songhashes: list[str]) -> Iterator[None]:
-        """Look at the jobs all the time: they must move along allowed edges only, and progress never back."""
-        over, seen = threading.Event(), dict.fromkeys(songhashes, Seen())
-        wrong: list[str] = []
-
-        def look() -> None:
-            while not over.wait(0.02):
-                with suppress(Unavailable):
-                    for songhash in songhashes:
-                        now = Seen.of(self.queue.status(songhash))
-                        if not seen[songhash].may_become(now):
-                            wrong.append(f"{songhash}: from {seen[songhash]} to {now}")
-                        seen[songhash] = now
-
-        thread = threading.Thread(target=look, daemon=True)
-        thread.start()
-        try:
-            yield
-        finally:
-            over.set()
-            thread.join()
-        assert not wrong
 
     def separations(self, songhash: str) -> int:
         """Return how often the engine was asked to separate the song."""
@@ -219,9 +213,8 @@ class Rig:
         self.redis.start()
         eventually(self.answers, 10)
 
-    def _child(
-        self, name: str, command: list[str], variables: dict[str, str], settings: Settings | None = None
-    ) -> Child:
+    def start(self, name: str, command: list[str], settings: Settings | None = None, **variables: str) -> Child:
+        """Start any process; it ends with the rig."""
         scratch = self.folder / "scratch"
         scratch.mkdir(exist_ok=True)
         environment = {**(settings or self.settings).to_environment(), "TMPDIR": str(scratch), **variables}
@@ -229,26 +222,6 @@ class Rig:
         child = Child(name, command, environment_with(**environment), log)
         self.children.append(child)
         return child
-
-
-@dataclass(frozen=True)
-class Seen:
-    """What an observer saw of a job."""
-
-    state: State | None = None
-    attempt: int = 0
-    progress: float = 0.0
-
-    @classmethod
-    def of(cls, status: JobStatus | None) -> Seen:
-        return cls(status.state, status.attempt, status.progress) if status else cls()
-
-    def may_become(self, other: Seen) -> bool:
-        if not 0 <= other.progress <= 1 or other.attempt < self.attempt - 1:
-            return False
-        if self.state is other.state is State.RUNNING and self.attempt == other.attempt:
-            return other.progress >= self.progress
-        return self.state not in (State.SUCCEEDED, State.FAILED) or other.state is self.state
 
 
 def song(number: int, seconds: float = 0.1) -> bytes:

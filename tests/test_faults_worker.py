@@ -12,6 +12,7 @@ import pytest
 from local import Service
 from msas.job import State
 from tests.conftest import eventually
+from tests.observer import observed
 from tests.rig import BOUND, Rig
 
 CALLS = ("beat", "blmove", "claim", "published", "fetch_song", "put_stem", "put_report", "settle", "remove_message")
@@ -32,7 +33,7 @@ def rig(service: Service, tmp_path: Path) -> Iterator[Rig]:
 def test_1_5_a_job_whose_worker_is_killed_runs_again_within_lease_tick_and_backoff(rig: Rig) -> None:
     first = rig.worker()
     [song] = rig.accept("sleep-1")
-    with rig.observed([song]):
+    with observed(rig.queue, [song]):
         eventually(lambda: rig.running(song, "separating"))
         rig.ready(rig.worker())
         first.process.kill()

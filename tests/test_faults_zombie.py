@@ -13,6 +13,7 @@ from local import Service
 from local.child import Child
 from msas.job import State
 from tests.conftest import eventually
+from tests.observer import observed
 from tests.rig import BOUND, Rig, go_on, stop, stopped
 
 
@@ -42,7 +43,7 @@ def gave_up(worker: Child) -> bool:
 def test_14_a_worker_paused_beyond_its_lease_stops_at_once_and_changes_nothing(rig: Rig) -> None:
     zombie = rig.worker()
     [song] = rig.accept("sleep-2")
-    with rig.observed([song]):
+    with observed(rig.queue, [song]):
         eventually(lambda: rig.running(song, "separating"))
         rig.ready(rival := rig.worker())
         with stopped(zombie):

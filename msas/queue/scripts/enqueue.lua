@@ -18,8 +18,8 @@ if status == 'queued' or status == 'running' then
   return { 1, 'queued' }
 end
 if status == 'cancelled' or (status == 'succeeded' and not pruned) then return { 0, status } end
+redis.call('LPUSH', QUEUE, ARGV[2]) -- first: a Redis that is full refuses this, but nothing after a write
 redis.call('DEL', key)
 redis.call('ZREM', ENDED, ARGV[1])
 redis.call('HSET', key, 'status', 'queued', 'message', ARGV[2], 'enqueued_at', NOW, unpack(ARGV, 4))
-redis.call('LPUSH', QUEUE, ARGV[2])
 return { 1, 'queued' }
