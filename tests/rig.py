@@ -103,9 +103,9 @@ class Rig:
         lane.queue = Queue.from_settings(replace(lane.settings, redis_port=self.own_redis_port))
         return lane
 
-    def rest(self) -> Child:
+    def rest(self, settings: Settings | None = None, **variables: str) -> Child:
         """Start REST, on the port of the settings."""
-        rest = self.start("rest", [sys.executable, "-m", "rest"])
+        rest = self.start("rest", [sys.executable, "-m", "tests.stand_in", "rest"], settings, **variables)
         eventually(lambda: self._reached(), 20)
         return rest
 
@@ -238,6 +238,10 @@ def stop(child: Child) -> None:
 
 def go_on(child: Child) -> None:
     child.process.send_signal(signal.SIGCONT)
+
+
+def is_stopped(child: Child) -> bool:
+    return Path(f"/proc/{child.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`python -m tests.stand_in`: a real worker whose engine does what the job's model name says, instead of separating.
+"""`python -m tests.stand_in FOLDER`: a real worker whose engine does what the model's name says.
 
     quick    quarters of the mixture, at once         sleep-2   the same, after two seconds, with progress
     raise    an exception                             kill      SIGKILL to itself
@@ -8,6 +8,7 @@
 
 Each separation leaves a line in FOLDER/<songhash>. CRASH_AT=label:before|after[:STOP] sends the process a SIGKILL (or
 SIGSTOP) just before or after its first call of that name: a script of the queue, blmove, or a method of the store.
+CLOCK_OFF=seconds sets its clock wrong. `python -m tests.stand_in rest` is REST with the same two variables.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import ctypes
 import functools
 import os
 import resource
+import runpy
 import signal
 import sys
 import tempfile
@@ -152,8 +154,13 @@ def crash_at(label: str, moment: str, number: signal.Signals) -> None:
 def main() -> None:
     log.start("worker")
     if point := os.environ.get("CRASH_AT"):
-        label, moment, *rest = point.split(":")
-        crash_at(label, moment, signal.SIGSTOP if rest else signal.SIGKILL)
+        label, moment, *others = point.split(":")
+        crash_at(label, moment, signal.SIGSTOP if others else signal.SIGKILL)
+    if off := float(os.environ.get("CLOCK_OFF", "0")):
+        clock = time.time
+        time.time = lambda: clock() + off
+    if sys.argv[1] == "rest":
+        runpy.run_module("rest", run_name="__main__")
     serve(Settings.from_environment(), StandIns(Path(sys.argv[1])))
 
 

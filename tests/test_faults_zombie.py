@@ -14,7 +14,7 @@ from local.child import Child
 from msas.job import State
 from tests.conftest import eventually
 from tests.observer import observed
-from tests.rig import BOUND, Rig, go_on, stop, stopped
+from tests.rig import BOUND, Rig, go_on, is_stopped, stop, stopped
 
 
 @pytest.fixture
@@ -110,10 +110,6 @@ def test_a_song_deleted_while_its_worker_was_paused_stays_deleted(rig: Rig) -> N
     eventually(lambda: "job cancelled" in zombie.log.read_text() or gave_up(zombie), 5)
     eventually(lambda: rig.queue.status(song) is None and not rig.objects(song), 10)
     assert rest.alive
-
-
-def is_stopped(worker: Child) -> bool:
-    return Path(f"/proc/{worker.process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def test_stopping_and_going_on_in_time_costs_nothing(rig: Rig) -> None:

@@ -1,0 +1,96 @@
+"""What is over is kept for KEEP_DAYS, in Redis and in the store alike, and then goes from both."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import Service
+from msas.reconcile import Reconciler
+from tests.conftest import eventually
+from tests.rig import Rig
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture(scope="module")
+def rig(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with Rig(tmp_path_factory.mktemp("retention") / "rig", service.settings, reconcile_seconds=3600.0) as running:
+        running.ready(running.worker())
+        yield running
+
+
+def sweep(rig: Rig, keep_days: float = 7) -> dict[str, int]:
+    return Reconciler(rig.queue, rig.store, keep_days).sweep()
+
+
+def age(rig: Rig, songhash: str, days: float) -> None:
+    """Let the job have ended so many days ago."""
+    rig.queue.redis.zincrby(f"{rig.queue.prefix}ended", -days * DAY_MS, songhash)
+
+
+def test_48_a_job_and_its_objects_go_together_once_they_are_old_and_not_before(rig: Rig) -> None:
+    old, young = rig.accept(count=2)
+    failed = rig.accept_content(b"these are words" * 50)
+    eventually(lambda: rig.over([old, young, failed]))
+    for songhash in (old, failed):
+        age(rig, songhash, 7.01)
+    age(rig, young, 6.99)
+    assert sweep(rig)["removed"] == 2
+    assert [rig.queue.status(songhash) for songhash in (old, failed)] == [None, None]
+    assert [rig.objects(songhash) for songhash in (old, failed)] == [[], []]
+    rig.whole(young, rig.status(young))
+    assert sweep(rig)["removed"] == 0
+
+
+def test_48_redis_keeps_nothing_of_jobs_that_are_gone(rig: Rig) -> None:
+    rig.finish(rig.accept())
+    redis = rig.queue.redis
+    before = set(redis.scan_iter()), redis.zcard(f"{rig.queue.prefix}ended")
+    songs = rig.accept(count=20)
+    rig.finish(songs)
+    for songhash in songs:
+        age(rig, songhash, 8)
+    assert sweep(rig)["removed"] == 20
+    assert (set(redis.scan_iter()), redis.zcard(f"{rig.queue.prefix}ended")) == before
+
+
+def test_objects_that_no_job_owns_go_once_they_are_old_and_running_jobs_keep_theirs(rig: Rig) -> None:
+    [orphan] = rig.accept()
+    rig.finish([orphan])
+    [running] = rig.accept("sleep-1")
+    eventually(lambda: rig.running(running, "separating"))
+    rig.queue.redis.delete(rig.queue.job_key(orphan))
+    rig.queue.redis.zrem(f"{rig.queue.prefix}ended", orphan)
+    rig.store.minio.remove_object(rig.settings.bucket_out, f"{orphan}-report.json")  # else it would come back
+    assert sweep(rig)["removed"] == 0
+    assert rig.objects(orphan)
+    sweep(rig, keep_days=0)
+    assert rig.objects(orphan) == []
+    assert rig.running(running)
+    rig.finish([running])
+
+
+def test_a_sweep_that_another_one_follows_removes_what_the_first_left(rig: Rig) -> None:
+    [song] = rig.accept()
+    rig.finish([song])
+    assert rig.queue.cancel(song, "somebody who died") == "succeeded"
+    assert sweep(rig)["removed"] == 0, "somebody is at it"
+    rig.queue.redis.hset(rig.queue.job_key(song), "removing", 1)
+    assert sweep(rig)["removed"] == 1
+    assert (rig.queue.status(song), rig.objects(song)) == (None, [])
+
+
+def test_the_buckets_have_a_rule_that_outlives_our_own_retention(service: Service, tmp_path: Path) -> None:
+    with Rig(tmp_path / "rig", service.settings) as rig:
+        rig.store.ready()
+        rig.worker()
+
+        def days() -> list[int | None]:
+            buckets = (rig.settings.bucket_in, rig.settings.bucket_out)
+            rules = [rig.store.minio.get_bucket_lifecycle(bucket) for bucket in buckets]
+            return [rule.expiration.days for found in rules if found for rule in found.rules if rule.expiration]
+
+        eventually(lambda: days() == [15, 15], 10)
