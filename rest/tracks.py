@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 from flask import Blueprint, Response, jsonify, request
 
+from msas.buckets import ObjectMissing
 from msas.job import State
 from msas.problem import NotReady, UnknownStem
 from msas.status import JobStatus, Track
-from msas.store import ObjectMissing
 from rest.services import services
 
 blueprint = Blueprint("tracks", __name__)

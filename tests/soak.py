@@ -244,8 +244,7 @@ def run(folder: Path, store: OwnStore, seconds: float, seed: int) -> int:
     host, port = store.settings.minio_host.split(":")
     store_proxy, redis_proxy = FaultProxy((host, int(port))), FaultProxy(("127.0.0.1", 0))
     spoiled: Settings = replace(store.settings, minio_host=f"127.0.0.1:{store_proxy.port}")
-    variables = {"redis_port": redis_proxy.port, "reconcile_seconds": 1.0}
-    with Rig(folder / "rig", spoiled, **variables) as rig:
+    with Rig(folder / "rig", spoiled, redis_port=redis_proxy.port, reconcile_seconds=1.0) as rig:
         redis_proxy.target = ("127.0.0.1", rig.own_redis_port)
         soak = Soak(rig, store, redis_proxy, store_proxy, seed)
         clients = Clients(rig, seed)

@@ -11,10 +11,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol
 
+from msas.buckets import ObjectMissing
 from msas.job import Job, Stage
 from msas.options import Options
 from msas.problem import SongMissing
-from msas.store import ObjectMissing, Store
+from msas.store import Store
 from worker.channel import Channel, ReaderGone, ahead
 from worker.decode import Mixture
 from worker.engines import Engine, Order, Samples

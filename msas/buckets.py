@@ -1,0 +1,133 @@
+"""Our two buckets on an S3 server: made when first needed, their errors in our words."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+from minio import Minio
+from minio.commonconfig import ENABLED, Filter
+from minio.datatypes import Object
+from minio.error import MinioException, S3Error
+from minio.lifecycleconfig import AbortIncompleteMultipartUpload, Expiration, LifecycleConfig, Rule
+from urllib3 import PoolManager, Timeout
+from urllib3.exceptions import HTTPError
+from urllib3.util import Retry
+
+from msas import log
+from msas.problem import StoreUnavailable
+from msas.settings import Settings
+
+_log = logging.getLogger("msas.store")
+
+
+class ObjectMissing(LookupError):
+    """The store has no object under that key."""
+
+
+class Buckets:
+    """One bucket of songs, one of stems. Every method raises StoreUnavailable where the server does not answer."""
+
+    def __init__(self, minio: Minio, bucket_in: str = "queue", bucket_out: str = "output") -> None:
+        self.minio, self.bucket_in, self.bucket_out = minio, bucket_in, bucket_out
+        self._buckets_made = False
+
+    @classmethod
+    def from_settings(cls, settings: Settings, *, retries: int = 1) -> Self:
+        """Connect lazily; each call waits at most 1 s for a connection and 30 s for data, `retries` times more."""
+        http = PoolManager(
+            maxsize=max(10, settings.rest_threads),
+            timeout=Timeout(connect=1, read=30),
+            retries=Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
+        )
+        minio = Minio(
+            settings.minio_host,
+            settings.minio_access_key,
+            settings.minio_secret_key,
+            secure=settings.minio_secure,
+            http_client=http,
+        )
+        return cls(minio, settings.bucket_in, settings.bucket_out)
+
+    def ready(self) -> None:
+        """Make the buckets where they are absent; return where the store answers."""
+        with self._answering():
+            for bucket in (self.bucket_in, self.bucket_out):
+                if not self.minio.bucket_exists(bucket):
+                    self._make_bucket(bucket)
+        self._buckets_made = True
+
+    def check(self) -> None:
+        """Return where the store takes, and removes, an object."""
+        self._put(self.bucket_out, "probe", b"probe")
+        with self._answering():
+            self.minio.remove_object(self.bucket_out, "probe")
+
+    def expire_after(self, days: int) -> None:
+        """Ask the store itself to remove objects after `days`, and what is left of broken uploads after one.
+
+        It is a second net, under our own retention; a store that knows no such rules goes without.
+        """
+        unfinished = AbortIncompleteMultipartUpload(days_after_initiation=1)
+        rule = Rule(ENABLED, Filter(prefix=""), "msas", unfinished, Expiration(days=days))
+        self._ensure_buckets()
+        for bucket in (self.bucket_in, self.bucket_out):
+            try:
+                with self._answering():
+                    self.minio.set_bucket_lifecycle(bucket, LifecycleConfig([rule]))
+            except StoreUnavailable as problem:
+                log.event(_log, "no lifecycle rule", bucket=bucket, why=problem.detail)
+
+    def _put(self, bucket: str, key: str, content: bytes) -> None:
+        self._ensure_buckets()
+        with self._answering():
+            self.minio.put_object(bucket, key, io.BytesIO(content), len(content), content_type="application/json")
+
+    def _get(self, bucket: str, key: str) -> bytes | None:
+        self._ensure_buckets()
+        try:
+            with self._answering():
+                response = self.minio.get_object(bucket, key)
+                try:
+                    return response.read()
+                finally:
+                    response.close()
+                    response.release_conn()
+        except ObjectMissing:
+            return None
+
+    def _list(self, bucket: str, prefix: str = "") -> Iterator[tuple[str, Object]]:
+        self._ensure_buckets()
+        with self._answering():
+            for found in self.minio.list_objects(bucket, prefix=prefix):
+                if found.object_name:
+                    yield found.object_name, found
+
+    def _ensure_buckets(self) -> None:
+        if not self._buckets_made:
+            self.ready()
+
+    def _make_bucket(self, bucket: str) -> None:
+        try:
+            self.minio.make_bucket(bucket)
+        except S3Error as error:
+            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                raise  # else another process was faster
+
+    @contextmanager
+    def _answering(self) -> Iterator[None]:
+        try:
+            yield
+        except S3Error as error:
+            if error.code in ("NoSuchKey", "NoSuchObject"):
+                raise ObjectMissing(error.object_name) from None
+            if error.code == "NoSuchBucket":
+                self._buckets_made = False  # somebody removed it: the next call makes it anew
+            raise StoreUnavailable(f"The store answers {error.code}; try again in a few seconds.") from error
+        except (MinioException, HTTPError) as error:
+            raise StoreUnavailable(
+                f"The store does not answer ({type(error).__name__}); try again in a few seconds."
+            ) from error
