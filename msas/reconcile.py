@@ -79,8 +79,10 @@ class Reconciler:
             created, _ = self._queue.enqueue(Job.from_message(message), perhaps_lost=True)
         except BrokenMessage:
             return False
-        if created and self._store.message(songhash) is None and self._queue.states([songhash])[songhash] == "queued":
-            remove(self._queue, self._store, songhash)  # just when it was put in line, its removal was completed
+        if created and self._store.message(songhash) is None:
+            state = self._queue.states([songhash])[songhash]
+            if state in (State.QUEUED, State.RUNNING, State.FAILED):
+                remove(self._queue, self._store, songhash)  # just when it was put in line, its removal was completed
         return created
 
     def _bring_back_results(self, counts: dict[str, int]) -> None:
@@ -93,7 +95,11 @@ class Reconciler:
 
     def _publish(self, songhash: str) -> bool:
         found = self._store.published(songhash)
-        return found is not None and self._queue.publish(found[0], int(found[1].timestamp() * 1000))
+        if found is None or not self._queue.publish(found[0], int(found[1].timestamp() * 1000)):
+            return False
+        if self._store.report(songhash) is None:
+            remove(self._queue, self._store, songhash)  # just when it was published, its removal was completed
+        return True
 
     def _remove_what_is_over(self, counts: dict[str, int]) -> None:
         """Remove jobs that ended KEEP_DAYS ago, and objects as old that no job owns."""

@@ -102,12 +102,16 @@ class Store(Buckets):
         content = json.dumps(report, indent=1, allow_nan=False).encode()
         self._put(self.bucket_out, f"{report['hash']}-report.json", content)
 
+    def report(self, songhash: str) -> dict[str, Any] | None:
+        """Return the report on a separation; None where there is none."""
+        report: dict[str, Any] | None = json.loads(self._get(self.bucket_out, f"{songhash}-report.json") or "null")
+        return report
+
     def published(self, songhash: str) -> tuple[dict[str, Any], datetime] | None:
         """Return the report on a finished separation and when it was stored; None where there is none, where
         a stem was removed since, or where one that it names is not there in full."""
-        content = self._get(self.bucket_out, f"{songhash}-report.json")
-        report: dict[str, Any] = json.loads(content or "{}")
-        if not report or "removed" in report:
+        report = self.report(songhash)
+        if report is None or "removed" in report:
             return None
         there = dict(self._list(self.bucket_out, f"{songhash}-"))
         for track in tracks_of(report):
