@@ -46,6 +46,7 @@ class Reconciler:
     def sweep(self) -> dict[str, int]:
         """Compare once; return what was found: `enqueued`, `published`, `removed`."""
         counts = {"enqueued": 0, "published": 0, "removed": 0}
+        self._queue.adopt()
         self._bring_back_jobs(counts)
         self._bring_back_results(counts)
         self._remove_what_is_over(counts)

@@ -166,3 +166,18 @@ def test_a_living_worker_keeps_its_job_as_long_as_it_beats(queue: Queue, worker:
         assert rival.take() is None
     assert lease.held == "ok"
     assert lease.succeed(report()) == "ok"
+
+
+def test_a_job_whose_message_ends_ten_workers_before_they_claim_it_is_dead_with_the_reason(
+    queue: Queue, worker: Callable[[], Receiver], redis: Redis
+) -> None:
+    queue.enqueue(job())
+    for _ in range(10):
+        dead = worker()
+        dead.beat(None)
+        assert redis.lmove(queue.name, dead.taken, "RIGHT", "LEFT")
+        dead.leave()
+    status = queue.status(job().songhash)
+    assert status
+    assert status.error
+    assert (status.state, status.error["code"], places(redis, queue)) == (State.FAILED, "worker_lost", 0)

@@ -19,6 +19,7 @@ class Queue:
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis, self.name, self.scripts = redis, settings.work_queue, Scripts(redis, settings)
+        self._lease_ms = int(settings.lease_seconds * 1000)
         # The braces put every key of ours in the slot of the queue itself.
         self.prefix = f"{{{self.name}}}:"
 
@@ -100,6 +101,13 @@ class Queue:
     def tick(self) -> None:
         """Put back in line what is due and what lost workers held. Anyone may, as often as they like."""
         self.scripts.run("tick", "")
+
+    def adopt(self) -> None:
+        """Make known again workers that hold something, but that a Redis which lost its last seconds forgot."""
+        with answering():
+            for key in self.redis.scan_iter(f"{self.prefix}run:*"):
+                worker = cast(bytes, key).removeprefix(f"{self.prefix}run:".encode())
+                self.redis.zadd(f"{self.prefix}workers", {worker: self.now() + self._lease_ms}, nx=True)
 
     def lead(self, name: str, seconds: float) -> bool:
         """Say whether `name` leads for the next `seconds`: one at a time, the same for as long as it asks."""

@@ -5,18 +5,21 @@
 -- The message must still be in this worker's list: one that paused since it took it may have been reclaimed.
 if not redis.call('LPOS', taken_key(ARGV[1]), ARGV[2]) then return 0 end
 local key, digest = job_key(ARGV[4]), redis.sha1hex(ARGV[2])
-local status, token, holder, attempt = unpack(redis.call('HMGET', key, 'status', 'token', 'worker', 'attempt'))
+local status, token, holder, attempt, held =
+  unpack(redis.call('HMGET', key, 'status', 'token', 'worker', 'attempt', 'message'))
 if token == ARGV[3] then return tonumber(attempt) end
 redis.call('HDEL', STRAYS, digest)
 local mine = status == 'running' and holder == ARGV[1] -- an earlier claim whose reply this worker never got
-if status and status ~= 'queued' and not mine then
+-- A Redis that went back to an older state may name a holder that has nothing in its hands.
+local free = status == 'queued' or (status == 'running' and not redis.call('LPOS', taken_key(holder), held))
+if status and not free and not mine then
   redis.call('LREM', taken_key(ARGV[1]), 1, ARGV[2])
   if holder == ARGV[1] then redis.call('HDEL', key, 'worker') end -- cancelled: now nobody holds it
   return 0
 end
 -- Whoever takes the message back must know whose it is without reading it: strangers' JSON has many shapes.
 redis.call('HSET', CLAIMS, ARGV[1], ARGV[4] .. ' ' .. digest)
-if not status then redis.call('HSET', key, 'message', ARGV[2], 'enqueued_at', NOW, unpack(ARGV, 5)) end
-redis.call('HSET', key, 'status', 'running', 'token', ARGV[3], 'worker', ARGV[1],
+if not status then redis.call('HSET', key, 'enqueued_at', NOW, unpack(ARGV, 5)) end
+redis.call('HSET', key, 'status', 'running', 'message', ARGV[2], 'token', ARGV[3], 'worker', ARGV[1],
   'started_at', NOW, 'stage', 'fetching', 'progress', '0')
 return redis.call('HINCRBY', key, 'attempt', mine and 0 or 1)

@@ -9,15 +9,18 @@ local LOST = cjson.encode({ code = 'worker_lost',
 local function reclaim(worker, message)
   local digest = redis.sha1hex(message)
   local songhash, claimed = string.match(redis.call('HGET', CLAIMS, worker) or '', '^(%x+) (%x+)$')
+  if claimed ~= digest then songhash = string.match(message, '^{"hash":"(%x+)"') end -- one of ours, at least
   local key = job_key(songhash or '')
   local status, holder, attempt = unpack(redis.call('HMGET', key, 'status', 'worker', 'attempt'))
-  if claimed ~= digest then -- taken but never claimed: nobody is to blame, unless it happens all the time
+  local running = status == 'running' and holder == worker
+  if claimed ~= digest and not running then -- never claimed: nobody is to blame, unless it happens all the time
     if redis.call('HINCRBY', STRAYS, digest, 1) < MOST_STRAYS then return redis.call('RPUSH', QUEUE, message) end
     redis.call('HDEL', STRAYS, digest)
+    if status == 'queued' then close(songhash, 'failed', NOW, 'error', LOST) end
     bury(cjson.encode({ reason = 'worker after worker was lost on reading it', sha1 = digest, bytes = #message }))
   elseif not status or status == 'queued' then
     redis.call('RPUSH', QUEUE, message)
-  elseif status == 'running' and holder == worker then
+  elseif running then
     delay(songhash, message, tonumber(attempt), ATTEMPTS, LOST)
   elseif holder == worker then
     redis.call('HDEL', key, 'token', 'worker') -- cancelled: now nobody holds it
@@ -31,10 +34,7 @@ local function forget(worker)
   redis.call('ZREM', WORKERS, worker)
   redis.call('HDEL', CLAIMS, worker)
 end
-if ARGV[1] ~= '' then
-  reap(ARGV[1])
-  return forget(ARGV[1])
-end
+if ARGV[1] ~= '' then reap(ARGV[1]) return forget(ARGV[1]) end
 local last = tonumber(redis.call('GET', TICK) or '0')
 if last <= NOW and NOW < last + LEASE / 6 then return end
 redis.call('SET', TICK, NOW)
