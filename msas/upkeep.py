@@ -51,7 +51,11 @@ class Upkeep:
     def _reconcile(self) -> None:
         if not self._queue.lead(self._name, 3 * self._settings.reconcile_seconds):
             return
-        if not self._rules_set:
-            self._store.expire_after(math.ceil(2 * self._settings.keep_days) + 1)
-            self._rules_set = True
-        self._reconciler.sweep()
+        try:
+            if not self._rules_set:
+                self._store.expire_after(math.ceil(2 * self._settings.keep_days) + 1)
+                self._rules_set = True
+            self._reconciler.sweep()
+        except Exception:
+            self._queue.resign()  # perhaps it is us alone whom the store refuses
+            raise

@@ -14,12 +14,16 @@ class FaultProxy:
     """Listens on a free port and passes everything on to `target`, (host, port), until told otherwise.
 
     `delay` in seconds is added to every piece of a reply. `silent`: pieces wait until that is over. `lose_replies`:
-    so many replies from now on are swallowed, and their connections closed. `cut()` resets all connections;
+    so many replies from now on are swallowed, and their connections closed. `lose_reply_to`: only the reply to the
+    next request that holds these bytes; None once that is lost. `cut()` resets all connections;
     while `refusing`, new ones are closed at once. `target` may be changed; it holds for new connections.
+    `held` counts the connections that have something to pass on, and wait for the silence to end.
     """
 
     def __init__(self, target: tuple[str, int]) -> None:
         self.target, self.delay, self.lose_replies, self.refusing = target, 0.0, 0, False
+        self.lose_reply_to: bytes | None = None
+        self.held = 0
         self._speaking = threading.Event()
         self._speaking.set()
         self._lock, self._open = threading.Lock(), set[socket.socket]()
@@ -38,6 +42,7 @@ class FaultProxy:
     def calm(self) -> None:
         """Pass everything on again."""
         self.delay, self.lose_replies, self.refusing, self.silent = 0.0, 0, False, False
+        self.lose_reply_to = None
 
     def cut(self) -> None:
         """Reset all connections."""
@@ -60,7 +65,7 @@ class FaultProxy:
             threading.Thread(target=self._connect, args=(here,), daemon=True).start()
 
     def _connect(self, here: socket.socket) -> None:
-        self._speaking.wait()
+        self._wait_while_silent()
         try:
             if self.refusing:
                 raise ConnectionRefusedError
@@ -71,25 +76,43 @@ class FaultProxy:
             return
         with self._lock:
             self._open |= {here, there}
-        threading.Thread(target=self._pass_on, args=(here, there, False), daemon=True).start()
-        self._pass_on(there, here, True)
+        doomed = threading.Event()
+        threading.Thread(target=self._pass_on, args=(here, there, doomed, False), daemon=True).start()
+        self._pass_on(there, here, doomed, True)
 
-    def _pass_on(self, source: socket.socket, sink: socket.socket, replies: bool) -> None:
+    def _pass_on(self, source: socket.socket, sink: socket.socket, doomed: threading.Event, replies: bool) -> None:
+        """Pass on what `source` sends; the next reply is lost once the connection is `doomed`."""
         with suppress(OSError):
             while piece := source.recv(_CHUNK):
-                self._speaking.wait()
+                self._wait_while_silent()
                 if replies:
                     time.sleep(self.delay)
-                    if self._loses_this():
+                    if doomed.is_set() or self._loses_this():
                         break
+                elif self._loses_reply_to(piece):
+                    doomed.set()
                 sink.sendall(piece)
         _close(source)
         _close(sink)
+
+    def _wait_while_silent(self) -> None:
+        with self._lock:
+            self.held += 1
+        self._speaking.wait()
+        with self._lock:
+            self.held -= 1
 
     def _loses_this(self) -> bool:
         with self._lock:
             loses = self.lose_replies > 0
             self.lose_replies -= loses
+            return loses
+
+    def _loses_reply_to(self, request: bytes) -> bool:
+        with self._lock:
+            loses = self.lose_reply_to is not None and self.lose_reply_to in request
+            if loses:
+                self.lose_reply_to = None
             return loses
 
 

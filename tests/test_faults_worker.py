@@ -138,8 +138,8 @@ def test_9_a_worker_without_time_to_finish_hands_its_song_back_to_the_head_of_th
 
 def test_10_a_song_that_comes_in_while_a_worker_is_told_to_stop_is_never_lost(rig: Rig) -> None:
     songs = []
-    for _ in range(5):
-        workers = [rig.worker() for _ in range(4)]
+    for _ in range(3):
+        workers = [rig.worker() for _ in range(5)]
         rig.ready(*workers)
         for worker in workers:
             songs += rig.accept()
@@ -156,7 +156,7 @@ def test_11_a_second_signal_ends_a_worker_at_once_and_its_song_goes_on_elsewhere
     rig: Rig, number: signal.Signals
 ) -> None:
     worker = rig.worker()
-    [song] = rig.accept("sleep-2")
+    [song] = rig.accept("sleep-1")
     eventually(lambda: rig.running(song, "separating"))
     rig.ready(rig.worker())
 

@@ -42,7 +42,7 @@ def gave_up(worker: Child) -> bool:
 
 def test_14_a_worker_paused_beyond_its_lease_stops_at_once_and_changes_nothing(rig: Rig) -> None:
     zombie = rig.worker()
-    [song] = rig.accept("sleep-2")
+    [song] = rig.accept("sleep-1")
     with observed(rig.queue, [song]):
         eventually(lambda: rig.running(song, "separating"))
         rig.ready(rival := rig.worker())
@@ -71,20 +71,22 @@ def test_15_a_song_whose_report_is_stored_is_not_separated_again(rig: Rig) -> No
     assert rig.separations(song) == 1
 
 
-@pytest.mark.parametrize("point", ["put_stem:after:STOP", "put_report:before:STOP", "settle:before:STOP"])
-def test_16_a_worker_that_comes_back_while_it_stores_mixes_nothing(rig: Rig, point: str) -> None:
-    zombie = rig.worker(CRASH_AT=point)
-    [song] = rig.accept()
-    eventually(lambda: is_stopped(zombie))
-    rig.worker()
-    eventually(lambda: rig.over([song]), BOUND + 1)
-    status, stems = rig.status(song), stems_of(rig, song)
-    go_on(zombie)
-    eventually(lambda: gave_up(zombie), 5)
-    # A report that was on its way may have replaced the rival's: then it names the same stems.
-    assert report_of(rig, song)["stems"] == (status.report or {})["stems"]
-    assert (rig.status(song), stems_of(rig, song)) == (status, stems)
-    assert status.state is State.SUCCEEDED
+def test_16_a_worker_that_comes_back_while_it_stores_mixes_nothing(rig: Rig) -> None:
+    lanes = [rig.lane(point) for point in ("put_stem:after", "put_report:before", "settle:before")]
+    zombies = [lane.worker(CRASH_AT=f"{lane.settings.work_queue.removeprefix('queue-')}:STOP") for lane in lanes]
+    songs = [lane.accept()[0] for lane in lanes]
+    eventually(lambda: all(is_stopped(zombie) for zombie in zombies))
+    for lane in lanes:
+        lane.worker()
+    for lane, song, zombie in zip(lanes, songs, zombies, strict=True):
+        eventually(lambda lane=lane, song=song: lane.over([song]), BOUND + 3)  # type: ignore[misc]
+        status, stems = lane.status(song), stems_of(lane, song)
+        go_on(zombie)
+        eventually(lambda zombie=zombie: gave_up(zombie), 5)  # type: ignore[misc]
+        # A report that was on its way may have replaced the rival's: then it names the same stems.
+        assert report_of(lane, song)["stems"] == (status.report or {})["stems"]
+        assert (lane.status(song), stems_of(lane, song)) == (status, stems)
+        assert status.state is State.SUCCEEDED
 
 
 def test_a_worker_that_comes_back_before_its_claim_leaves_the_job_to_others(rig: Rig) -> None:

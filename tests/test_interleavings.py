@@ -16,7 +16,7 @@ from tests.place import Place
 from tests.scheduler import FORGETFUL, ORDINARY, Interleaving
 from tests.test_crash_points import Plan, finish
 
-_BATCHES, _BATCH = (100 if os.environ.get("MSAAS_LONG") else 4), 20
+_BATCHES, _BATCH = (100 if os.environ.get("MSAAS_LONG") else 2), 20
 SEEDS = [range(batch * _BATCH, (batch + 1) * _BATCH) for batch in range(_BATCHES)]
 # Of Redis that went back to the past. A worker that it then did not know died with a job: 1318 (the job had been done
 # before), 2924 (it was being removed), 115 and 129 (its message was still in the store). One had two: 2580. A removal

@@ -45,16 +45,28 @@ def test_48_a_job_and_its_objects_go_together_once_they_are_old_and_not_before(r
     assert sweep(rig)["removed"] == 0
 
 
-def test_48_redis_keeps_nothing_of_jobs_that_are_gone(rig: Rig) -> None:
-    rig.finish(rig.accept())
-    redis = rig.queue.redis
-    before = set(redis.scan_iter()), redis.zcard(f"{rig.queue.prefix}ended")
-    songs = rig.accept(count=20)
+def test_48_redis_keeps_nothing_of_jobs_that_are_gone_and_has_as_much_room_as_before(rig: Rig) -> None:
+    [first] = rig.accept()
+    rig.finish([first])
+    report = rig.status(first).report
+    assert report
+    keys, memory = set(rig.queue.redis.scan_iter()), used_memory(rig)
+    songs = rig.accept(count=10)
     rig.finish(songs)
     for songhash in songs:
         age(rig, songhash, 8)
-    assert sweep(rig)["removed"] == 20
-    assert (set(redis.scan_iter()), redis.zcard(f"{rig.queue.prefix}ended")) == before
+    for number in range(200):  # these have nothing in the store
+        assert rig.queue.publish({**report, "hash": f"{number:056x}"}, rig.queue.now() - 8 * DAY_MS)
+    assert used_memory(rig) > 1.2 * memory
+    assert sweep(rig)["removed"] == 210
+    assert set(rig.queue.redis.scan_iter()) == keys
+    eventually(lambda: used_memory(rig) < 1.05 * memory, 5)
+    rig.whole(first, rig.status(first))
+
+
+def used_memory(rig: Rig) -> int:
+    used: int = rig.queue.redis.info("memory")["used_memory"]
+    return used
 
 
 def test_objects_that_no_job_owns_go_once_they_are_old_and_running_jobs_keep_theirs(rig: Rig) -> None:

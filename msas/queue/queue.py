@@ -117,6 +117,11 @@ class Queue:
                 return bool(self.redis.pexpire(key, int(seconds * 1000)))
             return bool(self.redis.set(key, name, nx=True, px=int(seconds * 1000)))
 
+    def resign(self) -> None:
+        """Let another lead; only who leads may say so."""
+        with answering():
+            self.redis.delete(f"{self.prefix}leader")
+
     def now(self) -> int:
         """Return the time by Redis' clock, in ms."""
         with answering():

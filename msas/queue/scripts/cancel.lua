@@ -12,7 +12,8 @@ if status and ARGV[3] ~= '' then
   local ended = redis.call('ZSCORE', ENDED, ARGV[1])
   if not ended or tonumber(ended) > tonumber(ARGV[3]) then return 'kept' end
 end
-if status == 'queued' and redis.call('LREM', QUEUE, 0, message) + redis.call('ZREM', DELAYED, message) == 0 then
+local copies = message and redis.call('LREM', QUEUE, 0, message) + redis.call('ZREM', DELAYED, message)
+if status == 'queued' and copies == 0 then
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do redis.call('LREM', taken_key(worker), 0, message) end
 end
 redis.call('HDEL', key, 'message')
