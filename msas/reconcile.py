@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import islice
 
 from msas import log
 from msas.job import BrokenMessage, Job, State
+from msas.problem import QueueUnavailable
 from msas.queue import Queue
 from msas.store import Store
 
@@ -20,19 +23,20 @@ def remove(queue: Queue, store: Store, songhash: str, ended_before: int | None =
     """Stop the job wherever it is, and remove its song and all that was made of it.
 
     With `ended_before`, in ms of Redis' clock, only a job that ended by then, or that Redis does not know.
-    Returns what `Queue.cancel` does. A worker that has the job in hands learns of it with its next beat,
-    and removes what it stored since.
+    Returns what `Queue.cancel` does; where Redis knew nothing of the job but the store did, 'forgotten'.
+    A worker that has the job in hands learns of it with its next beat, and removes what it stored since.
     """
     remover = secrets.token_hex(16)
     state = queue.cancel(songhash, remover, ended_before)
-    if state not in ("", "busy", "kept") or (state == "" and ended_before is not None):
-        try:
-            store.remove_song(songhash)
-        except BaseException:
-            queue.drop(songhash, remover, removed=False)
-            raise
-        queue.drop(songhash, remover)
-    return state
+    if state in ("busy", "kept"):
+        return state
+    try:
+        found = store.remove_song(songhash)
+    except BaseException:
+        queue.drop(songhash, remover, removed=False)
+        raise
+    queue.drop(songhash, remover)
+    return state or ("forgotten" if found else "")
 
 
 class Reconciler:
@@ -61,15 +65,16 @@ class Reconciler:
         settled: dict[str, str] = {}
         while some := dict(islice(messages, _AT_ONCE)):
             for songhash, state in self._queue.states(list(some)).items():
-                if state is State.SUCCEEDED:
-                    settled[songhash] = some[songhash]
-                    if self._settled.get(songhash) == some[songhash]:  # twice the same: nobody sends it again just now
-                        self._store.remove_message(songhash)
-                elif state is None and self._publish(songhash):
-                    counts["published"] += 1
-                elif state not in (State.FAILED, State.CANCELLED):
-                    # The message of one that failed stays: should Redis forget the job, it is tried again.
-                    counts["enqueued"] += self._enqueue(songhash)
+                with self._surviving(songhash):
+                    if state is State.SUCCEEDED:
+                        settled[songhash] = some[songhash]
+                        if self._settled.get(songhash) == some[songhash]:  # twice the same: nobody just sends it again
+                            self._store.remove_message(songhash)
+                    elif state is None and self._publish(songhash):
+                        counts["published"] += 1
+                    elif state not in (State.FAILED, State.CANCELLED):
+                        # The message of one that failed stays: should Redis forget the job, it is tried again.
+                        counts["enqueued"] += self._enqueue(songhash)
         self._settled = settled
 
     def _enqueue(self, songhash: str) -> bool:
@@ -87,16 +92,20 @@ class Reconciler:
         return created
 
     def _bring_back_results(self, counts: dict[str, int]) -> None:
-        """Note as succeeded what lies finished in the store and is unknown to Redis, or still in line there."""
+        """Note as succeeded what lies finished in the store, and is unknown to Redis, in line, or failed there."""
         finished = (songhash for songhash, _, has_report in self._store.songs() if has_report)
         while some := list(islice(finished, _AT_ONCE)):
             for songhash, state in self._queue.states(some).items():
-                if state in (None, State.QUEUED):
-                    counts["published"] += self._publish(songhash)
+                with self._surviving(songhash):
+                    if state in (None, State.QUEUED, State.FAILED):
+                        counts["published"] += self._publish(songhash, pruned_too=state is None)
 
-    def _publish(self, songhash: str) -> bool:
+    def _publish(self, songhash: str, *, pruned_too: bool = False) -> bool:
+        """With `pruned_too`, also what lost a stem: where it waits, it waits to be separated again."""
         found = self._store.published(songhash)
-        if found is None or not self._queue.publish(found[0], int(found[1].timestamp() * 1000)):
+        if found is None or ("removed" in found[0] and not pruned_too):
+            return False
+        if not self._queue.publish(found[0], int(found[1].timestamp() * 1000)):
             return False
         if self._store.report(songhash) is None:
             remove(self._queue, self._store, songhash)  # just when it was published, its removal was completed
@@ -105,9 +114,24 @@ class Reconciler:
     def _remove_what_is_over(self, counts: dict[str, int]) -> None:
         """Remove jobs that ended KEEP_DAYS ago, and objects as old that no job owns."""
         before = self._queue.now() - self._keep_ms
+        newest: dict[str, float] = {}
+        for songhash, stored, _ in self._store.songs():
+            newest[songhash] = max(newest.get(songhash, 0), stored.timestamp() * 1000)
+        old = iter([songhash for songhash, stored_ms in newest.items() if stored_ms < before])
         doomed = set(self._queue.ended(before))
-        old = (songhash for songhash, stored, _ in self._store.songs() if stored.timestamp() * 1000 < before)
         while some := list(islice(old, _AT_ONCE)):
             doomed |= {songhash for songhash, state in self._queue.states(some).items() if state is None}
         for songhash in doomed:
-            counts["removed"] += remove(self._queue, self._store, songhash, before) not in ("busy", "kept")
+            with self._surviving(songhash):
+                counts["removed"] += remove(self._queue, self._store, songhash, before) not in ("busy", "kept")
+
+    @contextmanager
+    def _surviving(self, songhash: str) -> Iterator[None]:
+        """Let one odd object not end the sweep for all others; a server that is away ends it."""
+        try:
+            yield
+        except QueueUnavailable:
+            raise
+        except Exception as error:
+            self._store.check()
+            log.event(_log, "song skipped", logging.WARNING, songhash=songhash, why=f"{type(error).__name__}: {error}")

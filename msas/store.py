@@ -108,10 +108,10 @@ class Store(Buckets):
         return report
 
     def published(self, songhash: str) -> tuple[dict[str, Any], datetime] | None:
-        """Return the report on a finished separation and when it was stored; None where there is none, where
-        a stem was removed since, or where one that it names is not there in full."""
+        """Return the report on a finished separation and when it was stored; None where there is none, or where
+        a stem that it names is not there in full. What was removed since stands under `removed`."""
         report = self.report(songhash)
-        if report is None or "removed" in report:
+        if report is None:
             return None
         there = dict(self._list(self.bucket_out, f"{songhash}-"))
         for track in tracks_of(report):
@@ -154,16 +154,21 @@ class Store(Buckets):
         with self._answering():
             self.minio.remove_object(self.bucket_out, f"{songhash}-{stem}.{extension}")
 
-    def remove_song(self, songhash: str) -> None:
-        """Remove the song and everything that was made of it: first the report, so that no stem is served alone."""
+    def remove_song(self, songhash: str) -> bool:
+        """Remove the song and everything that was made of it: first the report, so that no stem is served alone.
+
+        Returns whether there was anything.
+        """
         self._ensure_buckets()
         with self._answering():
+            stems = [key for key, _ in self._list(self.bucket_out, f"{songhash}-")]
+            songs = [key for key, _ in self._list(self.bucket_in, songhash)]
             self.minio.remove_object(self.bucket_out, f"{songhash}-report.json")
-            doomed = [DeleteObject(key) for key, _ in self._list(self.bucket_out, f"{songhash}-")]
-            for error in self.minio.remove_objects(self.bucket_out, doomed):
+            for error in self.minio.remove_objects(self.bucket_out, map(DeleteObject, stems)):
                 raise StoreUnavailable(f"The store kept {error.name}: {error.message}; try again.")
             self.minio.remove_object(self.bucket_in, songhash)
             self.minio.remove_object(self.bucket_in, f"{songhash}.json")
+        return bool(stems or songs)
 
 
 def _chunks(response: BaseHTTPResponse) -> Iterator[bytes]:

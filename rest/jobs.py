@@ -7,11 +7,11 @@ from typing import Any
 
 from flask import Blueprint, Response, jsonify
 
-from msas.job import State
+from msas.job import SONGHASH, State
 from msas.problem import BeingRemoved
 from msas.reconcile import remove as remove_job
 from msas.status import JobStatus
-from rest.services import services
+from rest.services import services, unknown_song
 from rest.tracks import track_url
 
 blueprint = Blueprint("jobs", __name__)
@@ -33,9 +33,13 @@ def status(songhash: str) -> Response:
 @blueprint.delete("/remove/<songhash>")
 def remove(songhash: str) -> Response:
     """Remove the song and all its stems; where it waits or is being separated, that ends."""
-    services().job(songhash)
-    if remove_job(services().queue, services().store, songhash) == "busy":
+    if not SONGHASH.fullmatch(songhash):
+        raise unknown_song()
+    state = remove_job(services().queue, services().store, songhash)
+    if state == "busy":
         raise BeingRemoved("Somebody else is removing this song right now; ask again in a few seconds.")
+    if state == "":
+        raise unknown_song()
     return jsonify(hash=songhash, reason="Song removed")
 
 

@@ -61,11 +61,13 @@ def _accept(job: Job, song: bytes) -> tuple[bool, State]:
         store.put_message(job.songhash, job.message())
 
     known = queue.status(job.songhash)
-    if known is None or known.state not in _REASONS:
+    if known and known.state is State.CANCELLED:
+        return False, State.CANCELLED
+    if known is None or known.state is State.FAILED:
         keep()
     created, state = queue.enqueue(job)
-    if created and store.message(job.songhash) is None:  # removed just now, or it had lost a stem
-        keep()
+    if state in (State.QUEUED, State.RUNNING) and store.message(job.songhash) is None:
+        keep()  # removed just now, or it had lost a stem
     return created, state
 
 

@@ -32,10 +32,14 @@ class Services:
         """Return the job's state. Raises UnknownSong where there is none."""
         status = self.queue.status(songhash) if SONGHASH.fullmatch(songhash) else None
         if status is None:
-            raise UnknownSong(
-                "There is no song under that hash; use the 56-character hash that POST /apiv1/separate answered."
-            )
+            raise unknown_song()
         return status
+
+
+def unknown_song() -> UnknownSong:
+    return UnknownSong(
+        "There is no song under that hash; use the 56-character hash that POST /apiv1/separate answered."
+    )
 
 
 def services() -> Services:

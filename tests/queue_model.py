@@ -45,7 +45,7 @@ class QueueModel:
             if not perhaps_lost or any(number in place for place in places):
                 return False, found.status
             self._open(found)
-        elif found and found.status != "failed":
+        elif found and (perhaps_lost or found.status != "failed"):
             return False, found.status
         else:
             self.jobs[number] = JobModel()
@@ -68,7 +68,8 @@ class QueueModel:
         self.strays.pop(number, None)
         found = self.jobs.get(number)
         mine = found is not None and found.status == "running" and found.holder == worker
-        if found and found.status != "queued" and not mine:
+        gone = found is not None and found.status == "running" and number not in self.taken.get(found.holder or "", [])
+        if found and found.status != "queued" and not gone and not mine:
             self.taken[worker].remove(number)
             if found.holder == worker:
                 found.holder = None
@@ -128,16 +129,19 @@ class QueueModel:
     def reap(self, worker: str) -> None:
         for number in self.taken.pop(worker, []):
             found = self.jobs.get(number)
-            if self.claims.get(worker) != number:
+            running = found is not None and found.status == "running" and found.holder == worker
+            if self.claims.get(worker) != number and not running:
                 self.strays[number] = self.strays.get(number, 0) + 1
                 if self.strays[number] < STRAYS:
                     self.line.append(number)
                 else:
                     del self.strays[number]
                     self.dead += 1
+                    if found and found.status == "queued":
+                        self._close(found, "failed")
             elif not found or found.status == "queued":
                 self.line.append(number)
-            elif found.status == "running" and found.holder == worker:
+            elif running:
                 self._delay(number, found.attempt, ATTEMPTS)
             elif found.holder == worker:
                 found.token = found.holder = None
@@ -151,10 +155,12 @@ class QueueModel:
     def cancel(self, number: int, remover: str) -> str:
         found = self.jobs.get(number)
         if not found:
+            self.jobs[number] = JobModel("cancelled", remover=remover)
             return ""
         if found.remover not in (None, remover):
             return "busy"
-        if found.status == "queued" and not self._withdraw(number):
+        copies = found.status in ("queued", "running") and self._withdraw(number)
+        if found.status == "queued" and not copies:
             for worker in self.known:
                 self.taken[worker] = [each for each in self.taken.get(worker, []) if each != number]
         before, found.status, found.remover = found.status, "cancelled", remover
@@ -169,7 +175,7 @@ class QueueModel:
 
     def publish(self, number: int) -> bool:
         found = self.jobs.get(number)
-        if found and not (found.status == "queued" and self._withdraw(number)):
+        if found and found.status != "failed" and not (found.status == "queued" and self._withdraw(number)):
             return False
         self._close(self.jobs.setdefault(number, JobModel()), "succeeded")
         return True

@@ -232,6 +232,10 @@ def song(number: int, seconds: float = 0.1) -> bytes:
     return header + form + b"data" + wave.nbytes.to_bytes(4, "little") + wave.tobytes()
 
 
+def new_song() -> bytes:
+    return song(next(_numbers))
+
+
 def stop(child: Child) -> None:
     child.process.send_signal(signal.SIGSTOP)
 

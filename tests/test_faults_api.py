@@ -18,7 +18,7 @@ from msas.models import Model
 from msas.options import Options
 from msas.reconcile import Reconciler
 from tests.conftest import eventually
-from tests.rig import BOUND, RECONCILE, Rig, go_on, is_stopped, song
+from tests.rig import BOUND, RECONCILE, Rig, go_on, is_stopped, song, stopped
 from tests.stand_in import MODELS, STEMS
 
 NEW = 3_000_000  # songs that the rig makes have smaller numbers
@@ -179,12 +179,13 @@ def test_37_a_finished_song_that_was_deleted_stays_gone(rig: Rig, worker: Child)
     assert worker.alive
 
 
-@pytest.mark.usefixtures("worker")
-def test_37_a_copy_of_a_deleted_song_s_message_brings_nothing_back(rig: Rig) -> None:
+def test_37_a_copy_of_a_deleted_song_s_message_brings_nothing_back(rig: Rig, worker: Child) -> None:
+    """The worker lets go of the song last: from then on nobody knows that it ever was."""
     songhash = rig.posted(model="sleep-60").json()["hash"]
     eventually(lambda: rig.running(songhash, "separating"))
     rig.queue.redis.lpush(rig.queue.name, rig.store.message(songhash) or b"")
-    assert delete(rig, songhash) == 200
+    with stopped(worker):
+        assert delete(rig, songhash) == 200
     rig.finish(rig.accept())
     assert gone_for_good(rig, songhash)
 

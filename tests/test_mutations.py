@@ -89,8 +89,8 @@ MUTATIONS = (
         "a claim of what is over",
         scenarios.what_is_over_stays_over_whoever_sends_it_again,
         "claim",
-        "if status and not free and not mine then",
-        "if status == 'running' and not free and not mine then",
+        "if status and status ~= 'queued' and not gone and not mine then",
+        "if status == 'running' and not gone and not mine then",
     ),
     Mutation(
         "no amnesty after an outage",

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from local import Service
-from msas.reconcile import Reconciler
+from msas.job import Job, State
+from msas.job import songhash as songhash_of
+from msas.options import Options
+from msas.reconcile import Reconciler, remove
 from tests.conftest import eventually
-from tests.rig import Rig
+from tests.rig import Rig, new_song
 
 DAY_MS = 86_400_000
 
@@ -24,6 +28,15 @@ def rig(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def sweep(rig: Rig, keep_days: float = 7) -> dict[str, int]:
     return Reconciler(rig.queue, rig.store, keep_days).sweep()
+
+
+def forgotten(rig: Rig) -> str:
+    """Put a song and its job's message into the store, as they lie there once Redis forgot the job."""
+    content, options = new_song(), Options("quick", format="wav")
+    job = Job(songhash_of(content, options), options, "song.wav")
+    rig.store.put_song(job.songhash, io.BytesIO(content), len(content))
+    rig.store.put_message(job.songhash, job.message())
+    return job.songhash
 
 
 def age(rig: Rig, songhash: str, days: float) -> None:
@@ -106,3 +119,43 @@ def test_the_buckets_have_a_rule_that_outlives_our_own_retention(service: Servic
             return [rule.expiration.days for found in rules if found for rule in found.rules if rule.expiration]
 
         eventually(lambda: days() == [15, 15], 10)
+
+
+def test_one_odd_object_ends_no_sweep_for_all_others(rig: Rig) -> None:
+    odd, song = "0" * 56, forgotten(rig)
+    rig.store.minio.put_object(rig.settings.bucket_out, f"{odd}-report.json", io.BytesIO(b"no JSON"), 7)
+    assert sweep(rig)["enqueued"] == 1
+    rig.finish([song])
+    rig.store.remove_song(odd)
+
+
+def test_a_song_that_lost_a_stem_is_still_there_after_redis_forgot_it(rig: Rig) -> None:
+    [song] = rig.accept()
+    rig.finish([song])
+    report = dict(rig.status(song).report or {})
+    gone = report["stems"].pop("drums")
+    assert gone
+    rig.store.put_report({**report, "removed": ["drums"]})
+    rig.queue.redis.delete(rig.queue.job_key(song))
+    assert sweep(rig)["published"] == 1
+    assert [track.name for track in rig.status(song).tracks] == ["vocals", "bass", "other"]
+    assert rig.queue.enqueue(Job(song, Options("quick", format="wav"), "song.wav"))[0], "it lacks a stem"
+    rig.finish([song])
+    assert len(rig.status(song).tracks) == 4
+
+
+def test_a_song_that_redis_forgot_can_be_removed_all_the_same(rig: Rig) -> None:
+    song = forgotten(rig)
+    assert remove(rig.queue, rig.store, song) == "forgotten"
+    assert (sweep(rig)["enqueued"], rig.objects(song), rig.queue.status(song)) == (0, [], None)
+    assert remove(rig.queue, rig.store, song) == ""
+
+
+def test_a_song_that_failed_as_it_was_just_published_has_succeeded(rig: Rig) -> None:
+    [song] = rig.accept()
+    rig.finish([song])
+    key = rig.queue.job_key(song)
+    rig.queue.redis.hset(key, mapping={"status": "failed", "error": '{"code": "worker_lost", "message": "Lost."}'})
+    assert sweep(rig)["published"] == 1
+    status = rig.status(song)
+    assert (status.state, status.error) == (State.SUCCEEDED, None)

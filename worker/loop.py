@@ -94,7 +94,8 @@ class Worker:
 
     def _report(self, job: Job) -> dict[str, Any]:
         """Separate the job's song, unless that was done and only the news of it was lost; return the report."""
-        if found := self._store.published(job.songhash):
+        found = self._store.published(job.songhash)
+        if found and "removed" not in found[0]:
             return found[0]
         options = job.options or Options(self._models.default)
         engine = self._models.engine(options.model)

@@ -69,7 +69,7 @@ class Queue:
         """Stop the job, wherever it is, for `remover` to remove its objects and then `drop` it.
 
         With `ended_before`, in ms of Redis' clock, only one that ended by then, or that is unknown.
-        Returns the state it was in; '' where there was none; 'busy' where another removes it; 'kept'.
+        Returns the state it was in; '' where it was unknown; 'busy' where another removes it; 'kept'.
         """
         answer: bytes = self.scripts.run("cancel", songhash, remover, "" if ended_before is None else ended_before)
         return answer.decode()
@@ -84,9 +84,10 @@ class Queue:
     def publish(self, report: Mapping[str, Any], ended_at: int) -> bool:
         """Note a job as succeeded, at `ended_at` in ms, whose stems and report lie finished in the store.
 
-        Returns False, and changes nothing, where it is in work, over, or being removed.
+        Returns False, and changes nothing, where it is in work, has succeeded, or is being removed.
         """
-        return bool(self.scripts.run("publish", report["hash"], ended_at, *fields_of_report(report)))
+        pruned = ("pruned", "1") if "removed" in report else ()
+        return bool(self.scripts.run("publish", report["hash"], ended_at, *fields_of_report(report), *pruned))
 
     def prune(self, stem: str, report: Mapping[str, Any]) -> None:
         """Forget one stem of a job that succeeded; `report` is the one without it."""

@@ -6,7 +6,6 @@
 local REMOVAL = 120 * 1000
 local key = job_key(ARGV[1])
 local status, removing, remover, message = unpack(redis.call('HMGET', key, 'status', 'removing', 'remover', 'message'))
-if not status and ARGV[3] == '' then return '' end
 if removing and tonumber(removing) > NOW and remover ~= ARGV[2] then return 'busy' end
 if status and ARGV[3] ~= '' then
   local ended = redis.call('ZSCORE', ENDED, ARGV[1])

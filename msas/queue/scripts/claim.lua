@@ -11,8 +11,8 @@ if token == ARGV[3] then return tonumber(attempt) end
 redis.call('HDEL', STRAYS, digest)
 local mine = status == 'running' and holder == ARGV[1] -- an earlier claim whose reply this worker never got
 -- A Redis that went back to an older state may name a holder that has nothing in its hands.
-local free = status == 'queued' or (status == 'running' and not redis.call('LPOS', taken_key(holder), held))
-if status and not free and not mine then
+local gone = status == 'running' and not (holder and held and redis.call('LPOS', taken_key(holder), held))
+if status and status ~= 'queued' and not gone and not mine then
   redis.call('LREM', taken_key(ARGV[1]), 1, ARGV[2])
   if holder == ARGV[1] then redis.call('HDEL', key, 'worker') end -- cancelled: now nobody holds it
   return 0

@@ -17,7 +17,7 @@ if status == 'queued' or status == 'running' then
   redis.call('LPUSH', QUEUE, message)
   return { 1, 'queued' }
 end
-if status == 'cancelled' or (status == 'succeeded' and not pruned) then return { 0, status } end
+if status and (ARGV[3] == '1' or status == 'cancelled' or (status == 'succeeded' and not pruned)) then return { 0, status } end
 redis.call('LPUSH', QUEUE, ARGV[2]) -- first: a Redis that is full refuses this, but nothing after a write
 redis.call('DEL', key)
 redis.call('ZREM', ENDED, ARGV[1])

@@ -14,7 +14,9 @@ local function reclaim(worker, message)
   local status, holder, attempt = unpack(redis.call('HMGET', key, 'status', 'worker', 'attempt'))
   local running = status == 'running' and holder == worker
   if claimed ~= digest and not running then -- never claimed: nobody is to blame, unless it happens all the time
-    if redis.call('HINCRBY', STRAYS, digest, 1) < MOST_STRAYS then return redis.call('RPUSH', QUEUE, message) end
+    local strays = redis.call('HINCRBY', STRAYS, digest, 1)
+    redis.call('PEXPIRE', STRAYS, FORGET)
+    if strays < MOST_STRAYS then return redis.call('RPUSH', QUEUE, message) end
     redis.call('HDEL', STRAYS, digest)
     if status == 'queued' then close(songhash, 'failed', NOW, 'error', LOST) end
     bury(cjson.encode({ reason = 'worker after worker was lost on reading it', sha1 = digest, bytes = #message }))
@@ -30,10 +32,7 @@ local function reap(worker)
   for _, message in ipairs(redis.call('LRANGE', taken_key(worker), 0, -1)) do reclaim(worker, message) end
   redis.call('DEL', taken_key(worker))
 end
-local function forget(worker)
-  redis.call('ZREM', WORKERS, worker)
-  redis.call('HDEL', CLAIMS, worker)
-end
+local function forget(worker) redis.call('ZREM', WORKERS, worker) redis.call('HDEL', CLAIMS, worker) end
 if ARGV[1] ~= '' then reap(ARGV[1]) return forget(ARGV[1]) end
 local last = tonumber(redis.call('GET', TICK) or '0')
 if last <= NOW and NOW < last + LEASE / 6 then return end
