@@ -45,14 +45,16 @@ class Reconciler:
     def __init__(self, queue: Queue, store: Store, keep_days: float) -> None:
         self._queue, self._store = queue, store
         self._keep_ms = int(keep_days * _DAY_MS)
+        self._lost = set[str]()  # jobs that had succeeded at the last sweep, without a report in the store
         self._settled: dict[str, str] = {}  # messages of jobs that had succeeded at the last sweep, with their marks
 
     def sweep(self) -> dict[str, int]:
-        """Compare once; return what was found: `enqueued`, `published`, `removed`."""
-        counts = {"enqueued": 0, "published": 0, "removed": 0}
+        """Compare once; return what was found: `enqueued`, `published`, `lost`, `removed`."""
+        counts = {"enqueued": 0, "published": 0, "lost": 0, "removed": 0}
         self._queue.adopt()
         self._bring_back_jobs(counts)
         self._bring_back_results(counts)
+        self._forget_what_is_lost(counts)
         self._remove_what_is_over(counts)
         if any(counts.values()):
             log.event(_log, "reconciled", **counts)
@@ -110,6 +112,20 @@ class Reconciler:
         if self._store.report(songhash) is None:
             remove(self._queue, self._store, songhash)  # just when it was published, its removal was completed
         return True
+
+    def _forget_what_is_lost(self, counts: dict[str, int]) -> None:
+        """Forget jobs that Redis says have succeeded, but of which two sweeps in a row found no report: Redis went
+        back to before they were deleted, or somebody emptied the store."""
+        now = self._queue.now()
+        reports = {songhash for songhash, _, has_report in self._store.songs() if has_report}
+        missing = iter([songhash for songhash in self._queue.over() if songhash not in reports])
+        lost = set[str]()
+        while some := list(islice(missing, _AT_ONCE)):
+            lost |= {songhash for songhash, state in self._queue.states(some).items() if state is State.SUCCEEDED}
+        for songhash in lost & self._lost:
+            with self._surviving(songhash):
+                counts["lost"] += remove(self._queue, self._store, songhash, now) not in ("busy", "kept")
+        self._lost = lost
 
     def _remove_what_is_over(self, counts: dict[str, int]) -> None:
         """Remove jobs that ended KEEP_DAYS ago, and objects as old that no job owns."""

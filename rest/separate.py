@@ -16,6 +16,7 @@ from msas import log
 from msas.job import Job, State, song_name, songhash
 from msas.options import Options
 from msas.problem import BadBase64, BadOption, BeingRemoved, EmptySong, MissingSong, NotJson, TooLarge
+from msas.reconcile import remove
 from msas.song import probe
 from rest.services import services
 
@@ -63,6 +64,9 @@ def _accept(job: Job, song: bytes) -> tuple[bool, State]:
     known = queue.status(job.songhash)
     if known and known.state is State.CANCELLED:
         return False, State.CANCELLED
+    if known and known.state is State.SUCCEEDED and store.published(job.songhash) is None:
+        remove(queue, store, job.songhash)  # its stems are gone, whoever took them
+        known = None
     if known is None or known.state is State.FAILED:
         keep()
     created, state = queue.enqueue(job)

@@ -225,3 +225,15 @@ def test_42_a_worker_and_a_rest_whose_clocks_are_off_by_a_day_are_like_any_other
         assert one["enqueued_at"] <= one["started_at"] <= one["ended_at"]
     assert worker.alive
     end(*odd)
+
+
+def test_a_song_whose_stem_vanished_from_the_store_is_separated_again_when_it_is_sent_again(
+    rig: Rig, worker: Child
+) -> None:
+    content = song(NEW + 50)
+    songhash = rig.posted(content).json()["hash"]
+    eventually(lambda: rig.over([songhash]))
+    rig.store.remove_stem(songhash, "drums", "wav")
+    assert rig.posted(content).json()["reason"] == "Song enqueued for separation"
+    rig.finish([songhash])
+    assert (rig.separations(songhash), worker.alive) == (2, True)

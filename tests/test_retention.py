@@ -159,3 +159,14 @@ def test_a_song_that_failed_as_it_was_just_published_has_succeeded(rig: Rig) -> 
     assert sweep(rig)["published"] == 1
     status = rig.status(song)
     assert (status.state, status.error) == (State.SUCCEEDED, None)
+
+
+def test_a_job_that_succeeded_but_has_no_report_is_forgotten_by_the_second_sweep(rig: Rig) -> None:
+    [song] = rig.accept()
+    rig.finish([song])
+    rig.store.remove_song(song)
+    keeper = Reconciler(rig.queue, rig.store, 7)
+    assert keeper.sweep()["lost"] == 0
+    assert rig.status(song).state is State.SUCCEEDED
+    assert keeper.sweep()["lost"] == 1
+    assert rig.queue.status(song) is None

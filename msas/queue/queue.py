@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from redis import Redis
@@ -98,6 +98,12 @@ class Queue:
         with answering():
             found = cast(list[bytes], self.redis.zrangebyscore(f"{self.prefix}ended", "-inf", before, 0, 1000))
         return [songhash.decode() for songhash in found]
+
+    def over(self) -> Iterator[str]:
+        """Yield all jobs that have ended, in no order."""
+        with answering():
+            for songhash, _ in self.redis.zscan_iter(f"{self.prefix}ended"):
+                yield cast(bytes, songhash).decode()
 
     def tick(self) -> None:
         """Put back in line what is due and what lost workers held. Anyone may, as often as they like."""
