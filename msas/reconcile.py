@@ -19,10 +19,11 @@ _AT_ONCE = 500
 _log = logging.getLogger("msas.reconcile")
 
 
-def remove(queue: Queue, store: Store, songhash: str, ended_before: int | None = None) -> str:
+def remove(queue: Queue, store: Store, songhash: str, ended_before: int | None = None, *, ghost: bool = False) -> str:
     """Stop the job wherever it is, and remove its song and all that was made of it.
 
     With `ended_before`, in ms of Redis' clock, only a job that ended by then, or that Redis does not know.
+    A `ghost` came back although it was removed; where somebody sent its song anew just now, that stays.
     Returns what `Queue.cancel` does; where Redis knew nothing of the job but the store did, 'forgotten'.
     A worker that has the job in hands learns of it with its next beat, and removes what it stored since.
     """
@@ -31,7 +32,7 @@ def remove(queue: Queue, store: Store, songhash: str, ended_before: int | None =
     if state in ("busy", "kept"):
         return state
     try:
-        found = store.remove_song(songhash)
+        found = not (ghost and store.message(songhash)) and store.remove_song(songhash)
     except BaseException:
         queue.drop(songhash, remover, removed=False)
         raise
@@ -90,7 +91,7 @@ class Reconciler:
         if created and self._store.message(songhash) is None:
             state = self._queue.states([songhash])[songhash]
             if state in (State.QUEUED, State.RUNNING, State.FAILED):
-                remove(self._queue, self._store, songhash)  # just when it was put in line, its removal was completed
+                remove(self._queue, self._store, songhash, ghost=True)  # it was removed just when it was put in line
         return created
 
     def _bring_back_results(self, counts: dict[str, int]) -> None:
@@ -110,7 +111,7 @@ class Reconciler:
         if not self._queue.publish(found[0], int(found[1].timestamp() * 1000)):
             return False
         if self._store.report(songhash) is None:
-            remove(self._queue, self._store, songhash)  # just when it was published, its removal was completed
+            remove(self._queue, self._store, songhash, ghost=True)  # it was removed just when it was published
         return True
 
     def _forget_what_is_lost(self, counts: dict[str, int]) -> None:

@@ -44,11 +44,14 @@ def remove(songhash: str, track: str) -> Response:
     job = services().job(songhash)
     found = _find(job, track)
     if job.report:
-        # The report first: what it names is published, and must be there.
         stems = {name: stem for name, stem in job.report["stems"].items() if name != found.name}
         report = {**job.report, "stems": stems, "removed": [*job.report.get("removed", []), found.name]}
+        if not services().queue.prune(found.name, report):
+            raise NotReady("The song is being separated again, or removed; ask for its status, then try again.")
+        # The report before the stem: what it names is published, and must be there.
         services().store.put_report(report)
-        services().queue.prune(found.name, report)
+        if services().queue.status(songhash) is None:  # removed meanwhile
+            services().store.remove_song(songhash)
     services().store.remove_stem(songhash, found.name, found.extension)
     return jsonify(hash=songhash, track=found.name, reason="Stem removed")
 

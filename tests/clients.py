@@ -7,8 +7,9 @@ import hashlib
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import requests
 
@@ -22,10 +23,12 @@ _DELETED = 0.1  # of all songs
 
 class Clients:
     """`accepted` and `removed` are songhashes whose POST, or DELETE, was answered with 200; `wrong` those of which
-    a stem was served whose bytes differ from what the report says."""
+    a stem was served whose bytes differ from what the report says; `either` those that may be there or gone, as the
+    answer to their DELETE was lost; `broken` what ended a client that should not have."""
 
     def __init__(self, rig: Rig, seed: int) -> None:
-        self.accepted, self.removed, self.wrong = set[str](), set[str](), list[str]()
+        self.accepted, self.removed, self.either = set[str](), set[str](), set[str]()
+        self.wrong, self.broken = list[str](), list[BaseException]()
         self.served = 0
         self._url, self._seed = f"http://127.0.0.1:{rig.settings.rest_port}/apiv1", seed
         self._over = threading.Event()
@@ -33,8 +36,8 @@ class Clients:
     @contextmanager
     def posting(self) -> Iterator[None]:
         """Let all of them work until the block ends."""
-        threads = [threading.Thread(target=self._post_for_ever, args=(number,)) for number in range(POSTERS)]
-        threads.append(threading.Thread(target=self._read_for_ever))
+        work = [partial(self._post_for_ever, number) for number in range(POSTERS)] + [self._read_for_ever]
+        threads = [threading.Thread(target=self._until_broken, args=(each,)) for each in work]
         for thread in threads:
             thread.start()
         try:
@@ -43,6 +46,12 @@ class Clients:
             self._over.set()
             for thread in threads:
                 thread.join()
+
+    def _until_broken(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            self.broken.append(error)
 
     def _post_for_ever(self, number: int) -> None:
         dice = random.Random(f"{self._seed} {number}")
@@ -74,17 +83,15 @@ class Clients:
         return None
 
     def _delete(self, songhash: str) -> None:
-        while True:
+        self.either.add(songhash)
+        while not self._over.wait(0.1):
             with suppress(requests.RequestException):
                 answer = requests.delete(f"{self._url}/remove/{songhash}", timeout=60)
-                if answer.status_code in (200, 404):
-                    # 404: an answer was lost, or Redis forgot the job, which the reconciler is about to bring back.
-                    if answer.status_code == 200:
-                        self.removed.add(songhash)
+                if answer.status_code == 200:
+                    self.removed.add(songhash)
+                if answer.status_code in (200, 404):  # 404: it was removed, but the answer to that was lost
                     return
-            if self._over.wait(0.1):
-                self.removed.add(songhash)
-                return
+                assert answer.status_code == 503, answer.text
 
     def _read_for_ever(self) -> None:
         """Fetch stems of jobs at random: what is served must be what the job's report says."""

@@ -267,7 +267,7 @@ def _rain(soak: Soak, clients: Clients, seconds: float) -> None:
 
 
 def _verdict(soak: Soak, clients: Clients) -> int:
-    rig, jobs = soak.rig, clients.accepted - clients.removed
+    rig, jobs = soak.rig, clients.accepted - clients.either
 
     def quiet() -> bool:
         soak.keep_up()  # some songs kill their first worker
@@ -275,11 +275,14 @@ def _verdict(soak: Soak, clients: Clients) -> int:
 
     _until(quiet, MOST_STUCK)
     states = rig.queue.states(sorted(jobs))
+    others = rig.queue.states(sorted(clients.either - clients.removed))
     stuck = [s for s, state in states.items() if state not in (State.SUCCEEDED, State.FAILED, None)]
     dead = {s for s, state in states.items() if state is State.FAILED and _explained(rig, s)}
     lost = [s for s, state in states.items() if state is None or (state is State.FAILED and s not in dead)]
     half = [s for s, state in states.items() if state is State.SUCCEEDED and not _whole(rig, s)]
     half += [s for s in clients.removed if not _until(lambda s=s: _gone(rig, s), MOST_STUCK)]  # type: ignore[misc]
+    others = {s: state for s, state in others.items() if state is not State.FAILED}
+    half += [s for s, state in others.items() if not (_whole(rig, s) if state else _gone(rig, s))]
     half += clients.wrong
     twice = sum(max(0, rig.separations(s) - 1) for s in jobs)
     for name, count in sorted(soak.counts.items()):
@@ -293,7 +296,9 @@ def _verdict(soak: Soak, clients: Clients) -> int:
         f"soak: jobs={len(jobs)} faults={soak.counts.total()} lost={len(lost)} half={len(half)} stuck={len(stuck)} "
         f"twice={twice} recover_median_s={statistics.median(times):.2f} recover_max_s={max(times):.2f}"
     )
-    return 1 if lost or half or stuck else 0
+    for error in clients.broken:
+        print(f"  a client ended: {error!r}", file=sys.stderr)
+    return 1 if lost or half or stuck or clients.broken or not jobs else 0
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> bool:

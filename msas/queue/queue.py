@@ -89,9 +89,9 @@ class Queue:
         pruned = ("pruned", "1") if "removed" in report else ()
         return bool(self.scripts.run("publish", report["hash"], ended_at, *fields_of_report(report), *pruned))
 
-    def prune(self, stem: str, report: Mapping[str, Any]) -> None:
-        """Forget one stem of a job that succeeded; `report` is the one without it."""
-        self.scripts.run("prune", report["hash"], f"track:{stem}", json.dumps(report))
+    def prune(self, stem: str, report: Mapping[str, Any]) -> bool:
+        """Forget one stem of a job that succeeded; `report` is the one without it. Say whether it was so."""
+        return bool(self.scripts.run("prune", report["hash"], f"track:{stem}", json.dumps(report)))
 
     def ended(self, before: int) -> list[str]:
         """Return jobs that ended `before`, in ms of Redis' clock, and cancelled ones that nobody removed yet."""
