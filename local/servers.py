@@ -41,6 +41,10 @@ def redis_command(port: int, folder: Path) -> list[str]:
     return [*command, "--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction"]
 
 
+# A bucket begins with one volume, not seven: of the gigabytes that a small disk has, each may take up one.
+STORE_ENVIRONMENT = {"WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
+
+
 def store_command(ports: list[int], folder: Path) -> list[str]:
     """Return the command of an S3 server on ports[0] that keeps its objects in `folder`.
 

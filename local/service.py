@@ -182,7 +182,8 @@ class Service:
             "AWS_SECRET_ACCESS_KEY": self.settings.minio_secret_key,
         }
         scratch = {"TMPDIR": str(self._folder("scratch"))}
-        environment = {**self._environment, **self.settings.to_environment(), **credentials, **scratch}
+        own = {**credentials, **scratch, **servers.STORE_ENVIRONMENT}
+        environment = {**self._environment, **self.settings.to_environment(), **own}
         self.children[name] = Child(name, command, environment, self._data / "log" / f"{name}.log")
 
     def _await(self, name: str, ready: Callable[[], object], seconds: float = _START_SECONDS) -> None:

@@ -25,7 +25,9 @@ class OwnStore:
             "AWS_SECRET_ACCESS_KEY": self.settings.minio_secret_key,
         }
         command = servers.store_command(self._ports, folder)
-        self.child = Child("store", command, environment_with(**secrets), folder / "store.log")
+        self.child = Child(
+            "store", command, environment_with(**secrets, **servers.STORE_ENVIRONMENT), folder / "store.log"
+        )
 
     def __enter__(self) -> OwnStore:
         eventually(self.takes_objects, 60)
