@@ -43,11 +43,12 @@ _numbers = itertools.count()
 class Rig:
     """A context manager; `store` gives the S3 server, `variables` are settings to override.
 
-    `redis_port` may name a proxy in front of our Redis, which listens on `own_redis_port`.
+    `redis_port` may name a proxy in front of our Redis, which listens on `own_redis_port`. Buckets that it is given,
+    and does not make itself, it only empties in the end: a new one takes the store a second, and much room.
     """
 
     def __init__(self, folder: Path, store: Settings, redis_flags: Sequence[str] = (), **variables: Any) -> None:
-        self.folder, self._redis_flags = folder, redis_flags
+        self.folder, self._redis_flags, self._lasting_buckets = folder, redis_flags, "bucket_out" in variables
         self.own_redis_port = servers.free_ports(1)[0]
         number = next(_numbers)
         places: dict[str, Any] = {
@@ -83,7 +84,8 @@ class Rig:
             for bucket in (self.settings.bucket_in, self.settings.bucket_out):
                 for found in self.store.minio.list_objects(bucket):
                     self.store.minio.remove_object(bucket, found.object_name or "")
-                self.store.minio.remove_bucket(bucket)  # each takes up room for gigabytes
+                if not self._lasting_buckets:
+                    self.store.minio.remove_bucket(bucket)
 
     def answers(self) -> bool:
         try:
@@ -222,6 +224,15 @@ class Rig:
         child = Child(name, command, environment_with(**environment), log)
         self.children.append(child)
         return child
+
+
+@contextmanager
+def lasting_buckets(folder: Path, store: Settings) -> Iterator[dict[str, str]]:
+    """Make two buckets in which the store has room already, for many rigs one after the other."""
+    with Rig(folder, store) as owner:
+        owner.store.put_song("0" * 56, io.BytesIO(b"-"), 1)
+        owner.store.put_stem("0" * 56, "drums", "wav", io.BytesIO(b"-"))
+        yield {"bucket_in": owner.settings.bucket_in, "bucket_out": owner.settings.bucket_out}
 
 
 def song(number: int, seconds: float = 0.1) -> bytes:

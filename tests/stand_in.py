@@ -4,17 +4,20 @@
     raise    an exception                             kill      SIGKILL to itself
     stall    no more progress, heartbeats go on       hang      the same in C code that holds Python's lock
     alloc    more memory than it may have             fill      more bytes on disk than a file may have
-    kill-2   the same in the first two attempts at a song only; so with all of these but the first two
+    marked   stems that tell which attempt made them; marked-1 takes a second for them, with progress
+    kill-2   the same in the first two attempts at a song only; so with all of these but quick, sleep and marked
 
 Each separation leaves a line in FOLDER/<songhash>. CRASH_AT=label:before|after[:STOP] sends the process a SIGKILL (or
 SIGSTOP) just before or after its first call of that name: a script of the queue, blmove, or a method of the store.
 CLOCK_OFF=seconds sets its clock wrong. `python -m tests.stand_in rest` is REST with the same two variables.
+CROWD makes many workers of one process, see crowd.py.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import json
 import os
 import resource
 import runpy
@@ -42,7 +45,7 @@ from worker.service import serve
 STEMS = ("vocals", "drums", "bass", "other")
 MODELS = (
     *("quick", "sleep-0.2", "sleep-1", "sleep-2", "sleep-60", "raise", "raise-1", "kill", "kill-1", "kill-2"),
-    *("stall-1", "hang-1", "alloc-1", "fill-1"),
+    *("stall-1", "hang", "hang-1", "alloc-1", "fill-1", "marked", "marked-1"),
 )
 _STEP = 0.05  # seconds between two signs of progress
 
@@ -62,16 +65,18 @@ class StandInEngine:
         # The order's seed is the songhash.
         with (self._folder / order.seed).open("a") as counted:
             counted.write(f"{os.getpid()}\n")
-        self._act(len((self._folder / order.seed).read_text().splitlines()), progress)
+        attempt = len((self._folder / order.seed).read_text().splitlines())
+        self._act(attempt, progress)
+        share = 4 * attempt if self.name.startswith("marked") else 4
         done = 0
         for block in blocks:
-            yield block, np.repeat(block[None] / 4, len(order.stems), axis=0)
+            yield block, np.repeat(block[None] / share, len(order.stems), axis=0)
             progress((done := done + block.shape[1]) / max(1, survey.length))
 
     def _act(self, attempt: int, progress: Progress) -> None:
         word, _, number = self.name.partition("-")
-        if word == "sleep":
-            for step in range(steps := round(float(number) / _STEP)):
+        if word in ("sleep", "marked"):
+            for step in range(steps := round(float(number or 0) / _STEP)):
                 time.sleep(_STEP)
                 progress(step / steps / 2)
         elif word != "quick" and attempt <= int(number or 1_000):
@@ -151,7 +156,30 @@ def crash_at(label: str, moment: str, number: signal.Signals) -> None:
         setattr(Store, name, wrapped(getattr(Store, name), lambda *_, name=name: name))
 
 
+def multiply(each: list[dict[str, str]], logs: Path) -> None:
+    """Go on as many workers, each with variables and a log of its own: imports are what takes long about a start.
+
+    The process itself only says who they are and how they ended, and takes them along when it dies.
+    """
+    pids = list[int]()
+    for number, variables in enumerate(each):
+        if pid := os.fork():
+            pids.append(pid)
+            continue
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+        os.dup2(os.open(logs / f"{number}.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644), 1)
+        os.dup2(1, 2)
+        os.environ.update(variables)
+        return
+    print(json.dumps(pids), flush=True)
+    for _ in each:
+        print(json.dumps(os.wait()), flush=True)
+    sys.exit()
+
+
 def main() -> None:
+    if each := os.environ.get("CROWD"):
+        multiply(json.loads(each), Path(os.environ["CROWD_LOGS"]))
     log.start("worker")
     if point := os.environ.get("CRASH_AT"):
         label, moment, *others = point.split(":")
