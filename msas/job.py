@@ -9,13 +9,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 from msas.options import Options
 from msas.problem import BadOption
 
+_T = TypeVar("_T")
 SONGHASH = re.compile(r"[0-9a-f]{56}")
 _NAME_LENGTH = 200
+_CHUNK = 256 * 1024
 
 
 class State(StrEnum):
@@ -40,10 +42,11 @@ class BrokenMessage(ValueError):
     """A message on the queue that is no job; the text says why. It belongs in the dead list."""
 
 
-def songhash(song: bytes, options: Options) -> str:
-    """Return the identity of this song with these options: SHA-224 as 56 hex characters."""
+def songhash(song: BinaryIO, options: Options) -> str:
+    """Return the identity of this song with these options: SHA-224 as 56 hex characters. Reads `song` to its end."""
     digest = hashlib.sha224(options.canonical() + b"\n")
-    digest.update(song)
+    while chunk := song.read(_CHUNK):
+        digest.update(chunk)
     return digest.hexdigest()
 
 
@@ -58,13 +61,18 @@ class Job:
     """One request to separate one song. `options` is None where a foreign producer left the choice to us.
 
     `name` is the song's file name, for people. `song` is set only by messages of the first version's
-    shape, which carry the song itself; otherwise it lies in the store under the songhash.
+    shape, which carry the song itself; otherwise it lies in the store under the songhash. `seconds` is how long
+    the song's container says that it is, None where it says nothing; `owner` the name of the key that sent it;
+    `request_id` the request's, so that the logs of all services tell one story.
     """
 
     songhash: str
     options: Options | None = None
     name: str = ""
     callback: dict[str, Any] | None = None
+    seconds: float | None = None
+    owner: str = ""
+    request_id: str = ""
     song: bytes | None = field(default=None, repr=False)
 
     def message(self) -> bytes:
@@ -72,8 +80,8 @@ class Job:
         content: dict[str, Any] = {"hash": self.songhash, "name": self.name}
         if self.options:
             content["options"] = json.loads(self.options.canonical())
-        if self.callback:
-            content["callback"] = self.callback
+        more = {n: getattr(self, n) for n in ("callback", "seconds", "owner", "request_id")}
+        content |= {name: value for name, value in more.items() if value}
         return json.dumps(content, separators=(",", ":")).encode()
 
     @classmethod
@@ -97,8 +105,16 @@ class Job:
             options=_options_inside(content),
             name=song_name(content.get("name")),
             callback=callback if isinstance(callback, dict) else None,
+            seconds=_of(float, content.get("seconds")),
+            owner=_of(str, content.get("owner")) or "",
+            request_id=_of(str, content.get("request_id")) or "",
             song=_song_inside(content),
         )
+
+
+def _of(kind: type[_T], given: object) -> _T | None:
+    """Return what a stranger gave where it is of that kind."""
+    return given if isinstance(given, kind) else None
 
 
 def _options_inside(content: Mapping[str, Any]) -> Options | None:

@@ -53,7 +53,9 @@ class Options:
     def understand(cls, given: Mapping[str, Any]) -> Options:
         """Read the options out of `given`, which names a model. Raises BadOption. Knows nothing of its stems."""
         chosen = {
-            name: read(name, given[name]) for name, read in _READERS.items() if given.get(name) not in (None, "", [])
+            name: choice.read(name, given[name])
+            for name, choice in CHOICES.items()
+            if given.get(name) not in (None, "", [])
         }
         options = cls(model=given["model"], **chosen)
         _agree(options, chosen)
@@ -155,13 +157,36 @@ def _switch(name: str, value: Any) -> bool:
     return switch
 
 
-_READERS: dict[str, Callable[[str, Any], Any]] = {
-    "stems": _texts,
-    "two_stems": _text,
-    "format": _one_of(FORMATS),
-    "mp3_bitrate": _one_of(BITRATES),
-    "bit_depth": _one_of((16, 24, 32)),
-    "overlap": _overlap,
-    "shifts": _one_of(range(MOST_SHIFTS + 1)),
-    "residual": _switch,
+@dataclass(frozen=True)
+class Choice:
+    """An option: how it is read, what may be given for it as a JSON schema, and what it is about."""
+
+    read: Callable[[str, Any], Any]
+    schema: dict[str, Any]
+    about: str
+
+
+def _choice(allowed: Iterable[Any], about: str) -> Choice:
+    values = list(allowed)
+    return Choice(
+        _one_of(values), {"enum": [None, *values, *(str(x) for x in values if not isinstance(x, str))]}, about
+    )
+
+
+_NAMES = {"anyOf": [{"type": "array", "items": {"type": "string"}}, {"type": "string"}, {"type": "null"}]}
+CHOICES: dict[str, Choice] = {
+    "stems": Choice(_texts, _NAMES, "which stems, as a list or with commas between; all where absent"),
+    "two_stems": Choice(
+        _text, {"anyOf": [{"type": "string"}, {"type": "null"}]}, "one stem, delivered with its complement, no_<stem>"
+    ),
+    "format": _choice(FORMATS, "of the stems; mp3 where absent"),
+    "mp3_bitrate": _choice(BITRATES, "kbit/s; 320 where absent"),
+    "bit_depth": _choice((16, 24, 32), "of wav (32: floats) and flac (16, 24); 16 where absent"),
+    "overlap": Choice(
+        _overlap,
+        {"anyOf": [{"type": "number", "minimum": 0, "maximum": MOST_OVERLAP}, {"type": "string"}, {"type": "null"}]},
+        "of neighbouring segments, as a share; 0.25 where absent",
+    ),
+    "shifts": _choice(range(MOST_SHIFTS + 1), "how many shifted passes are averaged: better, and as many times slower"),
+    "residual": Choice(_switch, {"enum": [None, True, False, "true", "false", "1", "0"]}, "also what all stems leave"),
 }

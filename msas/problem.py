@@ -15,13 +15,17 @@ class Problem(Exception):
     │   ├── TooLong
     │   └── SongMissing
     ├── ModelUnavailable
-    ├── BadRequest         NotJson, MissingSong, BadBase64, BadOption, TooLarge
+    ├── BadRequest         NotJson, MissingSong, BadBase64, BadOption, TooLarge, UnknownBody
+    ├── Unauthorized
+    ├── TooMany            too many requests, or too many songs in line
     ├── NotFound           UnknownSong, UnknownStem
     ├── Conflict           NotReady
+    ├── BadRange
     └── Unavailable        a server that we need is away; the same call may succeed later
         ├── QueueUnavailable
         ├── StoreUnavailable
         ├── BeingRemoved
+        ├── QueueFull
         └── NoWorker
 
     `code` never changes once published; `status` is the HTTP status; `title` is the code in words.
@@ -96,6 +100,22 @@ class TooLarge(BadRequest):
     code, status, title = "too_large", 413, "The song is too large"
 
 
+class UnknownBody(BadRequest):
+    code, status, title = "unknown_body", 415, "The body is of an unknown kind"
+
+
+class Unauthorized(Problem):
+    code, status, title = "unauthorized", 401, "A key is needed"
+
+
+class TooMany(Problem):
+    code, status, title = "too_many", 429, "Too many requests"
+
+    def __init__(self, detail: str, retry_after_seconds: int) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
 class NotFound(Problem):
     code, status, title = "not_found", 404, "Not found"
 
@@ -114,6 +134,16 @@ class Conflict(Problem):
 
 class NotReady(Conflict):
     code, title = "not_ready", "The stems are not ready"
+
+
+class BadRange(Problem):
+    """`size` is what there is, in bytes."""
+
+    code, status, title = "bad_range", 416, "The range lies outside"
+
+    def __init__(self, detail: str, size: int) -> None:
+        super().__init__(detail)
+        self.size = size
 
 
 class Unavailable(Problem):
@@ -135,3 +165,8 @@ class NoWorker(Unavailable):
 
 class BeingRemoved(Unavailable):
     code, title = "being_removed", "The song is being removed"
+
+
+class QueueFull(Unavailable):
+    code, title = "queue_full", "The queue is full"
+    retry_after_seconds = 30

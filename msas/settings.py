@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -45,6 +46,10 @@ class Settings:
     precision: str = "auto"
     max_upload_mb: int = 200
     max_duration_minutes: float = 180.0
+    max_queue: int = 1000
+    max_queue_per_key: int = 100
+    api_keys: str = ""
+    rate_limit: str = "600/minute"
     rest_host: str = "127.0.0.1"
     rest_port: int = 5000
     rest_threads: int = 16
@@ -68,6 +73,21 @@ class Settings:
                 "BEAT_SECONDS and BLOCK_SECONDS must be shorter than LEASE_SECONDS, "
                 "or a listening worker would lose its lease."
             )
+        self.keys()
+
+    def keys(self) -> dict[str, str]:
+        """Return the API keys as SHA-256 in hex, by name. Raises SettingsError where one is malformed."""
+        found = {}
+        for entry in self.api_keys.split(","):
+            name, _, digest = entry.strip().partition(":")
+            if not entry.strip():
+                continue
+            if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) or not re.fullmatch(r"[0-9a-f]{64}", digest):
+                raise SettingsError(
+                    "API_KEYS must be NAME:SHA256,... the SHA-256 in hex; make some with python -m rest.auth NAME"
+                )
+            found[name] = digest
+        return found
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:

@@ -33,6 +33,7 @@ class JobStatus:
     state: State
     model: str | None
     name: str
+    seconds: float | None
     attempt: int
     stage: str | None
     progress: float
@@ -55,6 +56,8 @@ def tracks_of(report: Mapping[str, Any]) -> list[Track]:
 def fields_of_job(job: Job) -> list[str]:
     """Return what is kept of a job from its beginning, as field, value, field, value."""
     fields = ["name", job.name, "model", job.options.model if job.options else ""]
+    more = {"seconds": job.seconds, "owner": job.owner}
+    fields += [str(x) for name, value in more.items() if value for x in (name, value)]
     return [*fields, "options", json.dumps(asdict(job.options))] if job.options else fields
 
 
@@ -84,6 +87,7 @@ def read_status(songhash: str, fields: Mapping[str, bytes], position: int | None
         state=state,
         model=text("model") or None,
         name=text("name") or "",
+        seconds=float(fields["seconds"]) if "seconds" in fields else None,
         attempt=int(fields.get("attempt", 0)),
         stage=text("stage") if state is State.RUNNING else None,
         progress=1.0 if state is State.SUCCEEDED else float(fields.get("progress", 0)),

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -19,7 +18,7 @@ from typing import Any, BinaryIO, Protocol, cast
 from minio.deleteobjects import DeleteObject
 from urllib3 import BaseHTTPResponse
 
-from msas.buckets import Buckets
+from msas.buckets import Buckets, ObjectMissing
 from msas.job import SONGHASH
 from msas.problem import StoreUnavailable
 from msas.status import tracks_of
@@ -36,22 +35,13 @@ class Readable(Protocol):
     def read(self, size: int) -> bytes: ...
 
 
-@dataclass(frozen=True)
-class StoredStem:
-    """An open download of one stem: its size in bytes, its entity tag, and the bytes, to be read once."""
-
-    size: int
-    etag: str
-    content_type: str
-    chunks: Iterator[bytes]
-
-
 class Store(Buckets):
     """Songs and stems in an S3 store. Every method raises StoreUnavailable where it does not answer."""
 
     def put_song(self, songhash: str, song: BinaryIO, size: int) -> None:
-        """Store `size` bytes of `song` for a worker to fetch."""
+        """Store `size` bytes of `song`, from its beginning, for a worker to fetch."""
         self._ensure_buckets()
+        song.seek(0)
         with self._answering():
             self.minio.put_object(self.bucket_in, songhash, song, size)
 
@@ -131,23 +121,23 @@ class Store(Buckets):
                 if SONGHASH.fullmatch(songhash) and times:
                     yield songhash, max(times), any(key.endswith("-report.json") for key, _ in objects)
 
-    def open_stem(self, songhash: str, stem: str, extension: str, *, head: bool = False) -> StoredStem:
-        """Open a stem for download, in chunks; with `head`, without its bytes.
+    def open_stem(self, songhash: str, stem: str, extension: str, start: int = 0, length: int = 0) -> Iterator[bytes]:
+        """Open a stem for download, from byte `start` on, `length` bytes of it (0: to its end), in chunks.
 
         Raises ObjectMissing where the store does not have it.
         """
-        key = f"{songhash}-{stem}.{extension}"
         with self._answering():
-            if head:
-                found = self.minio.stat_object(self.bucket_out, key)
-                return StoredStem(found.size or 0, found.etag or "", CONTENT_TYPES[extension], iter(()))
-            response = self.minio.get_object(self.bucket_out, key)
-        return StoredStem(
-            int(response.headers["Content-Length"]),
-            response.headers["ETag"].strip('"'),
-            CONTENT_TYPES[extension],
-            _chunks(response),
-        )
+            response = self.minio.get_object(self.bucket_out, f"{songhash}-{stem}.{extension}", start, length)
+        return _chunks(response)
+
+    def has_stem(self, songhash: str, stem: str, extension: str) -> bool:
+        """Say whether the stem is there."""
+        try:
+            with self._answering():
+                self.minio.stat_object(self.bucket_out, f"{songhash}-{stem}.{extension}")
+        except ObjectMissing:
+            return False
+        return True
 
     def remove_stem(self, songhash: str, stem: str, extension: str) -> None:
         """Remove one stem; it need not be there."""

@@ -8,6 +8,7 @@ from typing import Any
 from flask import Flask
 from gunicorn import glogging
 from gunicorn.app.base import BaseApplication
+from gunicorn.http import wsgi
 
 from msas import log
 from msas.queue import connect
@@ -42,6 +43,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "logger_class": _Logger,
             "control_socket_disable": True,
         }
+        wsgi.SERVER = "MSaaS"  # gunicorn has no setting for the banner
         for name, value in options.items():
             self.cfg.set(name, value)
 

@@ -2,82 +2,103 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Any
+import hashlib
+from datetime import datetime
 
-from flask import Blueprint, Response, jsonify
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
 
-from msas.job import SONGHASH, State
+from msas.job import SONGHASH, Stage, State
 from msas.problem import BeingRemoved
 from msas.reconcile import remove as remove_job
 from msas.status import JobStatus
+from rest.contract import NEEDS_KEY, answer, problems
+from rest.schemas import Failure, Line, Removed, SongPath, StatusAnswer, StatusQuery, TrackAnswer
 from rest.services import services, unknown_song
 from rest.tracks import track_url
 
-blueprint = Blueprint("jobs", __name__)
+blueprint = APIBlueprint("jobs", __name__, abp_security=NEEDS_KEY)
 
 
-@blueprint.get("/queue")
+@blueprint.get("/queue", responses={200: Line, **problems()})
 def queue() -> Response:
     """List the songhashes that wait, oldest first, those that run, and those that wait for their next try."""
     waiting, running, delayed = services().queue.overview()
-    return jsonify(queue=waiting, running=running, waiting_retry=delayed)
+    return answer(Line(queue=waiting, running=running, waiting_retry=delayed))
 
 
-@blueprint.get("/status/<songhash>")
-def status(songhash: str) -> Response:
-    """Say how the job is doing."""
-    return jsonify(_described(services().job(songhash)))
+@blueprint.get("/status/<songhash>", responses={200: StatusAnswer, 304: None, **problems(404)})
+def status(path: SongPath, query: StatusQuery) -> Response:
+    """Say how the job is doing.
+
+    With `wait`, the answer comes once the job has changed, or after so many seconds. Where the caller says with
+    If-None-Match what it knows, a change since then counts, so that none is missed; 304 means that there was none.
+    """
+    job = services().job(path.songhash)
+    known = request.if_none_match
+    seen = _etag(job)
+
+    def news() -> bool:
+        nonlocal job
+        job = services().job(path.songhash)
+        return _over(job) or (_etag(job) not in known if known else _etag(job) != seen)
+
+    if not (_over(job) or (known and seen not in known)):
+        services().waiting.until(news, query.wait)
+    response = answer(described(job, services().eta.seconds(job)))
+    response.set_etag(_etag(job))
+    response.headers["Cache-Control"] = "no-cache"
+    response.make_conditional(request)
+    return response
 
 
-@blueprint.delete("/remove/<songhash>")
-def remove(songhash: str) -> Response:
+@blueprint.delete("/remove/<songhash>", responses={200: Removed, **problems(404)})
+def remove(path: SongPath) -> Response:
     """Remove the song and all its stems; where it waits or is being separated, that ends."""
-    if not SONGHASH.fullmatch(songhash):
+    if not SONGHASH.fullmatch(path.songhash):
         raise unknown_song()
-    state = remove_job(services().queue, services().store, songhash)
+    state = remove_job(services().queue, services().store, path.songhash)
     if state == "busy":
         raise BeingRemoved("Somebody else is removing this song right now; ask again in a few seconds.")
     if state == "":
         raise unknown_song()
-    return jsonify(hash=songhash, reason="Song removed")
+    return answer(Removed(hash=path.songhash, reason="Song removed"))
 
 
-def _described(job: JobStatus) -> dict[str, Any]:
-    return {
-        "hash": job.songhash,
-        "status": job.state,
-        "stage": job.stage,
-        "progress": round(job.progress, 4),
-        "queue_position": job.position,
-        "eta_seconds": _eta_seconds(job),
-        "attempt": job.attempt,
-        "model": job.model,
-        "options": job.options,
-        "name": job.name,
-        "enqueued_at": _iso(job.enqueued_at),
-        "started_at": _iso(job.started_at),
-        "ended_at": _iso(job.ended_at),
-        "tracks": [
-            {
-                "name": track.name,
-                "url": track_url(job.songhash, track),
-                "bytes": track.bytes,
-                "seconds": track.seconds,
-            }
+def described(job: JobStatus, eta_seconds: float | None) -> StatusAnswer:
+    """Return the job as its callers are told of it."""
+    return StatusAnswer(
+        hash=job.songhash,
+        status=job.state,
+        stage=Stage(job.stage) if job.stage else None,
+        progress=round(job.progress, 4),
+        queue_position=job.position,
+        eta_seconds=eta_seconds,
+        attempt=job.attempt,
+        model=job.model,
+        options=job.options,
+        name=job.name,
+        seconds=job.seconds,
+        enqueued_at=_iso(job.enqueued_at),
+        started_at=_iso(job.started_at),
+        ended_at=_iso(job.ended_at),
+        tracks=[
+            TrackAnswer(name=track.name, url=track_url(job.songhash, track), bytes=track.bytes, seconds=track.seconds)
             for track in job.tracks
         ],
-        "report": job.report,
-        "error": job.error,
-    }
+        report=job.report,
+        error=Failure(**job.error) if job.error else None,
+        callback=getattr(job, "callback", None),
+    )
 
 
-def _eta_seconds(job: JobStatus) -> float | None:
-    """Estimate what is left of a running job by what it took so far."""
-    if job.state is not State.RUNNING or not job.started_at or job.progress <= 0:
-        return None
-    so_far = (datetime.now(UTC) - job.started_at).total_seconds()
-    return max(0.0, round(so_far / job.progress * (1 - job.progress), 1))
+def _over(job: JobStatus) -> bool:
+    return job.state not in (State.QUEUED, State.RUNNING)
+
+
+def _etag(job: JobStatus) -> str:
+    """Return what changes with the job, though not with the estimate of its end, which changes all the time."""
+    return hashlib.sha256(described(job, None).model_dump_json().encode()).hexdigest()[:32]
 
 
 def _iso(moment: datetime | None) -> str | None:

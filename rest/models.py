@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from flask import Response
+from flask_openapi3.blueprint import APIBlueprint
 
-from flask import Blueprint, Response, jsonify
-
+from rest.contract import NEEDS_KEY, answer, problems
+from rest.schemas import ModelAnswer, ModelsAnswer
 from rest.services import services
 
-blueprint = Blueprint("models", __name__)
+blueprint = APIBlueprint("models", __name__, abp_security=NEEDS_KEY)
 
 
-@blueprint.get("/models")
+@blueprint.get("/models", responses={200: ModelsAnswer, **problems()})
 def models() -> Response:
     """List the models that the workers can run, the stems each yields, and the default."""
     offered, default = services().offered_models()
-    return jsonify(models=[asdict(model) for model in offered], default=default)
+    found = [ModelAnswer(name=model.name, stems=list(model.stems), about=model.about) for model in offered]
+    return answer(ModelsAnswer(models=found, default=default))

@@ -9,17 +9,17 @@ from contextlib import suppress
 
 from flask import Flask, Response, request
 from gunicorn.http.errors import ParseException
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException
 
-from msas.problem import Problem, Unavailable
-from rest.services import services
+from msas.problem import BadRange, Problem, TooMany, Unauthorized, Unavailable
+from rest.hygiene import request_id
 
-_LINGER_SECONDS = 5.0
+_LINGER_SECONDS, _LINGER_SILENCE_SECONDS = 5.0, 1.0
 _SILENCE_SECONDS = 30.0  # each silent caller keeps one of REST_THREADS
 _log = logging.getLogger("msas.rest")
 
 # Werkzeug's own errors, as codes of ours; what is not listed is `bad_request`.
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "not_audio"}
+_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 def install(app: Flask) -> None:
@@ -29,27 +29,21 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
-        answer = _answer(error.status, error.code, error.title, error.detail)
-        if isinstance(error, Unavailable):
-            answer.headers["Retry-After"] = str(error.retry_after_seconds)
-        return answer
-
-    @app.errorhandler(RequestEntityTooLarge)
-    def too_large(_: RequestEntityTooLarge) -> Response:
         _read_on()
-        most = services().settings.max_upload_mb
-        detail = f"The song is larger than this service takes; send one of at most {most} MB."
-        return _answer(413, "too_large", "The song is too large", detail)
-
-    @app.errorhandler(ParseException)
-    def broken_body(_: ParseException) -> Response:
-        detail = "The body does not follow HTTP's rules for chunks; let a library send it."
-        return _answer(400, "bad_request", "The request could not be understood", detail)
+        answer = _answer(error.status, error.code, error.title, error.detail)
+        if isinstance(error, Unavailable | TooMany):
+            answer.headers["Retry-After"] = str(error.retry_after_seconds)
+        if isinstance(error, Unauthorized):
+            answer.headers["WWW-Authenticate"] = 'Bearer realm="MSaaS"'
+        if isinstance(error, BadRange):
+            answer.headers["Content-Range"] = f"bytes */{error.size}"
+        return answer
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
+        _read_on()
         status = error.code or 500
-        detail = f"{request.method} {request.path} is not part of this API; see GET /."
+        detail = f"{request.method} {request.path} is not part of this API; see GET /docs."
         if status not in (404, 405):
             detail = error.description or "The request could not be served."
         answer = _answer(status, _CODES.get(status, "bad_request"), error.name, detail)
@@ -59,7 +53,7 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Exception)
     def unforeseen(_: Exception) -> Response:
-        _log.exception("request failed", extra={"facts": {"path": request.path}})
+        _log.exception("request failed", extra={"facts": {"path": request.path, "request_id": request_id()}})
         return problem(Problem("The request failed on our side; the service's log says why. Try again, or tell us."))
 
 
@@ -74,10 +68,11 @@ def _answer(status: int, code: str, title: str, detail: str) -> Response:
 
 
 def _read_on() -> None:
-    """Read and drop the body for a while: closed at once, the connection would be reset under the sender,
-    who would never see the answer."""
+    """Read and drop what is left of the body, for a while: closed at once, the connection would be reset under
+    the sender, who would never see the answer."""
     until = time.monotonic() + _LINGER_SECONDS
-    body = request.environ["wsgi.input"]
+    if connection := request.environ.get("gunicorn.socket"):
+        connection.settimeout(_LINGER_SILENCE_SECONDS)
     with suppress(OSError, ParseException):
-        while time.monotonic() < until and body.read(1 << 16):
+        while time.monotonic() < until and request.environ["wsgi.input"].read(1 << 16):
             pass

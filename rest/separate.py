@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import io
 import json
 import logging
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
 
 from msas import log
 from msas.job import Job, State, song_name, songhash
 from msas.options import Options
-from msas.problem import BadBase64, BadOption, BeingRemoved, EmptySong, MissingSong, NotJson, TooLarge
+from msas.problem import BadOption, BeingRemoved, QueueFull, TooMany
+from msas.queue.outlook import Outlook
 from msas.reconcile import remove
 from msas.song import probe
+from rest.auth import caller
+from rest.contract import NEEDS_KEY, answer, problems
+from rest.hygiene import request_id
+from rest.schemas import Taken, song_request
 from rest.services import services
+from rest.uploads import Upload, received
 
-blueprint = Blueprint("separate", __name__)
+blueprint = APIBlueprint("separate", __name__, abp_security=NEEDS_KEY)
 _log = logging.getLogger("msas.rest")
 
 _CALLBACK_BYTES = 64_000
+_LATER_SECONDS = 60
 _REASONS = {
     State.QUEUED: "Song already enqueued for separation",
     State.RUNNING: "Song is being separated",
@@ -31,25 +36,44 @@ _REASONS = {
 }
 
 
-@blueprint.post("/separate")
+@blueprint.post(
+    "/separate",
+    responses={200: Taken, **problems(400, 413, 415, 422)},
+    openapi_extensions={"requestBody": song_request()},
+)
 def separate() -> Response:
-    """Take a song as JSON `{"mp3": "<base64>"}`; answer its hash, whether it is new or known."""
-    fields = _json_object(_body())
-    song = _song(fields)
-    offered, default = services().offered_models()
-    options = Options.from_fields(fields, offered, default)
-    job = Job(songhash(song, options), options, song_name(fields.get("name")), _callback(fields))
-    probe(io.BytesIO(song), services().settings.max_duration_minutes)
+    """Take a song: base64 in JSON, a form with a `file`, or the bare bytes with the options in the query.
 
-    created, state = _accept(job, song)
+    The same song with the same options has the same hash, and is separated once, however often it is sent.
+    """
+    settings = services().settings
+    with received(request, settings.max_upload_mb) as upload:
+        offered, default = services().offered_models()
+        options = Options.from_fields(upload.fields, offered, default)
+        callback = _callback(upload.fields)
+        identity = songhash(upload.song, options)
+        upload.song.seek(0)
+        info = probe(upload.song, settings.max_duration_minutes)
+        name = song_name(upload.fields.get("name"))
+        job = Job(identity, options, name, callback, info.seconds, caller(), request_id())
+        _check_room(job)
+        created, state = _accept(job, upload)
     if state is State.CANCELLED:
         raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
     reason = "Song enqueued for separation" if created else _REASONS[state]
-    log.event(_log, "song received", songhash=job.songhash, model=options.model, bytes=len(song), created=created)
-    return jsonify(hash=job.songhash, reason=reason, status=state, model=options.model)
+    log.event(
+        _log,
+        "song received",
+        songhash=identity,
+        model=options.model,
+        bytes=upload.size,
+        created=created,
+        request_id=request_id(),
+    )
+    return answer(Taken(hash=identity, reason=reason, status=state, model=options.model))
 
 
-def _accept(job: Job, song: bytes) -> tuple[bool, State]:
+def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
     """Store the song and put its job into the queue, unless both are there; return whether it was new, and its state.
 
     The job's message is stored beside the song before Redis learns of it: from then on no job is lost, whatever
@@ -58,7 +82,7 @@ def _accept(job: Job, song: bytes) -> tuple[bool, State]:
     queue, store = services().queue, services().store
 
     def keep() -> None:
-        store.put_song(job.songhash, io.BytesIO(song), len(song))
+        store.put_song(job.songhash, upload.song, upload.size)
         store.put_message(job.songhash, job.message())
 
     known = queue.status(job.songhash)
@@ -75,38 +99,21 @@ def _accept(job: Job, song: bytes) -> tuple[bool, State]:
     return created, state
 
 
-def _body() -> bytes:
-    body = request.get_data(cache=False)
-    request.stream.read(1)  # Werkzeug cuts a chunked body off at the limit, and says so only when asked for more
-    return body
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        raise NotJson('The body is not JSON; send {"mp3": "<the song in base64>"}.') from None
-    if not isinstance(content, dict):
-        raise NotJson('The body is JSON, but no object; send {"mp3": "<the song in base64>"}.')
-    return content
-
-
-def _song(fields: dict[str, Any]) -> bytes:
-    text = fields.pop("mp3", None)
-    if text is None:
-        raise MissingSong("The field 'mp3' is missing; put the song into it, in base64.")
-    if not isinstance(text, str):
-        raise BadBase64("The field 'mp3' is not a string; put the song into it, in base64.")
-    try:
-        song = base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError):
-        raise BadBase64("The field 'mp3' is not base64; encode the song's bytes with the standard alphabet.") from None
-    if not song:
-        raise EmptySong("The song has no bytes at all; check the file, then send it again.")
-    most = services().settings.max_upload_mb
-    if len(song) > most * 1e6:
-        raise TooLarge(f"The song has {len(song) / 1e6:.1f} MB; send one of at most {most} MB.")
-    return song
+def _check_room(job: Job) -> None:
+    """Raise QueueFull where the line is too long for a new job, TooMany where its owner has too many in it."""
+    settings, queue, owner = services().settings, services().queue, job.owner
+    if queue.states([job.songhash])[job.songhash] not in (None, State.FAILED):
+        return
+    outlook = Outlook(queue)
+    if outlook.length() >= settings.max_queue:
+        raise QueueFull(f"The queue holds {settings.max_queue} songs, as many as it may; send this one again later.")
+    if owner:
+        waiting, running, delayed = queue.overview()
+        if outlook.fields([*waiting, *running, *delayed], "owner").count(owner) >= settings.max_queue_per_key:
+            most = settings.max_queue_per_key
+            raise TooMany(
+                f"The key {owner!r} has {most} songs in line, as many as it may; wait for one.", _LATER_SECONDS
+            )
 
 
 def _callback(fields: dict[str, Any]) -> dict[str, Any] | None:

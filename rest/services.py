@@ -13,6 +13,8 @@ from msas.queue import Queue
 from msas.settings import Settings
 from msas.status import JobStatus
 from msas.store import Store
+from rest.eta import Eta
+from rest.waiting import Waiting
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Services:
     settings: Settings
     queue: Queue
     store: Store
+    eta: Eta
+    waiting: Waiting
 
     def offered_models(self) -> tuple[list[Model], str]:
         """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from typing import Any
 from urllib.parse import quote
 
-from flask import Blueprint, Response, jsonify, request
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
+from werkzeug.datastructures import ContentRange
+from werkzeug.http import is_resource_modified, quote_etag
 
 from msas.buckets import ObjectMissing
 from msas.job import State
-from msas.problem import NotReady, UnknownStem
+from msas.problem import BadRange, NotReady, UnknownStem
 from msas.status import JobStatus, Track
+from msas.store import CONTENT_TYPES
+from rest.contract import NEEDS_KEY, answer, bytes_of, problems
+from rest.schemas import Removed, StemPath
 from rest.services import services
 
-blueprint = Blueprint("tracks", __name__)
+blueprint = APIBlueprint("tracks", __name__, abp_security=NEEDS_KEY)
 
 _LAB_SPELLING = {"base": "bass"}
+_SOUND = bytes_of(*CONTENT_TYPES.values())
 
 
 def track_url(songhash: str, track: Track) -> str:
@@ -22,27 +30,51 @@ def track_url(songhash: str, track: Track) -> str:
     return f"/apiv1/track/{songhash}/{track.name}.{track.extension}"
 
 
-@blueprint.get("/track/<songhash>/<track>")
-def download(songhash: str, track: str) -> Response:
-    """Send a stem, streamed from the store. HEAD sends its headers alone."""
-    job = services().job(songhash)
-    found = _find(job, track)
-    try:
-        stem = services().store.open_stem(songhash, found.name, found.extension, head=request.method == "HEAD")
-    except ObjectMissing:
-        raise _unknown(job) from None
-    answer = Response(stem.chunks, content_type=stem.content_type)
-    answer.content_length = stem.size
-    answer.set_etag(stem.etag)
-    answer.headers["Content-Disposition"] = _disposition(job, found)
-    return answer
+@blueprint.get(
+    "/track/<songhash>/<track>",
+    responses={200: _SOUND, 206: dict(_SOUND), 304: None, **problems(404, 409, 416)},
+)
+def download(path: StemPath) -> Response:
+    """Send a stem, streamed from the store. HEAD sends its headers alone.
+
+    Honours Range (one at a time), If-Range and If-None-Match; the ETag is the SHA-256 of the stem.
+    """
+    job = services().job(path.songhash)
+    track = find_track(job, path.track)
+    etag = _etag(job, track)
+    response = Response(content_type=CONTENT_TYPES[track.extension])
+    response.set_etag(etag)
+    response.headers["Accept-Ranges"] = "bytes"
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Content-Disposition"] = disposition(f"{song_title(job)}-{track.name}.{track.extension}")
+    if not is_resource_modified(request.environ, etag=quote_etag(etag)):
+        response.status_code = 304
+        return response
+    start, stop = _range(etag, track.bytes) or (0, track.bytes)
+    if stop - start < track.bytes:
+        response.status_code = 206
+        response.content_range = ContentRange("bytes", start, stop, track.bytes)
+    response.response = _open(job, track, start, stop - start)
+    response.content_length = stop - start
+    return response
 
 
-@blueprint.route("/remove/<songhash>/<track>", methods=["GET", "DELETE"])
-def remove(songhash: str, track: str) -> Response:
+@blueprint.get("/remove/<songhash>/<track>", responses={200: Removed, **problems(404, 409)})
+def remove_by_get(path: StemPath) -> Response:
+    """Remove one stem; GET is what the lab's first clients call."""
+    return _remove(path)
+
+
+@blueprint.delete("/remove/<songhash>/<track>", responses={200: Removed, **problems(404, 409)})
+def remove(path: StemPath) -> Response:
     """Remove one stem."""
+    return _remove(path)
+
+
+def _remove(path: StemPath) -> Response:
+    songhash = path.songhash
     job = services().job(songhash)
-    found = _find(job, track)
+    found = find_track(job, path.track)
     if job.report:
         stems = {name: stem for name, stem in job.report["stems"].items() if name != found.name}
         report = {**job.report, "stems": stems, "removed": [*job.report.get("removed", []), found.name]}
@@ -53,31 +85,74 @@ def remove(songhash: str, track: str) -> Response:
         if services().queue.status(songhash) is None:  # removed meanwhile
             services().store.remove_song(songhash)
     services().store.remove_stem(songhash, found.name, found.extension)
-    return jsonify(hash=songhash, track=found.name, reason="Stem removed")
+    return answer(Removed(hash=songhash, track=found.name, reason="Stem removed"))
 
 
-def _find(job: JobStatus, name: str) -> Track:
-    """Return the stem that `name` means: `vocals`, `vocals.mp3`, or the lab's own `base.mp3`."""
+def finished(job: JobStatus) -> JobStatus:
+    """Return the job where it has succeeded. Raises NotReady, which says what it is instead."""
     if job.state is State.FAILED and job.error:
         raise NotReady(f"The separation failed, so there are no stems: {job.error['message']}")
     if job.state is not State.SUCCEEDED:
         raise NotReady(f"The song is {job.state}; ask GET /apiv1/status/{job.songhash} until it has succeeded.")
+    return job
+
+
+def find_track(job: JobStatus, name: str) -> Track:
+    """Return the stem that `name` means: `vocals`, `vocals.mp3`, or the lab's own `base.mp3`.
+
+    Raises NotReady, UnknownStem.
+    """
     stem, _, extension = name.partition(".")
     stem = _LAB_SPELLING.get(stem, stem)
-    for track in job.tracks:
+    for track in finished(job).tracks:
         if track.name == stem and extension in ("", track.extension):
             return track
     raise _unknown(job)
 
 
+def song_title(job: JobStatus) -> str:
+    """Return what the song is called in file names."""
+    return job.name.rpartition(".")[0] or job.name or job.songhash
+
+
+def disposition(file_name: str) -> str:
+    """Return a Content-Disposition whose file name also travels as UTF-8 (RFC 6266)."""
+    ascii_name = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in file_name)
+    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(file_name, safe='')}"
+
+
+def _open(job: JobStatus, track: Track, start: int, length: int) -> Any:
+    store = services().store
+    key = (job.songhash, track.name, track.extension)
+    try:
+        if request.method == "HEAD":
+            if not store.has_stem(*key):
+                raise ObjectMissing(track.name)
+            return ()
+        return store.open_stem(*key, start, length)
+    except ObjectMissing:
+        raise _unknown(job) from None
+
+
+def _range(etag: str, size: int) -> tuple[int, int] | None:
+    """Return the first byte asked for, and the one after the last; None where the whole stem is to be sent."""
+    wanted = request.range
+    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1 or request.method == "HEAD":
+        return None
+    if "If-Range" in request.headers and request.if_range.etag != etag:
+        return None  # what the caller has a part of is no longer what is here
+    found = wanted.range_for_length(size)
+    if found is None:
+        raise BadRange(f"The stem has {size} bytes; ask for a range within them.", size)
+    return found
+
+
+def _etag(job: JobStatus, track: Track) -> str:
+    report: dict[str, Any] = job.report or {}
+    etag: str = report["stems"][track.name]["sha256"]
+    return etag
+
+
 def _unknown(job: JobStatus) -> UnknownStem:
     names = ", ".join(track.name for track in job.tracks) or "none"
     return UnknownStem(f"The song has no such stem; it has: {names}.")
-
-
-def _disposition(job: JobStatus, track: Track) -> str:
-    """Return a Content-Disposition whose file name also travels as UTF-8 (RFC 6266)."""
-    song = job.name.rpartition(".")[0] or job.name or job.songhash
-    file_name = f"{song}-{track.name}.{track.extension}"
-    ascii_name = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in file_name)
-    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(file_name, safe='')}"

@@ -35,6 +35,7 @@ from msas.queue import Queue, Receiver
 from msas.reconcile import Reconciler, remove
 from msas.settings import Settings
 from msas.store import Store
+from rest.uploads import Upload
 from tests.calls import Decide, Wire, WiredMinio, WiredRedis, own_redis
 from tests.memory_store import MemoryMinio
 from worker.drain import Drain
@@ -125,7 +126,7 @@ class Process:
     def accept(self, number: int = 0) -> tuple[bool, State]:
         """Take in a song, as POST /separate does once it knows that it is one."""
         _rest.services = SimpleNamespace(queue=self.queue, store=self.store)
-        return rest.separate._accept(job(number), song(number))
+        return rest.separate._accept(job(number), Upload(io.BytesIO(song(number)), len(song(number)), {}))
 
     def remove(self, number: int = 0) -> str:
         """Remove a song, as DELETE /job does."""

@@ -138,7 +138,7 @@ class Rig:
     def accept_content(self, content: bytes, options: Options | None = None) -> str:
         """Accept a song with these bytes."""
         options = options or Options("quick", format="wav")
-        job = Job(songhash_of(content, options), options, "song.wav")
+        job = Job(songhash_of(io.BytesIO(content), options), options, "song.wav")
         self.store.put_song(job.songhash, io.BytesIO(content), len(content))
         self.store.put_message(job.songhash, job.message())
         self.queue.enqueue(job)
@@ -189,7 +189,7 @@ class Rig:
         assert status.report == report
         assert {track.name for track in status.tracks} == {track.name for track in tracks_of(report)}
         for track in status.tracks:
-            stem = b"".join(self.store.open_stem(songhash, track.name, track.extension).chunks)
+            stem = b"".join(self.store.open_stem(songhash, track.name, track.extension))
             assert hashlib.sha256(stem).hexdigest() == report["stems"][track.name]["sha256"]
 
     def removed(self, songhash: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import io
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -203,7 +204,7 @@ def test_38_a_song_whose_rest_died_before_the_enqueue_is_separated_all_the_same(
     dying = second_rest(rig, CRASH_AT="enqueue:before")
     with pytest.raises(requests.ConnectionError):
         dying.posted(content)
-    songhash = songhash_of(content, Options("quick", format="wav"))
+    songhash = songhash_of(io.BytesIO(content), Options("quick", format="wav"))
     eventually(lambda: rig.queue.status(songhash), 2 * RECONCILE + BOUND)
     assert rig.posted(content).json()["hash"] == songhash
     rig.finish([songhash])

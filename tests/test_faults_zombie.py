@@ -47,7 +47,7 @@ def published(rig: Rig, song: str) -> tuple[JobStatus, dict[str, Any], dict[str,
     assert found
     status = rig.status(song)
     opened = {track.name: rig.store.open_stem(song, track.name, track.extension) for track in status.tracks}
-    return status, found[0], {n: hashlib.sha256(b"".join(stem.chunks)).hexdigest() for n, stem in opened.items()}
+    return status, found[0], {n: hashlib.sha256(b"".join(stem)).hexdigest() for n, stem in opened.items()}
 
 
 def test_14_a_worker_paused_beyond_its_lease_stops_at_once_and_changes_nothing(rig: Rig) -> None:

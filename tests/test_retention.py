@@ -33,7 +33,7 @@ def sweep(rig: Rig, keep_days: float = 7) -> dict[str, int]:
 def forgotten(rig: Rig) -> str:
     """Put a song and its job's message into the store, as they lie there once Redis forgot the job."""
     content, options = new_song(), Options("quick", format="wav")
-    job = Job(songhash_of(content, options), options, "song.wav")
+    job = Job(songhash_of(io.BytesIO(content), options), options, "song.wav")
     rig.store.put_song(job.songhash, io.BytesIO(content), len(content))
     rig.store.put_message(job.songhash, job.message())
     return job.songhash

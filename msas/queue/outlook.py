@@ -1,0 +1,45 @@
+"""The queue as one who waits sees it: how long the line is, whose songs stand in it, how fast it moves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any, cast
+
+from msas.queue.connection import answering
+from msas.queue.queue import Queue
+
+_RECENT = 30
+
+
+class Outlook:
+    """Reads only. Every method raises QueueUnavailable where Redis does not answer."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    def length(self) -> int:
+        """Return how many jobs wait, those that wait for their next try included."""
+        with answering(), self._queue.redis.pipeline(transaction=False) as pipeline:
+            pipeline.llen(self._queue.name)
+            pipeline.zcard(f"{self._queue.prefix}delayed")
+            return sum(pipeline.execute())
+
+    def workers(self) -> int:
+        """Return how many workers hold a lease now."""
+        with answering():
+            return self._queue.redis.zcount(f"{self._queue.prefix}workers", self._queue.now(), "+inf")
+
+    def fields(self, songhashes: Iterable[str], name: str) -> list[str | None]:
+        """Return one field of each job, None where it has none."""
+        with answering(), self._queue.redis.pipeline(transaction=False) as pipeline:
+            for songhash in songhashes:
+                pipeline.hget(self._queue.job_key(songhash), name)
+            return [x.decode() if x else None for x in pipeline.execute()]
+
+    def recent_reports(self) -> list[dict[str, Any]]:
+        """Return the reports on the jobs that succeeded last, the newest first."""
+        with answering():
+            ended = self._queue.redis.zrevrange(f"{self._queue.prefix}ended", 0, _RECENT - 1)
+        found = self.fields([songhash.decode() for songhash in cast(list[bytes], ended)], "report")
+        return [json.loads(report) for report in found if report]

@@ -1,0 +1,103 @@
+"""Keys: who may call, and how often."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import sys
+import time
+
+from flask import Flask, g, request
+from flask.typing import ResponseReturnValue
+from flask_limiter import Limiter
+from flask_limiter.errors import RateLimitExceeded
+
+from msas.problem import TooMany, Unauthorized
+from msas.settings import Settings
+
+# By endpoint: probes and load balancers have no keys, and neither has a person who opens a page.
+OPEN = frozenset(
+    {"health.index", "health.live", "health.ready"}
+    | {"contract.openapi", "contract.docs", "contract.start", "contract.asset"}
+)
+
+
+def install(app: Flask, settings: Settings) -> None:
+    """Where there are API_KEYS, refuse every call without one, save to OPEN, and count each key's calls."""
+    keys = settings.keys()
+    if not keys:
+        return
+
+    @app.before_request
+    def check() -> None:
+        if request.endpoint in OPEN:
+            return
+        name = _owner(keys, _given())
+        if name is None:
+            raise Unauthorized("This service needs a key: send it as 'Authorization: Bearer KEY' or as 'X-API-Key'.")
+        g.caller = name
+
+    if settings.rate_limit:
+        limiter = Limiter(
+            caller,
+            default_limits=[settings.rate_limit],
+            default_limits_exempt_when=lambda: request.endpoint in OPEN,
+            storage_uri=f"redis://{settings.redis_host}:{settings.redis_port}",
+            storage_options={"socket_connect_timeout": 1, "socket_timeout": 1},
+            key_prefix=f"{settings.work_queue}:limits",
+            swallow_errors=True,  # a Redis that is away is said by whatever the call itself needs of it
+        )
+        limiter.init_app(app)
+
+        @app.errorhandler(RateLimitExceeded)
+        def exceeded(error: RateLimitExceeded) -> ResponseReturnValue:
+            wait = limiter.current_limit.reset_at - time.time() if limiter.current_limit else 1
+            refused = TooMany(
+                f"The key {caller()!r} has made more calls than {error.description}; slow down.", max(1, int(wait) + 1)
+            )
+            answer: ResponseReturnValue = app.handle_user_exception(refused)
+            return answer
+
+
+def caller() -> str:
+    """Return the name of the key that the call came with; empty where the service has none."""
+    name: str = g.get("caller", "")
+    return name
+
+
+def _given() -> str:
+    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    return key.strip() if kind.lower() == "bearer" else request.headers.get("X-API-Key", "")
+
+
+def _owner(keys: dict[str, str], given: str) -> str | None:
+    """Return whose key was given. Looks at all of them, each in constant time: how long it takes tells nothing."""
+    digest, found = key_digest(given), None
+    for name, known in keys.items():
+        if hmac.compare_digest(digest, known):
+            found = name
+    return found
+
+
+def key_digest(key: str) -> str:
+    """Return what API_KEYS keeps of a key: its SHA-256. Ours are random and long, so that needs no salt."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def main(names: list[str]) -> int:
+    """`python -m rest.auth NAME...`: make keys; print each, and what belongs into API_KEYS."""
+    if not names:
+        print("Say whose key: python -m rest.auth NAME...", file=sys.stderr)
+        return 2
+    entries = []
+    for name in names:
+        key = f"msas_{secrets.token_urlsafe(32)}"
+        entries.append(f"{name}:{key_digest(key)}")
+        print(f"{name}'s key, shown this once: {key}")
+    print(f"API_KEYS={','.join(entries)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

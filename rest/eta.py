@@ -1,0 +1,76 @@
+"""When a job will be done, learned from the jobs that were done last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from statistics import mean, median
+from typing import Any
+
+from msas.job import State
+from msas.queue import Queue
+from msas.queue.outlook import Outlook
+from msas.status import JobStatus
+
+_FRESH_SECONDS = 5.0  # so long is one look at the queue good for all who ask
+_PROGRESS_THAT_TELLS = 0.05
+
+
+class Pace:
+    """How many seconds of song a model gets done in a second, on the device that it ran on last: the median."""
+
+    def __init__(self, reports: Iterable[Mapping[str, Any]]) -> None:
+        factors: dict[tuple[str, str], list[float]] = {}
+        self._device: dict[str, str] = {}
+        self._lengths = []
+        for report in reports:
+            model, device = report["model"], report["device"]
+            self._device.setdefault(model, device)  # the newest comes first
+            factors.setdefault((model, device), []).append(max(report["real_time_factor"], 1e-3))
+            self._lengths.append(report["song"]["seconds"])
+        self._factors = {key: median(found) for key, found in factors.items()}
+
+    def seconds(self, model: str | None, song_seconds: float | None) -> float | None:
+        """Return how long a song takes; None where this model did none lately. An unknown length: the usual one."""
+        factor = self._factors.get((model or "", self._device.get(model or "", "")))
+        if factor is None:
+            return None
+        return (song_seconds or mean(self._lengths)) / factor
+
+
+class Eta:
+    """Estimates for all who ask, from one look at the queue every few seconds."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._outlook, self._queue = Outlook(queue), queue
+        self._seen, self._workers, self._running, self._pace = -_FRESH_SECONDS, 1, 0, Pace(())
+
+    def seconds(self, job: JobStatus) -> float | None:
+        """Return about how long `job` still takes, in seconds; None where it is over or nothing is known yet."""
+        if job.state not in (State.QUEUED, State.RUNNING):
+            return None
+        self._look()
+        own = self._pace.seconds(job.model, job.seconds)
+        if job.state is State.RUNNING:
+            return self._rest(job, own)
+        if own is None or job.position is None:
+            return None
+        usual = self._pace.seconds(job.model, None) or own
+        ahead = (job.position - 1) * usual + self._running * usual / 2
+        return round(ahead / max(self._workers, 1) + own, 1)
+
+    def _rest(self, job: JobStatus, own: float | None) -> float | None:
+        """What is left of a running job, by what it took so far where that says enough, else by its like."""
+        if not job.started_at:
+            return None
+        so_far = self._queue.now() / 1000 - job.started_at.timestamp()
+        if job.progress >= _PROGRESS_THAT_TELLS:
+            return round(max(so_far / job.progress * (1 - job.progress), 0.0), 1)
+        return None if own is None else round(max(own - so_far, 0.0), 1)
+
+    def _look(self) -> None:
+        if time.monotonic() - self._seen < _FRESH_SECONDS:
+            return
+        self._workers, self._running = self._outlook.workers(), len(self._queue.overview()[1])
+        self._pace = Pace(self._outlook.recent_reports())
+        self._seen = time.monotonic()

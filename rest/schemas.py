@@ -1,0 +1,168 @@
+"""What goes over the wire, once for all: answers are built from these models, and the contract is written from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+
+from msas.job import SONGHASH, Stage, State
+from msas.options import CHOICES
+
+MOST_WAIT = 60.0  # seconds
+
+Songhash = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{SONGHASH.pattern}$"})]
+# What is asked for in the path is looked up, not checked: whatever is not there is a 404.
+
+
+class Answer(BaseModel):
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class ProblemAnswer(Answer):
+    """What was wrong and what to do (RFC 9457). `code` is stable; `detail` is for people."""
+
+    title: str
+    detail: str
+    status: int
+    code: str
+
+
+class Taken(Answer):
+    """The song's hash, whether it is new or known; what becomes of it is under /apiv1/status."""
+
+    hash: Songhash
+    reason: str
+    status: State
+    model: str
+
+
+class Line(Answer):
+    """Songhashes, oldest first: that wait, that run, and that wait for their next try."""
+
+    queue: list[Songhash]
+    running: list[Songhash]
+    waiting_retry: list[str]
+
+
+class TrackAnswer(Answer):
+    """A stem: its path here, its size in bytes and its length in seconds."""
+
+    name: str
+    url: str
+    bytes: int
+    seconds: float
+
+
+class Failure(Answer):
+    """Why a job failed, or why it is being tried again."""
+
+    code: str
+    message: str
+
+
+class StatusAnswer(Answer):
+    """A job. `progress` is 0 to 1; `queue_position` counts from 1; moments are ISO 8601 in UTC."""
+
+    hash: Songhash
+    status: State
+    stage: Stage | None
+    progress: float = Field(ge=0, le=1)
+    queue_position: int | None
+    eta_seconds: float | None
+    attempt: int
+    model: str | None
+    options: dict[str, Any] | None
+    name: str
+    seconds: float | None
+    enqueued_at: str | None
+    started_at: str | None
+    ended_at: str | None
+    tracks: list[TrackAnswer]
+    report: dict[str, Any] | None
+    error: Failure | None
+    callback: dict[str, Any] | None
+
+
+class Removed(Answer):
+    hash: Songhash
+    reason: str
+    track: str | None = None
+
+
+class ModelAnswer(Answer):
+    """A model, the stems that it yields, and a sentence about it."""
+
+    name: str
+    stems: list[str]
+    about: str
+
+
+class ModelsAnswer(Answer):
+    models: list[ModelAnswer]
+    default: str
+
+
+class Health(Answer):
+    status: Literal["live", "ready"]
+
+
+class SongPath(BaseModel):
+    songhash: Songhash
+
+
+class StemPath(SongPath):
+    track: str = Field(description="`vocals` or `vocals.mp3`; `base.mp3` is the bass, too")
+
+
+class ArchivePath(BaseModel):
+    archive: Annotated[
+        str,
+        WithJsonSchema({"type": "string", "pattern": f"^{SONGHASH.pattern}\\.zip$"}),
+        Field(description="the songhash, and .zip"),
+    ]
+
+
+def _wait(given: Any) -> float:
+    """Whatever is no number of seconds means not to wait: it is a wish, not a condition."""
+    try:
+        seconds = float(given)
+    except (TypeError, ValueError):
+        return 0.0
+    return min(max(seconds, 0.0), MOST_WAIT) if seconds == seconds else 0.0
+
+
+class StatusQuery(BaseModel):
+    wait: Annotated[
+        float,
+        BeforeValidator(_wait),
+        WithJsonSchema({"type": "number", "minimum": 0, "maximum": MOST_WAIT, "default": 0}),
+        Field(description="seconds to wait for a change, at most 60; with If-None-Match, for one since that ETag"),
+    ] = 0.0
+
+
+def song_request() -> dict[str, Any]:
+    """Return the body of POST /apiv1/separate for the contract; the options are those that `msas.options` reads."""
+    options = {name: {**choice.schema, "description": choice.about} for name, choice in CHOICES.items()}
+    common = {
+        "model": {"type": "string", "description": "one of /apiv1/models; its default where absent"},
+        "name": {"type": "string", "description": "the song's file name, for people and for downloads"},
+        **options,
+    }
+    callback = {
+        "type": "object",
+        "required": ["url"],
+        "properties": {"url": {"type": "string", "format": "uri"}, "data": {}},
+        "description": "`data` is POSTed to `url` once the job has ended",
+    }
+    in_base64 = {"type": "string", "contentEncoding": "base64", "description": "the song, in base64"}
+    in_json = {"mp3": in_base64, "callback": callback, **common}
+    in_form = {"file": {"type": "string", "format": "binary"}, **common}
+    return {
+        "required": True,
+        "content": {
+            "application/json": {"schema": {"type": "object", "required": ["mp3"], "properties": in_json}},
+            "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": in_form}},
+            "audio/*": {"schema": {"type": "string", "format": "binary"}},
+        },
+    }

@@ -1,0 +1,150 @@
+"""The three ways in which a song comes: base64 in JSON, a form with a file, the bare bytes."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from tempfile import TemporaryFile
+from typing import IO, Any, BinaryIO, cast
+
+from flask import Request
+from gunicorn.http.errors import ParseException
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.formparser import FormDataParser
+
+from msas.problem import BadRequest, EmptySong, MissingSong, TooLarge, UnknownBody
+from rest.body import JSON_ROOM, read_json
+
+BARE = ("audio/", "video/", "application/octet-stream", "application/ogg")
+FORM = "multipart/form-data"
+# `curl -d` calls whatever it sends a form, and some callers call it nothing.
+JSON = ("application/json", "text/json", "application/x-www-form-urlencoded", "")
+_BASE64_OVERHEAD = 4 / 3
+_CHUNK = 256 * 1024
+_MOST_PARTS = 100
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A song that has come in whole: an open file at its beginning, its size in bytes, and what was said with it."""
+
+    song: BinaryIO
+    size: int
+    fields: dict[str, Any]
+
+
+@contextmanager
+def received(request: Request, most_mb: int) -> Iterator[Upload]:
+    """Take the song in `request` into a file that has no name and vanishes with the block, however that ends.
+
+    Raises TooLarge beyond `most_mb`, EmptySong, MissingSong, UnknownBody, Incomplete, or what `read_json` does.
+    """
+    most = int(most_mb * 1e6)
+    with TemporaryFile() as unnamed:
+        file = cast(BinaryIO, unnamed)
+        kind = request.mimetype
+        if request.headers.get("Content-Encoding", "identity").lower() != "identity":
+            raise UnknownBody("The body is compressed; send it as it is, without a Content-Encoding.")
+        if kind == FORM:
+            fields = _form(request, file, most)
+        elif kind in JSON:
+            body = _Body(request, int(most * _BASE64_OVERHEAD) + JSON_ROOM, most_mb)
+            fields = read_json(body.chunks(), file)
+            if fields.pop("mp3") is None:
+                raise MissingSong("The field 'mp3' is missing; put the song into it, in base64.")
+        elif kind.startswith(BARE):
+            fields = _fields(request.args)
+            for chunk in _Body(request, most, most_mb).chunks():
+                file.write(chunk)
+        else:
+            raise UnknownBody(
+                f"The body is {kind}; send JSON with the song in base64, a multipart form with a 'file', or audio/*."
+            )
+        size = file.tell()
+        if not size:
+            raise EmptySong("The song has no bytes at all; check the file, then send it again.")
+        if size > most:
+            raise _too_large(most_mb)
+        file.seek(0)
+        yield Upload(file, size, fields)
+
+
+class _Body(io.RawIOBase):
+    """The request's body, which must neither exceed `most` bytes nor end before the length that was announced."""
+
+    def __init__(self, request: Request, most: int, most_mb: int) -> None:
+        self._input: IO[bytes] = request.environ["wsgi.input"]
+        self._announced, self._most, self._most_mb = request.content_length, most, most_mb
+        self._count = 0
+        if (self._announced or 0) > most:
+            raise _too_large(most_mb)
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1) -> bytes:
+        try:
+            chunk = self._input.read(_CHUNK if size is None or size < 0 else size)
+        except ParseException:
+            raise BadRequest("The body does not follow HTTP's rules for chunks; let a library send it.") from None
+        except OSError:
+            chunk = b""
+        self._count += len(chunk)
+        if self._count > self._most:
+            raise _too_large(self._most_mb)
+        if not chunk and self._announced is not None and self._count < self._announced:
+            raise BadRequest(
+                f"The body broke off after {self._count} of the {self._announced} bytes announced; send it again."
+            )
+        return chunk
+
+    def chunks(self) -> Iterator[bytes]:
+        while chunk := self.read(_CHUNK):
+            yield chunk
+
+
+def _form(request: Request, file: BinaryIO, most: int) -> dict[str, Any]:
+    """Read a multipart form; its part `file` goes into `file`, further files nowhere."""
+    body = _Body(request, most + JSON_ROOM, int(most / 1e6))
+    first = True
+
+    def place(*_: object, **__: object) -> IO[bytes]:
+        nonlocal first
+        chosen, first = (file, False) if first else (_Nowhere(), False)
+        return cast(IO[bytes], chosen)
+
+    parser = FormDataParser(place, max_form_memory_size=JSON_ROOM, max_form_parts=_MOST_PARTS, silent=False)
+    try:
+        _, form, files = parser.parse(cast(IO[bytes], body), FORM, request.content_length, request.mimetype_params)
+    except RequestEntityTooLarge:
+        raise TooLarge("The form has too many or too long fields beside the file; send fewer.") from None
+    except ValueError:
+        raise BadRequest("The form is broken; let a library write it, or send the song as audio/*.") from None
+    given: list[FileStorage] = list(files.values())
+    if [found.name for found in given] != ["file"]:
+        raise MissingSong("The form must hold one file, in the field 'file'; send one song at a time.")
+    file.seek(0, io.SEEK_END)
+    fields = _fields(form)
+    fields.setdefault("name", given[0].filename or "")
+    if isinstance(fields.get("callback"), str):
+        with suppress(ValueError, RecursionError):
+            fields["callback"] = json.loads(fields["callback"])
+    return fields
+
+
+class _Nowhere(io.RawIOBase):
+    def write(self, chunk: Any) -> int:
+        return len(chunk)
+
+
+def _fields(given: MultiDict[str, str]) -> dict[str, Any]:
+    """Return fields that came as text; one that came several times is a list."""
+    return {name: values[0] if len(values) == 1 else values for name, values in given.lists()}
+
+
+def _too_large(most_mb: int) -> TooLarge:
+    return TooLarge(f"The song is larger than this service takes; send one of at most {most_mb} MB.")
