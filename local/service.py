@@ -78,7 +78,7 @@ class Service:
 
     def model(self) -> dict[str, Any]:
         """Return the default model: its name, its stems, and a sentence about it."""
-        offer = self._http.get(f"{self.url}/apiv1/models", timeout=10).json()
+        offer = Queue.from_settings(self.settings).offered() or {}
         found: dict[str, Any] = next(m for m in offer["models"] if m["name"] == offer["default"])
         return found
 

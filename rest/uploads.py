@@ -124,7 +124,7 @@ def _form(request: Request, file: BinaryIO, most: int) -> dict[str, Any]:
         raise TooLarge("The form has too many or too long fields beside the file; send fewer.") from None
     except ValueError:
         raise BadRequest("The form is broken; let a library write it, or send the song as audio/*.") from None
-    given: list[FileStorage] = list(files.values())
+    given: list[FileStorage] = [found for _, found in files.items(multi=True)]
     if [found.name for found in given] != ["file"]:
         raise MissingSong("The form must hold one file, in the field 'file'; send one song at a time.")
     file.seek(0, io.SEEK_END)
@@ -139,6 +139,9 @@ def _form(request: Request, file: BinaryIO, most: int) -> dict[str, Any]:
 class _Nowhere(io.RawIOBase):
     def write(self, chunk: Any) -> int:
         return len(chunk)
+
+    def seek(self, offset: int, whence: int = 0) -> int:  # noqa: ARG002
+        return 0
 
 
 def _fields(given: MultiDict[str, str]) -> dict[str, Any]:

@@ -71,6 +71,8 @@ class Worker:
         if lease is None:
             return False
         facts: dict[str, Any] = {"songhash": lease.job.songhash, "attempt": lease.attempt}
+        if lease.job.request_id:
+            facts["request_id"] = lease.job.request_id
         log.event(_log, "job claimed", **facts)
         with self._heartbeat.holding(lease):
             settle, outcome, met = self._serve(lease)
