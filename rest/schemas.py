@@ -163,6 +163,9 @@ def song_request() -> dict[str, Any]:
         "content": {
             "application/json": {"schema": {"type": "object", "required": ["mp3"], "properties": in_json}},
             "multipart/form-data": {"schema": {"type": "object", "required": ["file"], "properties": in_form}},
-            "audio/*": {"schema": {"type": "string", "format": "binary"}},
+            **{
+                kind: {"schema": {"type": "string", "format": "binary"}}
+                for kind in ("audio/mpeg", "audio/wav", "audio/flac", "application/octet-stream")
+            },
         },
     }

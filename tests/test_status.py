@@ -32,7 +32,13 @@ def queue(service: Service) -> Queue:
 def silent_job(queue: Queue) -> Any:
     """A job that is in nobody's line, so that it changes only where the test changes it."""
     songhash = f"{time.time_ns():056x}"
-    fields = {"status": "running", "model": "lite", "name": "x", "progress": "0.25", "stage": "separating"}
+    fields: dict[Any, Any] = {
+        "status": "running",
+        "model": "lite",
+        "name": "x",
+        "progress": "0.25",
+        "stage": "separating",
+    }
     queue.redis.hset(queue.job_key(songhash), mapping=fields)
     yield songhash
     queue.redis.delete(queue.job_key(songhash))
