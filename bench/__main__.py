@@ -22,7 +22,7 @@ from pathlib import Path
 
 import requests
 
-from bench import marathon, material, queueing
+from bench import ingest, marathon, material, queueing
 from bench.contestant import Contestant
 from local import Service
 from msas.models import LITE
@@ -42,8 +42,17 @@ AT_LEAST = {
     "lite_realtime": 20.0,
     "enqueue_per_s": 3000.0,
     "dispatch_jobs_per_s": 500.0,
+    "ingest_vs_put": 0.5,
+    "ingest_raw_vs_put": 0.8,
+    "track_vs_get": 0.5,
 }
-AT_MOST = {"encode_share": 0.10, "overhead_share": 0.10, "scale_lost": 0.0, "scale_doubled": 0.0}
+AT_MOST = {
+    "encode_share": 0.10,
+    "overhead_share": 0.10,
+    "scale_lost": 0.0,
+    "scale_doubled": 0.0,
+    "rest_peak_rss_mb": 600.0,
+}
 
 Run = Callable[[Path, Path], dict[str, float]]
 
@@ -62,6 +71,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="msas-bench-") as folder:
         out = Path(folder)
         _note(measured, queueing.measure(out))
+        _note(measured, ingest.measure(environment, cache, out))
         for part in (_accuracy, _demucs_60s, _demucs_10s, _lite):
             _note(measured, part(environment, cache, out))
         for model, prefix in ((LITE.name, ""), *([(material.SIZED, "demucs_")] if chosen.long else [])):

@@ -13,7 +13,8 @@ from minio.commonconfig import ENABLED, Filter
 from minio.datatypes import Object
 from minio.error import MinioException, S3Error
 from minio.lifecycleconfig import AbortIncompleteMultipartUpload, Expiration, LifecycleConfig, Rule
-from urllib3 import PoolManager, Timeout
+from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
@@ -22,6 +23,29 @@ from msas.problem import StoreUnavailable
 from msas.settings import Settings
 
 _log = logging.getLogger("msas.store")
+_STALL_SECONDS = 30.0
+
+
+class _PlainConnection(HTTPConnection):
+    """urllib3 sends under the patience that it has for connecting; a busy store may take its time to read a song."""
+
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(_STALL_SECONDS)
+
+
+class _TlsConnection(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        self.sock.settimeout(_STALL_SECONDS)
+
+
+class _PlainPool(HTTPConnectionPool):
+    ConnectionCls = _PlainConnection
+
+
+class _TlsPool(HTTPSConnectionPool):
+    ConnectionCls = _TlsConnection
 
 
 class ObjectMissing(LookupError):
@@ -40,9 +64,10 @@ class Buckets:
         """Connect lazily; each call waits at most 1 s for a connection and 30 s for data, `retries` times more."""
         http = PoolManager(
             maxsize=max(10, settings.rest_threads),
-            timeout=Timeout(connect=1, read=30),
+            timeout=Timeout(connect=1, read=_STALL_SECONDS),
             retries=Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
         )
+        http.pool_classes_by_scheme = {"http": _PlainPool, "https": _TlsPool}
         minio = Minio(
             settings.minio_host,
             settings.minio_access_key,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from threading import BoundedSemaphore
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ _log = logging.getLogger("msas.rest")
 
 _CALLBACK_BYTES = 64_000
 _LATER_SECONDS = 60
+_STORING = BoundedSemaphore(8)  # each song on its way to the store takes 5 MB of memory, and more at once are no faster
 _REASONS = {
     State.QUEUED: "Song already enqueued for separation",
     State.RUNNING: "Song is being separated",
@@ -82,7 +84,8 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
     queue, store = services().queue, services().store
 
     def keep() -> None:
-        store.put_song(job.songhash, upload.song, upload.size)
+        with _STORING:
+            store.put_song(job.songhash, upload.song, upload.size)
         store.put_message(job.songhash, job.message())
 
     known = queue.status(job.songhash)

@@ -1,0 +1,176 @@
+"""The front door measured: songs in, stems out, against the same bytes to and from the store without us."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import os
+import re
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from io import BytesIO
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from bench import material
+from local import Service
+from msas.store import Store
+from msas_client import Client
+
+THREADS, TURNS = 4, 3
+SONG_MB, SONGS = 5, 24  # songs a turn
+CLIENTS, LARGE_MB = 50, 12  # 12 MB are 16 MB of base64
+_JSON, _BARE = {"Content-Type": "application/json"}, {"Content-Type": "audio/mpeg"}
+_own = threading.local()  # each thread keeps a connection
+_numbers = count()
+
+
+def measure(environment: Mapping[str, str], cache: Path, out: Path) -> dict[str, float]:
+    """Measure everything; `out` is for the servers' data."""
+    variables = {**environment, "MODEL_NAME": "lite", "REST_THREADS": "64", "MAX_QUEUE": "100000"}
+    with Service(out / "ingest", None, variables) as service:
+        songhash = _separated(service, cache)
+        service.children["worker"].stop(10)  # it would take the cores from what is measured
+        base = material.song(cache, 60 * SONG_MB / 2.4).read_bytes()
+        found = _ingest(service, base) | _downloads(service, songhash) | _status(service, songhash)
+        return found | _many_clients(service, base)
+
+
+def _ingest(service: Service, base: bytes) -> dict[str, float]:
+    """MB of song a second: base64 in JSON, bare, and put_object, from as many threads."""
+    store = Store.from_settings(service.settings)
+
+    def put(song: bytes) -> None:
+        store.minio.put_object(service.settings.bucket_in, f"bench-{next(_numbers)}", BytesIO(song), len(song))
+
+    def songs(size: int) -> list[bytes]:
+        return [base[: size - 20] + f"{next(_numbers):020}".encode() for _ in range(SONGS)]
+
+    def in_json(song: bytes) -> bytes:
+        return b'{"mp3": "%b"}' % base64.b64encode(song)
+
+    sides: dict[str, tuple[Callable[[bytes], Any], Callable[[bytes], bytes]]] = {
+        "put": (put, bytes),
+        "json": (lambda body: _post(service, body, _JSON), in_json),
+        "bare": (lambda body: _post(service, body, _BARE), bytes),
+    }
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(TURNS + 1):  # the first warms up
+        for name, (send, written) in sides.items():
+            bodies = [written(song) for song in songs(SONG_MB * 1_000_000)]
+            rates[name].append(SONGS * SONG_MB / _took(send, bodies, THREADS))
+    rate = {name: statistics.median(found[1:]) for name, found in rates.items()}
+    return {
+        "ingest_vs_put": rate["json"] / rate["put"],
+        "ingest_raw_vs_put": rate["bare"] / rate["put"],
+        "ingest_mb_per_s": rate["json"],
+        "put_mb_per_s": rate["put"],
+    }
+
+
+def _downloads(service: Service, songhash: str) -> dict[str, float]:
+    """MB of stem a second through us, over get_object's."""
+    store, path = Store.from_settings(service.settings), f"/apiv1/track/{songhash}/vocals.wav"
+
+    def get(_: int) -> None:
+        answer = store.minio.get_object(service.settings.bucket_out, f"{songhash}-vocals.wav")
+        for _chunk in answer.stream(256 * 1024):
+            pass
+        answer.release_conn()
+
+    def through_us(_: int) -> None:
+        _call(service, "GET", path)
+
+    took: dict[str, list[float]] = {"get": [], "us": []}
+    for _ in range(TURNS + 1):
+        took["get"].append(_took(get, range(SONGS), THREADS))
+        took["us"].append(_took(through_us, range(SONGS), THREADS))
+    return {"track_vs_get": statistics.median(took["get"][1:]) / statistics.median(took["us"][1:])}
+
+
+def _status(service: Service, songhash: str) -> dict[str, float]:
+    asked = 2_000
+    took = _took(lambda _: _call(service, "GET", f"/apiv1/status/{songhash}"), range(asked), 8)
+    return {"status_rps": asked / took}
+
+
+def _many_clients(service: Service, base: bytes) -> dict[str, float]:
+    """Fifty clients at once: first small songs, for the time to the answer; then large ones, for the memory."""
+    waits: list[float] = []
+
+    def submit(body: bytes) -> None:
+        since = time.monotonic()
+        _post(service, body, _BARE)
+        waits.append(time.monotonic() - since)
+
+    _took(submit, [base[:200_000] + str(next(_numbers)).encode() for _ in range(CLIENTS * 20)], CLIENTS)
+    large = (base * 3)[: LARGE_MB * 1_000_000]
+    text = base64.b64encode(large)[:-8]
+
+    def send(number: int) -> None:
+        _post(service, b'{"mp3": "%b%b"}' % (text, base64.b64encode(b"%06d" % number)), _JSON)
+
+    _took(send, range(CLIENTS), CLIENTS)  # _post raises where one is lost
+    return {
+        "submit_p99_ms_50_clients": statistics.quantiles(waits, n=100)[98] * 1000,
+        "rest_peak_rss_mb": _peak_mb(service),
+    }
+
+
+def _took(action: Callable[[Any], Any], things: Any, threads: int) -> float:
+    """Return the seconds that `threads` took to do `action` to all `things`."""
+    with ThreadPoolExecutor(threads) as pool:
+        since = time.monotonic()
+        list(pool.map(action, things))
+        return time.monotonic() - since
+
+
+def _post(service: Service, body: bytes, headers: Mapping[str, str]) -> None:
+    _call(service, "POST", "/apiv1/separate", body, headers)
+
+
+def _call(
+    service: Service, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] = _BARE
+) -> None:
+    with _connection(service) as connection:
+        connection.request(method, path, body, dict(headers))
+        answer = connection.getresponse()
+        said = b""
+        while chunk := answer.read(256 * 1024):
+            said = chunk
+        assert answer.status == 200, said[:300]
+
+
+@contextmanager
+def _connection(service: Service) -> Iterator[http.client.HTTPConnection]:
+    """Lend this thread's connection."""
+    if not hasattr(_own, "connection"):
+        _own.connection = http.client.HTTPConnection(
+            service.settings.rest_host, service.settings.rest_port, timeout=120
+        )
+    yield _own.connection
+
+
+def _separated(service: Service, cache: Path) -> str:
+    """Return a song of a minute whose stems are there, 10 MB each."""
+    with Client(service.address) as client:
+        job = client.separate(material.song(cache, 60), format="wav")
+        client.wait(job, timeout=300)
+        return str(job)
+
+
+def _peak_mb(service: Service) -> float:
+    """Return the most memory that all processes of REST ever had, in MB: each one's peak, added up."""
+    group, found = os.getpgid(service.children["rest"].process.pid), 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if os.getpgid(int(process.name)) == group:
+                found += int(re.findall(r"VmHWM:\s+(\d+)", (process / "status").read_text())[0])
+        except (OSError, IndexError):
+            continue
+    return found / 1000
