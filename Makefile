@@ -16,7 +16,7 @@ run: .venv/installed  ## keep the service up            [PORT=5000] [DATA=var] [
 	@$(if $(MODEL),MODEL_NAME="$(MODEL)") .venv/bin/python -m local run --data "$(DATA)" $(if $(PORT),--port "$(PORT)")
 
 test: .venv/installed  ## run the tests against real servers
-	@.venv/bin/python -m pytest $(ARGS)
+	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 
 lint: .venv/installed  ## ruff and mypy
 	@.venv/bin/ruff format --check .

@@ -24,10 +24,11 @@ class Pace:
         self._device: dict[str, str] = {}
         self._lengths = []
         for report in reports:
-            model, device = report["model"], report["device"]
-            self._device.setdefault(model, device)  # the newest comes first
-            factors.setdefault((model, device), []).append(max(report["real_time_factor"], 1e-3))
-            self._lengths.append(report["song"]["seconds"])
+            model, device, factor = report["model"], report.get("device"), report.get("real_time_factor")
+            if device and factor:  # else it is of another's making
+                self._device.setdefault(model, device)  # the newest comes first
+                factors.setdefault((model, device), []).append(factor)
+                self._lengths.append(report["song"]["seconds"])
         self._factors = {key: median(found) for key, found in factors.items()}
 
     def seconds(self, model: str | None, song_seconds: float | None) -> float | None:

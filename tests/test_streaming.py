@@ -84,7 +84,7 @@ def worst_difference_db(theirs: dict[str, Wave], ours: dict[str, Wave]) -> float
 
 
 @pytest.mark.parametrize("engine", ["htdemucs", "hdemucs", "bag"], indirect=True)
-@pytest.mark.parametrize("seconds", [0.001, 3, 10, 31, 95])
+@pytest.mark.parametrize("seconds", [0.001, 3, 10, 31, 60])
 def test_stems_differ_from_those_of_apply_model_by_less_than_minus_100_db(engine: DemucsEngine, seconds: float) -> None:
     mixture = music(seconds)
     theirs = by_apply_model(engine.name, mixture, shifts=0, overlap=0.25)
