@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -50,6 +52,8 @@ class Settings:
     max_queue_per_key: int = 100
     api_keys: str = ""
     rate_limit: str = "600/minute"
+    callback_allow_hosts: str = ""
+    callback_secret: str = ""
     rest_host: str = "127.0.0.1"
     rest_port: int = 5000
     rest_threads: int = 16
@@ -74,6 +78,9 @@ class Settings:
                 "or a listening worker would lose its lease."
             )
         self.keys()
+        self.callback_allowed()
+        if self.callback_secret and not _is_webhook_secret(self.callback_secret):
+            raise SettingsError("CALLBACK_SECRET must be whsec_ and then 24 to 64 random bytes in base64, or be empty.")
 
     def keys(self) -> dict[str, str]:
         """Return the API keys as SHA-256 in hex, by name. Raises SettingsError where one is malformed."""
@@ -88,6 +95,24 @@ class Settings:
                 )
             found[name] = digest
         return found
+
+    def callback_allowed(self) -> tuple[frozenset[str], tuple[IPv4Network | IPv6Network, ...]]:
+        """Return the hosts and the networks that callbacks may reach beside the public Internet.
+
+        Raises SettingsError where one is neither.
+        """
+        hosts, networks = set(), []
+        for entry in filter(None, (part.strip().lower() for part in self.callback_allow_hosts.split(","))):
+            try:
+                networks.append(ip_network(entry))
+            except ValueError:
+                if not re.fullmatch(r"(?=.*[a-z])[a-z0-9_-]+(\.[a-z0-9_-]+)*", entry):
+                    raise SettingsError(
+                        "CALLBACK_ALLOW_HOSTS must be host names, without ports, and networks such as 10.0.0.0/8, "
+                        f"with commas between them, but holds {entry!r}."
+                    ) from None
+                hosts.add(entry)
+        return frozenset(hosts), tuple(networks)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
@@ -111,6 +136,14 @@ class Settings:
             for field in fields(self)
             if (value := getattr(self, field.name)) is not None
         }
+
+
+def _is_webhook_secret(text: str) -> bool:
+    try:
+        key = base64.b64decode(text.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        return False
+    return text.startswith("whsec_") and 24 <= len(key) <= 64
 
 
 def _parse(name: str, text: str, kind: str) -> Any:
