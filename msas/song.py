@@ -12,7 +12,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from msas.problem import EmptySong, NoAudioStream, NotAudio, TooLong
+from msas.problem import EmptySong, NoAudioStream, NotAudio, TooLong, TooShort
 
 # Only self-contained files. FFmpeg also knows playlists and scripts (hls, concat, ffmetadata, ...) that make
 # it open other files and addresses, named by whoever wrote the upload.
@@ -21,6 +21,20 @@ _CONTAINERS = (
     "mpc,mpc8,mpeg,mpegts,tta,wv,dsf,oma,loas,mp2"
 )
 _LOWEST_RATE, _HIGHEST_RATE = 4_000, 768_000  # Hz
+_MIXABLE = (*range(1, 9), 10, 12, 14, 16, 24)  # channels; of other numbers FFmpeg knows no order of speakers
+# A second of silence in the thriftiest format, FLAC, takes more bytes. Who claims more seconds than that lies.
+_LEAST_BYTES_A_SECOND = 8
+# Files that begin so are something else, even where MP3 frames lie within: FFmpeg would find and glue those.
+_SOMETHING_ELSE = {
+    b"PK\x03\x04": "a ZIP archive",
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\x1f\x8b": "a gzip archive",
+    b"%PDF": "a PDF document",
+    b"\x89PNG": "a picture",
+    b"GIF8": "a picture",
+    b"\xff\xd8\xff": "a picture",
+}
 TAGS = ("title", "artist", "album")
 _TAG_LENGTH = 500
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
@@ -28,8 +42,8 @@ _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
 
 @dataclass(frozen=True)
 class SongInfo:
-    """What a song's container says: its format, sample rate in Hz, channels, length in seconds if it says one,
-    and its tags, of which only title, artist and album are kept."""
+    """What a song's container says: its format, sample rate in Hz, channels, length in seconds if it says a
+    credible one, and its tags, of which only title, artist and album are kept."""
 
     container: str
     rate: int
@@ -45,8 +59,7 @@ def open_song(file: IO[bytes]) -> Iterator[tuple[InputContainer, AudioStream]]:
     Raises EmptySong, NotAudio or NoAudioStream.
     """
     start = file.tell()
-    if not file.read(1):
-        raise EmptySong("The song has no bytes at all; check the file, then send it again.")
+    _check_beginning(file.read(8))
     file.seek(start)
     try:
         container = av.open(file, "r", options=_OPTIONS, metadata_errors="replace")
@@ -66,28 +79,54 @@ def open_song(file: IO[bytes]) -> Iterator[tuple[InputContainer, AudioStream]]:
                 f"The file claims {codec.sample_rate} samples a second, which no song has; "
                 f"send one with {_LOWEST_RATE} to {_HIGHEST_RATE}."
             )
+        if codec.channels not in _MIXABLE:
+            raise NotAudio(f"The song's {codec.channels} channels can not be mixed down; send it in stereo.")
         yield container, stream
+
+
+def _check_beginning(beginning: bytes) -> None:
+    if not beginning:
+        raise EmptySong("The song has no bytes at all; check the file, then send it again.")
+    for mark, what in _SOMETHING_ELSE.items():
+        if beginning.startswith(mark):
+            raise NotAudio(f"The file is {what}, whatever its name; send the song itself.")
 
 
 def probe(file: IO[bytes], most_minutes: float) -> SongInfo:
     """Read what the song's container says, without decoding it.
 
-    Raises as `open_song` does, and TooLong where it claims more than `most_minutes`.
+    Raises as `open_song` does, TooLong where it claims more than `most_minutes`, TooShort where no sound follows.
     """
     with open_song(file) as (container, stream):
         info = describe(container, stream)
-    check_length(info.seconds or 0.0, most_minutes)
+        check_length(info.seconds or 0.0, most_minutes)
+        if not _has_packet(container, stream):
+            raise no_sound()
     return info
+
+
+def _has_packet(container: InputContainer, stream: AudioStream) -> bool:
+    try:
+        first = next(container.demux(stream), None)
+    except av.FFmpegError:
+        return False
+    return first is not None and first.size > 0
+
+
+def no_sound() -> TooShort:
+    """Return what to say of a song in which nothing can be decoded."""
+    return TooShort("Not one sample of sound could be decoded; check that the file plays, then send it again.")
 
 
 def describe(container: InputContainer, stream: AudioStream) -> SongInfo:
     """Say what the open container and its audio stream claim to be."""
     found = {name.lower(): value for name, value in {**stream.metadata, **container.metadata}.items()}
+    claimed = (container.duration or 0) / av.time_base
     return SongInfo(
         container=container.format.name,
         rate=stream.codec_context.sample_rate,
         channels=stream.codec_context.channels,
-        seconds=container.duration / av.time_base if container.duration else None,
+        seconds=claimed if 0 < claimed <= container.size / _LEAST_BYTES_A_SECOND else None,
         tags={name: text for name in TAGS if (text := _tag(found.get(name, "")))},
     )
 

@@ -14,8 +14,8 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from msas.problem import NotAudio, TooShort
-from msas.song import SongInfo, check_length, describe, open_song
+from msas.problem import NotAudio
+from msas.song import SongInfo, check_length, describe, no_sound, open_song
 from worker.engines import Samples, Survey
 
 _BLOCK_SECONDS = 1.0
@@ -52,7 +52,7 @@ class Mixture:
             length, total, squares = length + len(mono), total + float(mono.sum()), squares + float(mono @ mono)
             check_length(length / rate, most_minutes)
         if length == 0:
-            raise TooShort("Not one sample of sound could be decoded; check that the file plays, then send it again.")
+            raise no_sound()
         mean = total / length
         variance = max(0.0, squares - length * mean**2) / max(1, length - 1)
         return Survey(length, mean, math.sqrt(variance))
