@@ -11,10 +11,12 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.http import wsgi
 
 from msas import log
+from msas.callbacks import Courier
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
 from msas.upkeep import Upkeep
 from rest import create_app
+from rest.patience import Worker
 from rest.services import Services
 
 
@@ -35,7 +37,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load_config(self) -> None:
         options: dict[str, Any] = {
             "bind": f"{self.settings.rest_host}:{self.settings.rest_port}",
-            "worker_class": "gthread",
+            "worker_class": Worker,
             "threads": self.settings.rest_threads,
             "timeout": 120,
             "graceful_timeout": 10,
@@ -53,6 +55,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         app = create_app(self.settings)
         found: Services = app.extensions["msas"]
         Upkeep(found.queue, found.store, self.settings).start()
+        Courier.from_settings(found.queue, self.settings).start()
         return app
 
 

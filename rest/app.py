@@ -9,6 +9,7 @@ from msas.settings import Settings
 from msas.store import Store
 from rest import archive, auth, contract, health, hygiene, jobs, models, problems, separate, tracks
 from rest.eta import Eta
+from rest.patience import Patience
 from rest.schemas import ProblemAnswer
 from rest.services import Services
 from rest.waiting import Waiting
@@ -34,6 +35,7 @@ def create_app(settings: Settings) -> OpenAPI:
         store=Store.from_settings(settings),
         eta=Eta(queue),
         waiting=Waiting(settings.rest_threads),
+        patience=Patience(),
     )
     hygiene.install(app)
     problems.install(app)

@@ -14,6 +14,7 @@ from msas.settings import Settings
 from msas.status import JobStatus
 from msas.store import Store
 from rest.eta import Eta
+from rest.patience import Patience
 from rest.waiting import Waiting
 
 
@@ -24,6 +25,7 @@ class Services:
     store: Store
     eta: Eta
     waiting: Waiting
+    patience: Patience
 
     def offered_models(self) -> tuple[list[Model], str]:
         """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""

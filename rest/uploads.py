@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from socket import socket
 from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, cast
 
@@ -18,6 +19,8 @@ from werkzeug.formparser import FormDataParser
 
 from msas.problem import BadRequest, EmptySong, MissingSong, TooLarge, UnknownBody
 from rest.body import JSON_ROOM, read_json
+from rest.patience import BODY_SECONDS, SLOWEST
+from rest.services import services
 
 BARE = ("audio/", "video/", "application/octet-stream", "application/ogg")
 FORM = "multipart/form-data"
@@ -82,6 +85,9 @@ class _Body(io.RawIOBase):
         self._count = 0
         if (self._announced or 0) > most:
             raise _too_large(most_mb)
+        self._caller: socket | None = request.environ.get("gunicorn.socket")
+        if self._caller:
+            services().patience.expect(self._caller, BODY_SECONDS + (self._announced or most) / SLOWEST)
 
     def readable(self) -> bool:
         return True
@@ -100,6 +106,8 @@ class _Body(io.RawIOBase):
             raise BadRequest(
                 f"The body broke off after {self._count} of the {self._announced} bytes announced; send it again."
             )
+        if not chunk and self._caller:
+            services().patience.forget(self._caller)
         return chunk
 
     def chunks(self) -> Iterator[bytes]:
