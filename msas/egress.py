@@ -98,13 +98,13 @@ class Target:
             parts = urlsplit(url if isinstance(url, str) else "")
             name, port = parts.hostname or "", parts.port
             host = (name if ":" in name else name.encode("idna").decode()).rstrip(".").lower()
+            path = quote((parts.path or "/") + ("?" + parts.query if parts.query else ""), safe="/?%:@!$&'()*+,;=-._~")
         except ValueError:
-            raise Refused("The callback's URL can not be read; check its host and port.") from None
+            raise Refused("The callback's URL can not be read; check its host, its port and its letters.") from None
         if parts.scheme not in ("http", "https") or not host or port == 0:
             raise Refused("The callback's URL must be http:// or https:// with a host and a port above 0.")
         if parts.username is not None or parts.password is not None:
             raise Refused("The callback's URL must not hold a user or password; put a token into its path or query.")
-        path = quote((parts.path or "/") + ("?" + parts.query if parts.query else ""), safe="/?%:@!$&'()*+,;=-._~")
         secure = parts.scheme == "https"
         return cls(secure, host, port or (443 if secure else 80), path)
 

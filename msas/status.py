@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from msas.delivery import described, fields_of_callback
 from msas.job import Job, State
 from msas.models import stem_order
 
@@ -26,7 +27,7 @@ class Track:
 class JobStatus:
     """A job's state at one moment. `position` counts from 1, the next to be taken; None unless it is in line.
 
-    `error` says why it failed, or why it is being tried again.
+    `error` says why it failed, or why it is being tried again; `callback` how those who wait for its end are told.
     """
 
     songhash: str
@@ -45,6 +46,7 @@ class JobStatus:
     options: dict[str, Any] | None
     report: dict[str, Any] | None
     error: dict[str, str] | None
+    callback: dict[str, Any] | None = None
 
 
 def tracks_of(report: Mapping[str, Any]) -> list[Track]:
@@ -58,6 +60,7 @@ def fields_of_job(job: Job) -> list[str]:
     fields = ["name", job.name, "model", job.options.model if job.options else ""]
     more = {"seconds": job.seconds, "owner": job.owner}
     fields += [str(x) for name, value in more.items() if value for x in (name, value)]
+    fields += fields_of_callback(job.callback)
     return [*fields, "options", json.dumps(asdict(job.options))] if job.options else fields
 
 
@@ -99,4 +102,5 @@ def read_status(songhash: str, fields: Mapping[str, bytes], position: int | None
         options=content("options"),
         report=content("report") if state is State.SUCCEEDED else None,
         error=content("error"),
+        callback=described(songhash, fields),
     )

@@ -2,6 +2,7 @@
 
 from msas.queue.connection import connect
 from msas.queue.lease import Held, Lease, Receiver
+from msas.queue.outbox import Outbox
 from msas.queue.queue import Queue
 
-__all__ = ["Held", "Lease", "Queue", "Receiver", "connect"]
+__all__ = ["Held", "Lease", "Outbox", "Queue", "Receiver", "connect"]

@@ -8,10 +8,14 @@ from typing import Any, cast
 
 from redis import Redis
 
+from msas.delivery import callback_id, callback_json
 from msas.job import Job, State
+from msas.problem import TooMany
 from msas.queue.connection import Scripts, answering, connect
 from msas.settings import Settings
 from msas.status import JobStatus, fields_of_job, fields_of_report, read_status
+
+_MOST_CALLBACKS = 10  # of one song, each up to 64 kB
 
 
 class Queue:
@@ -33,10 +37,18 @@ class Queue:
         Returns whether it was put there, and its state: a job that is queued, running or succeeded stays as it
         is, and so does one that is being removed (cancelled); one that failed or lost a stem is separated again.
         With `perhaps_lost`, one that should be in line or in work, but whose message is nowhere, is put there too.
+        Where it stood already, the job's callback is told of its end as well; raises TooMany where too many wait.
         """
         lost = "1" if perhaps_lost else ""
         created, state = self.scripts.run("enqueue", job.songhash, job.message(), lost, *fields_of_job(job))
+        if not created and job.callback and not perhaps_lost:
+            self._subscribe(job.songhash, job.callback)
         return bool(created), State(state.decode())
+
+    def _subscribe(self, songhash: str, callback: Mapping[str, Any]) -> None:
+        text, most = callback_json(callback), _MOST_CALLBACKS
+        if self.scripts.run("subscribe", songhash, callback_id(callback), text, most) == b"full":
+            raise TooMany(f"The song has {most} callbacks that wait, as many as it may; send it again later.", 60)
 
     def status(self, songhash: str) -> JobStatus | None:
         """Return the state of the job, or None where there is none."""

@@ -1,6 +1,6 @@
 -- What every script begins with. KEYS[1] is the queue; all our other keys are named after it and share its slot.
 -- Scripts puts the settings before it, in ms: LEASE, RETRY.
-local PREFIX = '{' .. KEYS[1] .. '}:'
+local PREFIX, CALLBACKS = '{' .. KEYS[1] .. '}:', '{' .. KEYS[1] .. '}:callbacks'
 local QUEUE, DELAYED, DEAD, WORKERS = KEYS[1], PREFIX .. 'delayed', PREFIX .. 'dead', PREFIX .. 'workers'
 local CLAIMS, STRAYS, ENDED, TICK = PREFIX .. 'claims', PREFIX .. 'strays', PREFIX .. 'ended', PREFIX .. 'tick'
 local ATTEMPTS, LONGEST_RETRY, DEAD_KEPT = 3, 300 * 1000, 1000
@@ -16,6 +16,7 @@ local function close(songhash, status, at, ...) -- the job is over; further fiel
   redis.call('HDEL', job_key(songhash), 'message', 'token', 'worker', 'stage')
   redis.call('HSET', job_key(songhash), 'status', status, 'ended_at', at, ...)
   redis.call('ZADD', ENDED, at, songhash)
+  if redis.call('HEXISTS', job_key(songhash), 'callbacks') == 1 then redis.call('ZADD', CALLBACKS, NOW, songhash) end
 end
 local function open(songhash, message) -- the job waits again
   redis.call('HDEL', job_key(songhash), 'token', 'worker', 'stage', 'progress', 'started_at')

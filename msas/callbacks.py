@@ -1,0 +1,188 @@
+"""Callbacks: once a job has ended, tell whoever asked to be told, and keep trying for hours."""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from urllib.parse import urlsplit
+
+from standardwebhooks import Webhook
+
+from msas import log
+from msas.delivery import Delivery, DeliveryState
+from msas.egress import Allowed, Egress, Failed, Refused
+from msas.problem import Unavailable
+from msas.queue import Outbox, Queue
+from msas.queue.outbox import News
+from msas.settings import Settings
+
+# Seconds from one try to the next: nine tries in about eight hours.
+WAITS = (5, 30, 120, 600, 1800, 3600, 7200, 14400)
+_AT_ONCE, _AT_ONCE_PER_HOST = 8, 3  # deliveries of one process; a slow receiver must not hold all of them
+_CROWDED_SECONDS = 5.0
+_HOLD_SECONDS = 60.0  # much more than a delivery can take
+_LOOK_SECONDS = 1.0
+_AWAY_SECONDS = 4.0
+_GONE = 410
+_log = logging.getLogger("msas.callbacks")
+
+
+class Courier:
+    """Sends what is due, in threads that need not be stopped: what is in their hands when they die, others take.
+
+    Any number of processes may have one.
+    """
+
+    def __init__(self, outbox: Outbox, egress: Egress, secret: str = "", waits: Sequence[float] = WAITS) -> None:
+        self._outbox, self._egress, self._waits = outbox, egress, waits
+        self._signer = Webhook(secret) if secret else None
+        self._free = threading.Semaphore(_AT_ONCE)
+        self._crowd = _Crowd()
+
+    @classmethod
+    def from_settings(cls, queue: Queue, settings: Settings) -> Courier:
+        egress = Egress(Allowed(*settings.callback_allowed()))
+        return cls(Outbox(queue), egress, settings.callback_secret)
+
+    def start(self) -> None:
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                if self.turn():
+                    continue
+            except Unavailable as problem:
+                log.event(_log, "callbacks missed", logging.WARNING, why=problem.detail)
+                time.sleep(_AWAY_SECONDS)
+            except Exception:
+                _log.exception("callbacks failed")
+            time.sleep(_LOOK_SECONDS)
+
+    def turn(self) -> bool:
+        """Begin one delivery, once a thread is free for it; return whether one was due."""
+        begun = False
+        self._free.acquire()
+        try:
+            for news in self._outbox.take(1, _HOLD_SECONDS):
+                threading.Thread(target=self._handle, args=(news,), daemon=True).start()
+                begun = True
+        finally:
+            if not begun:
+                self._free.release()
+        return begun
+
+    def _handle(self, news: News) -> None:
+        host = _host(news)
+        try:
+            if not self._crowd.enter(host):
+                due = self._outbox.now() + int(_CROWDED_SECONDS * 1000)
+                self._outbox.note(news, replace(news.delivery, next_at=due))
+                return
+            try:
+                self.deliver(news)
+            finally:
+                self._crowd.leave(host)
+        except Unavailable as problem:
+            log.event(_log, "callback not noted", logging.WARNING, songhash=news.songhash, why=problem.detail)
+        except Exception:
+            _log.exception("callback failed")
+        finally:
+            self._free.release()
+
+    def deliver(self, news: News) -> Delivery:
+        """Send it once and note what came of it."""
+        delivery = self._attempt(news)
+        if delivery.state is DeliveryState.WAITING:
+            delivery = self._later(delivery)
+        elif delivery.state is DeliveryState.DELIVERED:
+            delivery = replace(delivery, delivered_at=self._outbox.now())
+        self._outbox.note(news, delivery)
+        log.event(
+            _log,
+            f"callback {delivery.state}",
+            songhash=news.songhash,
+            webhook_id=news.webhook_id,
+            host=_host(news),
+            attempts=delivery.attempts,
+            http_status=delivery.http_status,
+            why=delivery.error,
+        )
+        return delivery
+
+    def _attempt(self, news: News) -> Delivery:
+        tried = Delivery(attempts=news.delivery.attempts + 1)
+        try:
+            body = body_of(news)
+            status = self._egress.post(news.callback.get("url"), body, self._headers(news, body))
+        except Refused as refusal:
+            return replace(tried, state=DeliveryState.REFUSED, error=str(refusal))
+        except Failed as failure:
+            return replace(tried, error=str(failure))
+        except Exception:  # whatever a stranger thought of must count as a try, or it is tried for ever
+            _log.exception("callback could not be sent")
+            return replace(tried, error="Something went wrong on our side.")
+        tried = replace(tried, http_status=status)
+        if 200 <= status < 300:
+            return replace(tried, state=DeliveryState.DELIVERED)
+        if status == _GONE:
+            return replace(tried, state=DeliveryState.GIVEN_UP, error="The receiver wants no more of it (410).")
+        more = "; redirects are not followed: give the address that it leads to" if 300 <= status < 400 else ""
+        return replace(tried, error=f"The receiver answered {status}{more}.")
+
+    def _later(self, delivery: Delivery) -> Delivery:
+        """Return it with the moment of its next try, or given up after the last."""
+        if delivery.attempts > len(self._waits):
+            return replace(delivery, state=DeliveryState.GIVEN_UP)
+        seconds = self._waits[delivery.attempts - 1] * random.uniform(1, 1.1)  # so that what failed together parts
+        return replace(delivery, next_at=self._outbox.now() + int(seconds * 1000))
+
+    def _headers(self, news: News, body: bytes) -> dict[str, str]:
+        moment = datetime.now(UTC).replace(microsecond=0)
+        headers = {
+            "Content-Type": "application/json",
+            "User-Agent": "MSaaS",
+            "Webhook-Id": news.webhook_id,
+            "Webhook-Timestamp": str(int(moment.timestamp())),
+        }
+        if self._signer:
+            headers["Webhook-Signature"] = self._signer.sign(news.webhook_id, moment, body.decode())
+        return headers
+
+
+class _Crowd:
+    """How many deliveries go to each host right now."""
+
+    def __init__(self) -> None:
+        self._inside, self._lock = Counter[str](), threading.Lock()
+
+    def enter(self, host: str) -> bool:
+        with self._lock:
+            free = self._inside[host] < _AT_ONCE_PER_HOST
+            self._inside[host] += free
+            return free
+
+    def leave(self, host: str) -> None:
+        with self._lock:
+            self._inside[host] -= 1
+            self._inside += Counter()  # forgets who is at 0
+
+
+def body_of(news: News) -> bytes:
+    """Return the caller's own data as JSON; where none was given, which job it is and how it ended."""
+    data = news.callback.get("data")
+    return json.dumps({"hash": news.songhash, "status": news.state} if data is None else data).encode()
+
+
+def _host(news: News) -> str:
+    try:
+        return urlsplit(str(news.callback.get("url"))).hostname or ""
+    except ValueError:
+        return ""

@@ -1,0 +1,65 @@
+"""The callbacks that wait to be sent: taken by one process at a time, each for a while, until its fate is noted."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from msas.delivery import Delivery, webhook_id
+from msas.job import State
+from msas.queue.queue import Queue
+
+
+@dataclass(frozen=True)
+class News:
+    """A callback of a job that has ended, in the hands of who took it, until its `hold` is over.
+
+    `callback` has the `url` and `data` that the caller gave; nobody looked at them since.
+    """
+
+    songhash: str
+    callback: dict[str, Any]
+    state: State
+    webhook_id: str
+    delivery: Delivery
+    identity: str
+    hold: str
+
+
+class Outbox:
+    """Every method raises QueueUnavailable where Redis does not answer."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue = queue
+
+    def take(self, most: int, hold_seconds: float) -> list[News]:
+        """Return up to `most` callbacks that are due. Whichever is not noted in time will be taken again."""
+        found = self._queue.scripts.run("deliver", most, int(hold_seconds * 1000))
+        return [_news(*entry) for entry in found]
+
+    def note(self, news: News, delivery: Delivery) -> bool:
+        """Note how its delivery goes: it is due again at `next_at`, or never, where that is None.
+
+        Returns False, and changes nothing, where it is no longer in our hands.
+        """
+        due = "" if delivery.next_at is None else delivery.next_at
+        arguments = (news.songhash, news.identity, news.hold, delivery.to_json(), due)
+        return bool(self._queue.scripts.run("delivered", *arguments))
+
+    def now(self) -> int:
+        """Return the time by Redis' clock, in ms."""
+        return self._queue.now()
+
+
+def _news(*entry: bytes | None) -> News:
+    songhash, identity, hold, state, since = (text.decode() if text else "" for text in entry[:5])
+    return News(
+        songhash=songhash,
+        callback=json.loads(entry[5] or b"{}"),
+        state=State(state),
+        webhook_id=webhook_id(songhash, identity, since),
+        delivery=Delivery.from_json(entry[6]),
+        identity=identity,
+        hold=hold,
+    )

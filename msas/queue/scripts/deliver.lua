@@ -1,0 +1,29 @@
+-- deliver: take callbacks that are due into one's hands, for a while.
+-- ARGV  1 how many at most   2 for how long, in ms: then others may take them
+-- returns for each: songhash, id, hold (a token), the job's status, since when it is known (ms), the callback,
+--       how its delivery went so far
+-- sent twice: the second takes others; what the first took is due again after the while.
+local function due() return redis.call('ZRANGEBYSCORE', CALLBACKS, '-inf', NOW, 'LIMIT', 0, ARGV[1]) end
+for _, songhash in ipairs(due()) do
+  if #songhash == 56 then -- a job that ended: each of its callbacks goes its own way from here
+    for id in string.gmatch(redis.call('HGET', job_key(songhash), 'callbacks') or '', '%x+') do
+      redis.call('ZADD', CALLBACKS, NOW, songhash .. id)
+    end
+    redis.call('ZREM', CALLBACKS, songhash)
+  end
+end
+local taken, hold = {}, string.format('%d', NOW + ARGV[2])
+for _, member in ipairs(due()) do
+  local songhash, id = string.sub(member, 1, 56), string.sub(member, 57)
+  local key = job_key(songhash)
+  local status, since, ended, callback, delivery =
+    unpack(redis.call('HMGET', key, 'status', 'enqueued_at', 'ended_at', 'callback:' .. id, 'delivery:' .. id))
+  if callback and (status == 'succeeded' or status == 'failed') then
+    redis.call('ZADD', CALLBACKS, hold, member)
+    redis.call('HSET', key, 'held:' .. id, hold)
+    table.insert(taken, { songhash, id, hold, status, since or ended, callback, delivery })
+  else
+    redis.call('ZREM', CALLBACKS, member) -- told already; or the job is removed, or in line once more
+  end
+end
+return taken

@@ -1,0 +1,19 @@
+-- subscribe: have one more callback told of the end of a job; where it has ended, at once.
+-- ARGV  1 songhash   2 the callback's id   3 the callback   4 how many may wait for one job
+-- returns 'ok'; 'unknown' where there is no such job, or it is being removed; 'full' where as many wait
+-- sent twice: the second finds that it waits.
+local key, id, most = job_key(ARGV[1]), ARGV[2], tonumber(ARGV[4])
+local status, ids = unpack(redis.call('HMGET', key, 'status', 'callbacks'))
+if not status or status == 'cancelled' then return 'unknown' end
+if redis.call('HEXISTS', key, 'callback:' .. id) == 1 then return 'ok' end
+local waiting, over = {}, {}
+for each in string.gmatch(ids or '', '%x+') do
+  if each ~= id then table.insert(redis.call('HEXISTS', key, 'callback:' .. each) == 1 and waiting or over, each) end
+end
+if #waiting >= most then return 'full' end
+while #waiting + #over >= most do redis.call('HDEL', key, 'delivery:' .. table.remove(over)) end -- the oldest
+redis.call('HDEL', key, 'delivery:' .. id)
+ids = table.concat(waiting, ' ') .. ' ' .. table.concat(over, ' ')
+redis.call('HSET', key, 'callback:' .. id, ARGV[3], 'callbacks', id .. ' ' .. ids)
+if status == 'succeeded' or status == 'failed' then redis.call('ZADD', CALLBACKS, NOW, ARGV[1] .. id) end
+return 'ok'
