@@ -4,12 +4,14 @@
 --       how its delivery went so far
 -- sent twice: the second takes others; what the first took is due again after the while.
 local function due() return redis.call('ZRANGEBYSCORE', CALLBACKS, '-inf', NOW, 'LIMIT', 0, ARGV[1]) end
-for _, songhash in ipairs(due()) do
-  if #songhash == 56 then -- a job that ended: each of its callbacks goes its own way from here
-    for id in string.gmatch(redis.call('HGET', job_key(songhash), 'callbacks') or '', '%x+') do
-      redis.call('ZADD', CALLBACKS, NOW, songhash .. id)
+local function is_song(member) return #member == 56 end -- its job ended: each of its callbacks goes its own way now
+for _, member in ipairs(due()) do
+  if is_song(member) then
+    local at = redis.call('ZSCORE', CALLBACKS, member) -- they take its place
+    redis.call('ZREM', CALLBACKS, member)
+    for id in string.gmatch(redis.call('HGET', job_key(member), 'callbacks') or '', '%x+') do
+      redis.call('ZADD', CALLBACKS, at, member .. id)
     end
-    redis.call('ZREM', CALLBACKS, songhash)
   end
 end
 local taken, hold = {}, string.format('%d', NOW + ARGV[2])
@@ -22,7 +24,7 @@ for _, member in ipairs(due()) do
     redis.call('ZADD', CALLBACKS, hold, member)
     redis.call('HSET', key, 'held:' .. id, hold)
     table.insert(taken, { songhash, id, hold, status, since or ended, callback, delivery })
-  else
+  elseif not is_song(member) then
     redis.call('ZREM', CALLBACKS, member) -- told already; or the job is removed, or in line once more
   end
 end
