@@ -57,6 +57,8 @@ def service(tmp_path_factory: pytest.TempPathFactory, model_repo: Path) -> Itera
         "MAX_UPLOAD_MB": "20",
         "LEASE_SECONDS": "3",
         "BEAT_SECONDS": "0.5",
+        "CALLBACK_ALLOW_HOSTS": "127.0.0.1",
+        "CALLBACK_SECRET": "whsec_bm9ib2R5IGtub3dzIHRoaXMgc2VjcmV0",
     }
     # A port of its own: two test processes that start at once would both find the usual one free.
     with Service(tmp_path_factory.mktemp("service"), free_ports(1)[0], environment) as running:
