@@ -183,7 +183,7 @@ def _service(environment: Mapping[str, str], cache: Path, out: Path) -> Iterator
 
         def run(song: Path, _: Path) -> dict[str, float]:
             with Client(service.address) as client:
-                songhash = client.separate(song)
+                songhash = client.separate(song).songhash
                 client.wait(songhash)
                 status = requests.get(f"{service.url}/apiv1/status/{songhash}", timeout=10).json()
                 client.remove(songhash)

@@ -159,9 +159,9 @@ def _connection(service: Service) -> Iterator[http.client.HTTPConnection]:
 def _separated(service: Service, cache: Path) -> str:
     """Return a song of a minute whose stems are there, 10 MB each."""
     with Client(service.address) as client:
-        job = client.separate(material.song(cache, 60), format="wav")
+        job = client.separate(material.song(cache, 60), format="wav").songhash
         client.wait(job, timeout=300)
-        return str(job)
+        return job
 
 
 def _peak_mb(service: Service) -> float:

@@ -33,7 +33,7 @@ def run(cache: Path, out: Path) -> dict[str, float]:
 
 def _separated(service: Service, client: Client, song: Path, out: Path) -> tuple[dict[str, Any], list[int]]:
     """Separate `song`; return the report and each stem's length in samples, counted by decoding it."""
-    songhash = client.separate(song)
+    songhash = client.separate(song).songhash
     client.wait(songhash)
     report = requests.get(f"{service.url}/apiv1/status/{songhash}", timeout=10).json()["report"]
     lengths = []

@@ -8,8 +8,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from local.service import Service
-from msas_client.cli import separate_songs
 from msas_client.client import Client
+from msas_client.separating import Separating
 
 _DEFAULT_SONG = "stempeg/data/The Easton Ellises - Falcon 69.stem.mp4"
 
@@ -34,7 +34,7 @@ def demo(song: Path | None, out: Path, model: str | None) -> int:
         print(f"  model   {used['name']}: {used['about']}\n{service.why_lite()}", flush=True)
         began = time.monotonic()
         with Client(service.address) as client:
-            status = separate_songs(client, [song], out)
+            status = Separating(client, out, {}).run([song])
         seconds = time.monotonic() - began
     if status:
         print("\nThe song was not separated; the reason is above.")

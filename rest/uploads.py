@@ -60,7 +60,7 @@ def received(request: Request, most_mb: int) -> Iterator[Upload]:
             if fields.pop("mp3") is None:
                 raise MissingSong("The field 'mp3' is missing; put the song into it, in base64.")
         elif kind.startswith(BARE):
-            fields = _fields(request.args)
+            fields = _with_callback(_fields(request.args))
             for chunk in _Body(request, most, most_mb).chunks():
                 file.write(chunk)
         else:
@@ -138,10 +138,7 @@ def _form(request: Request, file: BinaryIO, most: int) -> dict[str, Any]:
     file.seek(0, io.SEEK_END)
     fields = _fields(form)
     fields.setdefault("name", given[0].filename or "")
-    if isinstance(fields.get("callback"), str):
-        with suppress(ValueError, RecursionError):
-            fields["callback"] = json.loads(fields["callback"])
-    return fields
+    return _with_callback(fields)
 
 
 class _Nowhere(io.RawIOBase):
@@ -155,6 +152,14 @@ class _Nowhere(io.RawIOBase):
 def _fields(given: MultiDict[str, str]) -> dict[str, Any]:
     """Return fields that came as text; one that came several times is a list."""
     return {name: values[0] if len(values) == 1 else values for name, values in given.lists()}
+
+
+def _with_callback(fields: dict[str, Any]) -> dict[str, Any]:
+    """Read the callback, which comes as JSON where all fields are text."""
+    if isinstance(fields.get("callback"), str):
+        with suppress(ValueError, RecursionError):
+            fields["callback"] = json.loads(fields["callback"])
+    return fields
 
 
 def _too_large(most_mb: int) -> TooLarge:

@@ -104,7 +104,7 @@ def worker_lives_on(service: Service, client: Client, song: Path) -> Iterator[No
     """After the test, the same worker process still separates a good song."""
     before = service.children["worker"].process.pid
     yield
-    songhash = client.separate(song)
+    songhash = client.separate(song).songhash
     assert client.wait(songhash, timeout=60).state == "succeeded"
     assert service.children["worker"].process.pid == before
     assert service.children["worker"].alive

@@ -38,12 +38,12 @@ def test_stems_equal_those_of_demucs_separator_before_encoding(
 def test_stems_through_http_equal_those_of_demucs_separator_up_to_the_mp3(
     model_repo: Path, wav: Path, client: Client, tmp_path: Path
 ) -> None:
-    songhash = client.separate(wav, model="pair")
+    songhash = client.separate(wav, model="pair").songhash
     status = client.wait(songhash, timeout=120)
     assert status.model == "pair"
     _, theirs = Separator("pair", model_repo, device="cpu", shifts=0).separate_audio_file(wav)
     for path in client.download(songhash, tmp_path / "ours"):
-        stem = path.stem.rpartition("-")[2]
+        stem = path.stem
         wave = theirs[stem].numpy()
         encoded(Mp3Encoder(44100, wave.shape[1], 320, {}), wave, tmp_path / "theirs.mp3")
         assert decode(path).shape == wave.shape
@@ -72,9 +72,9 @@ def test_what_progress_raises_ends_the_separation_at_the_next_segment(model_repo
 
 def test_the_models_of_the_repository_are_on_offer_bags_first(client: Client) -> None:
     offered = client.models()
-    assert offered["default"] == "lite"
-    assert [model["name"] for model in offered["models"]] == ["lite", "pair", "small"]
-    assert all(model["stems"] == list(STEMS) for model in offered["models"])
+    assert [model.name for model in offered if model.default] == ["lite"]
+    assert [model.name for model in offered] == ["lite", "pair", "small"]
+    assert all(model.stems == tuple(STEMS) for model in offered)
 
 
 def test_weights_that_were_changed_are_refused(model_repo: Path, tmp_path: Path) -> None:
@@ -86,4 +86,4 @@ def test_weights_that_were_changed_are_refused(model_repo: Path, tmp_path: Path)
 
 def test_a_model_that_is_not_offered_is_refused_with_those_that_are(service: Service) -> None:
     with Client(service.address) as client, pytest.raises(Exception, match="choose one of: lite, pair, small"):
-        client.separate(__file__, model="../../etc/passwd")
+        client.separate(__file__, model="../../etc/passwd").songhash

@@ -17,7 +17,7 @@ from tests.conftest import eventually
 def test_a_job_can_be_followed_from_rest_to_worker_in_the_list_and_on_stdout(
     service: Service, client: Client, redis: Redis, tmp_path: Path
 ) -> None:
-    songhash = client.separate(write(tmp_path / "song.wav", true_waves()["mixture"][:, RATE : RATE + 12_345]))
+    songhash = client.separate(write(tmp_path / "song.wav", true_waves()["mixture"][:, RATE : RATE + 12_345])).songhash
     client.wait(songhash, timeout=60)
 
     def story() -> list[tuple[str, str]]:
@@ -40,7 +40,8 @@ def test_every_line_on_stdout_is_json(service: Service) -> None:
 def test_the_list_is_capped(client: Client, redis: Redis, tmp_path: Path) -> None:
     redis.lpush("logging", *["old"] * (log.LINES_KEPT + 50))
     client.wait(
-        client.separate(write(tmp_path / "s.wav", true_waves()["mixture"][:, RATE : RATE + 12_346])), timeout=60
+        client.separate(write(tmp_path / "s.wav", true_waves()["mixture"][:, RATE : RATE + 12_346])).songhash,
+        timeout=60,
     )
     eventually(lambda: redis.llen("logging") == log.LINES_KEPT)
 

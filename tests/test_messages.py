@@ -31,7 +31,7 @@ def test_the_first_versions_raw_message_is_separated(redis: Redis, client: Clien
     eventually(lambda: known(client, songhash))
     assert client.wait(songhash, timeout=60).model == "lite"
     paths = client.download(songhash, tmp_path)
-    assert [path.name for path in paths] == [f"{songhash}-{s}.mp3" for s in ("vocals", "drums", "bass", "other")]
+    assert [path.name for path in paths] == [f"{s}.mp3" for s in ("vocals", "drums", "bass", "other")]
     assert decode(paths[0]).shape == decode(tmp_path / "song.mp3").shape
 
 

@@ -217,7 +217,7 @@ def test_status_tells_the_whole_story_of_a_job(service: Service, post: Post, tmp
 def test_progress_grows_segment_by_segment(client: Client, tmp_path: Path) -> None:
     song = write(tmp_path / "long.mp3", np.tile(true_waves()["mixture"], 4), codec="libmp3lame")
     shares: list[float] = []
-    identity = client.separate(song, model="small")
+    identity = client.separate(song, model="small").songhash
     client.wait(identity, timeout=120, on_progress=lambda status: shares.append(status.progress))
     inner = {share for share in shares if 0.03 < share < 0.9}
     assert len(inner) >= 3

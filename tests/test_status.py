@@ -81,7 +81,7 @@ def test_a_wait_that_is_no_number_of_seconds_is_none(service: Service, silent_jo
 
 
 def test_a_job_that_is_over_keeps_nobody_waiting(service: Service, client: Client, song: Path) -> None:
-    songhash = client.separate(song)
+    songhash = client.separate(song).songhash
     client.wait(songhash, timeout=60)
     assert ask(service, songhash, 60).elapsed.total_seconds() < 30
 
@@ -108,7 +108,7 @@ def test_those_who_wait_never_keep_others_from_being_served(service: Service, si
 
 def test_the_estimate_is_learned_from_the_jobs_before(service: Service, client: Client, tmp_path: Path) -> None:
     samples = true_waves()["mixture"].repeat(3, axis=1)
-    jobs = [client.separate(write(tmp_path / f"{n}.wav", samples[:, n * RATE :])) for n in range(1, 4)]
+    jobs = [client.separate(write(tmp_path / f"{n}.wav", samples[:, n * RATE :])).songhash for n in range(1, 4)]
     client.wait(jobs[0], timeout=60)
     estimates: list[float] = []
 

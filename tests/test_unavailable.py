@@ -58,7 +58,7 @@ def test_a_redis_that_hangs_gives_503_with_retry_after(fragile: Service, tmp_pat
 def test_a_redis_that_was_killed_comes_back_with_its_jobs(fragile: Service, tmp_path: Path) -> None:
     client = Client(fragile.address)
     song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(4, axis=1), codec="libmp3lame")
-    songhash = client.separate(song)
+    songhash = client.separate(song).songhash
     redis = fragile.children["redis"]
     redis.process.kill()
     redis.process.wait()
@@ -97,7 +97,7 @@ def test_a_removal_that_met_a_store_that_was_away_can_be_completed_later(fragile
 def test_a_job_whose_store_is_away_is_handed_back_and_done_when_it_is_back(fragile: Service, tmp_path: Path) -> None:
     client = Client(fragile.address)
     song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(6, axis=1), codec="libmp3lame")
-    songhash = client.separate(song)
+    songhash = client.separate(song).songhash
     eventually(lambda: client.status(songhash).state == "running")
     store = fragile.children["store"]
     store.stop(1)

@@ -2,12 +2,37 @@
 
 >>> from msas_client import Client
 >>> client = Client("localhost:5000")
->>> songhash = client.separate("song.mp3")
->>> client.wait(songhash)
->>> client.download(songhash, "out")
+>>> job = client.separate("song.mp3", stems=["vocals"], format="flac", wait=True)
+>>> job.download("out")
 """
 
-from msas_client.client import Client, Status, Track
-from msas_client.errors import Failed, MsasError, NotReachable, Refused
+from msas_client.answers import Model, Status, Track
+from msas_client.client import Client, Job
+from msas_client.errors import (
+    BadSong,
+    Busy,
+    Failed,
+    MsasError,
+    NotFound,
+    NotReachable,
+    NotReady,
+    Refused,
+    Unauthorized,
+)
 
-__all__ = ["Client", "Failed", "MsasError", "NotReachable", "Refused", "Status", "Track"]
+__all__ = [
+    "BadSong",
+    "Busy",
+    "Client",
+    "Failed",
+    "Job",
+    "Model",
+    "MsasError",
+    "NotFound",
+    "NotReachable",
+    "NotReady",
+    "Refused",
+    "Status",
+    "Track",
+    "Unauthorized",
+]

@@ -3,131 +3,135 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from msas_client.client import DEFAULT_ADDRESS, Client
+from msas_client.errors import MsasError, NotReachable
+from msas_client.options import add_options
+from msas_client.separating import DONE, FAILED, UNREACHABLE, Separating
+from msas_client.songs import songs_of
 
-from msas_client.client import DEFAULT_ADDRESS, Client, Status
-from msas_client.errors import MsasError
-
-_STAGES = {
-    "fetching": "fetching the song",
-    "decoding": "decoding",
-    "separating": "separating",
-    "encoding": "encoding stems",
-    "storing": "storing stems",
-}
-
-OPTIONS = {
-    "stems": ("NAME,...", "only these stems; default: all of the model's"),
-    "two_stems": ("NAME", "this stem and what is left of the song without it"),
-    "format": ("FORMAT", "mp3 (the default), wav or flac"),
-    "mp3_bitrate": ("KBITS", "default: 320"),
-    "bit_depth": ("BITS", "of wav and flac: 16 (the default), 24; wav also 32, which are floats"),
-    "overlap": ("SHARE", "by which segments overlap; default: 0.25"),
-    "shifts": ("N", "average N shifted separations: better and N times slower; default: 0"),
-    "residual": (None, "also what all stems together leave of the song"),
-}
+_INTERRUPTED = 130
+_EXIT = "exit status: 0 done, 1 a song failed, 2 wrong usage, 3 the service can not be reached, 130 interrupted"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; return the exit status: 0 done, 1 a song failed, 2 wrong usage, 130 interrupted."""
-    parser = argparse.ArgumentParser(prog="msas", description="Separate songs into stems with an MSaaS service.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    separate = commands.add_parser("separate", help="send songs, wait, and save their stems")
-    separate.add_argument("songs", nargs="+", type=Path, metavar="SONG", help="any common audio format")
-    separate.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        default=Path("out"),
-        metavar="DIR",
-        help="stems become DIR/<songhash>-<stem>.<format>; default: out",
-    )
-    separate.add_argument("-n", "--name", "--model", dest="model", metavar="MODEL", help="default: the service's own")
-    separate.add_argument(
-        "--rest",
-        default=os.environ.get("REST", DEFAULT_ADDRESS),
-        metavar="HOST:PORT",
-        help=f"where the service is; default: the variable REST, else {DEFAULT_ADDRESS}",
-    )
-    add_options(separate)
-    chosen = parser.parse_args(arguments)
-    options = {name: value for name in OPTIONS if (value := getattr(chosen, name)) is not None}
+    """Run the command; return the exit status."""
+    chosen = _parser().parse_args(arguments)
     try:
-        with Client(chosen.rest) as client:
-            return separate_songs(client, chosen.songs, chosen.out, chosen.model, options)
+        with Client(chosen.rest, chosen.key) as client:
+            status: int = chosen.run(client, chosen)
+            return status
+    except (MsasError, OSError) as error:
+        print(error, file=sys.stderr)
+        return UNREACHABLE if isinstance(error, NotReachable) else FAILED
     except KeyboardInterrupt:
-        print(
-            "\nInterrupted. What was sent goes on at the service: the same command fetches it later.", file=sys.stderr
+        return _INTERRUPTED
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="msas", description="Separate songs into stems with an MSaaS service.", epilog=_EXIT
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Any, about: str) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=about, description=about, epilog=_EXIT)
+        made.set_defaults(run=run)
+        where = made.add_argument_group("the service")
+        rest, key = os.environ.get("REST", DEFAULT_ADDRESS), os.environ.get("MSAS_API_KEY")
+        where.add_argument(
+            "--rest", metavar="HOST:PORT", default=rest, help=f"default: the variable REST, else {DEFAULT_ADDRESS}"
         )
-        return 130
+        where.add_argument("--key", default=key, help="where it wants one; default: the variable MSAS_API_KEY")
+        made.add_argument("--json", action="store_true", help="print JSON, one object a line, and no progress")
+        return made
+
+    separate = command("separate", _separate, "send songs, wait, and save their stems")
+    separate.add_argument("songs", nargs="+", metavar="SONG", help="files, patterns, folders; any common format")
+    _add_out(separate)
+    add_options(separate)
+    status = command("status", _status, "say how songs are doing")
+    status.add_argument("hashes", nargs="+", metavar="HASH")
+    command("queue", _queue, "list the songs that wait, oldest first")
+    get = command("get", _get, "wait for songs that were sent before, and save their stems")
+    get.add_argument("hashes", nargs="+", metavar="HASH")
+    _add_out(get)
+    remove = command("rm", _remove, "remove a song with its stems, or one stem, from the service")
+    remove.add_argument("hash", metavar="HASH")
+    remove.add_argument("stem", nargs="?", metavar="STEM")
+    command("models", _models, "list the models on offer")
+    return parser
 
 
-def add_options(parser: argparse.ArgumentParser) -> None:
-    """Add a flag for each of the service's options, which alone knows what it allows."""
-    for name, (metavar, about) in OPTIONS.items():
-        flag = f"--{name.replace('_', '-')}"
-        if metavar:
-            parser.add_argument(flag, metavar=metavar, help=about)
+def _add_out(parser: argparse.ArgumentParser) -> None:
+    about = "stems become DIR/{model}/{song}/{stem}.{format}; default: out"
+    parser.add_argument("-o", "--out", type=Path, default=Path("out"), metavar="DIR", help=about)
+
+
+def _separate(client: Client, chosen: argparse.Namespace) -> int:
+    work = Separating(client, chosen.out, chosen.options, as_json=chosen.json)
+    try:
+        return work.run(songs_of(chosen.songs))
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was sent goes on at the service; fetch it later with", file=sys.stderr)
+        for song, songhash in work.unfinished():
+            print(f"  msas get {songhash} -o {chosen.out}    # {song.name}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+        os._exit(_INTERRUPTED)  # threads that wait for the service would keep us here
+
+
+def _get(client: Client, chosen: argparse.Namespace) -> int:
+    for songhash in chosen.hashes:
+        client.wait(songhash)
+        files = [str(path) for path in client.download(songhash, chosen.out)]
+        print(json.dumps({"hash": songhash, "files": files}) if chosen.json else "\n".join(files))
+    return DONE
+
+
+def _status(client: Client, chosen: argparse.Namespace) -> int:
+    for songhash in chosen.hashes:
+        found = client.status(songhash)
+        if chosen.json:
+            print(json.dumps(asdict(found)))
+            continue
+        line = f"{found.songhash}  {found.state}"
+        if found.state == "queued" and found.queue_position:
+            line += f", number {found.queue_position} in line"
+        elif found.state == "running":
+            line += f", {found.stage}, {100 * found.progress:.0f} %"
+        eta = "" if found.eta_seconds is None else f", about {found.eta_seconds:.0f} s left"
+        why = f": {found.error['message']}" if found.error else ""
+        print(f"{line}{eta}{why}  {found.name}".rstrip())
+    return DONE
+
+
+def _queue(client: Client, chosen: argparse.Namespace) -> int:
+    waiting = client.queue()
+    print(json.dumps({"queue": waiting}) if chosen.json else "\n".join(waiting) or "Nothing waits.")
+    return DONE
+
+
+def _remove(client: Client, chosen: argparse.Namespace) -> int:
+    client.remove(chosen.hash, chosen.stem)
+    what = f"the stem {chosen.stem} of {chosen.hash}" if chosen.stem else chosen.hash
+    print(json.dumps({"hash": chosen.hash, "removed": chosen.stem or "song"}) if chosen.json else f"Removed {what}.")
+    return DONE
+
+
+def _models(client: Client, chosen: argparse.Namespace) -> int:
+    for model in client.models():
+        if chosen.json:
+            print(json.dumps(asdict(model)))
         else:
-            parser.add_argument(flag, action="store_true", default=None, help=about)
-
-
-def separate_songs(
-    client: Client,
-    songs: Sequence[Path],
-    out: Path,
-    model: str | None = None,
-    options: Mapping[str, Any] | None = None,
-) -> int:
-    """Send all `songs`, then wait for each and save its stems in `out`; return the exit status.
-
-    A song that fails is said, and the others go on.
-    """
-    console, errors = Console(), Console(stderr=True)
-    sent: dict[Path, str] = {}
-    saved: list[Path] = []
-    columns = (TextColumn("{task.fields[song]}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
-    with Progress(*columns, TextColumn("{task.description}"), TimeElapsedColumn(), console=console) as progress:
-        tasks = {song: progress.add_task("sending", total=1.0, song=song.name) for song in songs}
-        failed: set[Path] = set()
-
-        def say(song: Path, error: Exception) -> None:
-            failed.add(song)
-            progress.update(tasks[song], description="[red]failed")
-            why = error.strerror if isinstance(error, OSError) else error
-            errors.print(f"{song}: {why}", style="red", markup=False, highlight=False, soft_wrap=True)
-
-        for song in songs:
-            try:
-                out.mkdir(parents=True, exist_ok=True)
-                sent[song] = client.separate(song, model, **(options or {}))
-            except (MsasError, OSError) as error:
-                say(song, error)
-        for song, songhash in sent.items():
-            try:
-                client.wait(songhash, on_progress=partial(_show, progress, tasks[song]))
-                saved += client.download(songhash, out)
-            except (MsasError, OSError) as error:
-                say(song, error)
-    for path in saved:
-        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
-    return 1 if failed else 0
-
-
-def _show(progress: Progress, task: TaskID, status: Status) -> None:
-    if status.state == "queued":
-        what = f"waiting, number {status.queue_position} in line" if status.queue_position else "waiting"
-    else:
-        what = _STAGES.get(status.stage or "", status.state)
-    progress.update(task, completed=status.progress, description=what)
+            print(f"{model.name}{' (default)' if model.default else ''}: {', '.join(model.stems)}\n  {model.about}")
+    return DONE
 
 
 if __name__ == "__main__":

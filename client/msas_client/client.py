@@ -2,62 +2,62 @@
 
 from __future__ import annotations
 
-import base64
+import json
+import mimetypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote
 
-import requests
-
-from msas_client.errors import Failed, MsasError, NotReachable, Refused
+from msas_client.answers import Model, Status, Track
+from msas_client.errors import Failed, MsasError
+from msas_client.saving import folder_for, save
+from msas_client.transport import Transport
 
 DEFAULT_ADDRESS = "localhost:5000"
-_CONNECT_SECONDS, _READ_SECONDS = 5, 300
-_CHUNK = 256 * 1024
-_LONGEST_POLL_SECONDS = 2.0
+_POLL_SECONDS = 20  # at the service, which answers at once where there is news
+_SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # ours, where it answers at once without any
 
 
 @dataclass(frozen=True)
-class Track:
-    """A finished stem: its name, its path on the service, its size in bytes, its length in seconds."""
+class Job:
+    """A song that was sent; what `Client.separate` returns. Its text is its songhash."""
 
-    name: str
-    url: str
-    bytes: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Status:
-    """How a song is doing. `state` is queued, running, succeeded, failed or cancelled; `progress` 0 to 1."""
-
+    client: Client
     songhash: str
-    state: str
-    stage: str | None
-    progress: float
-    queue_position: int | None
-    eta_seconds: float | None
-    model: str | None
-    tracks: tuple[Track, ...]
-    error: dict[str, str] | None
 
-    @property
-    def over(self) -> bool:
-        return self.state not in ("queued", "running")
+    def __str__(self) -> str:
+        return self.songhash
+
+    def status(self) -> Status:
+        """Ask how the song is doing."""
+        return self.client.status(self.songhash)
+
+    def wait(self, timeout: float | None = None, on_progress: Callable[[Status], None] | None = None) -> Status:
+        """Wait until the song is separated, as `Client.wait` does."""
+        return self.client.wait(self.songhash, timeout, on_progress)
+
+    def download(self, folder: str | Path, stem: str | None = None) -> list[Path]:
+        """Save the stems, as `Client.download` does."""
+        return self.client.download(self.songhash, folder, stem)
+
+    def remove(self) -> None:
+        """Remove the song and its stems from the service; where it waits or is in work, that ends."""
+        self.client.remove(self.songhash)
 
 
 class Client:
-    """Talks to the service at `address`, host:port or a whole URL. Every method raises MsasError's kinds."""
+    """Talks to the service at `address`, host:port or a whole URL, with `key` where it wants one.
 
-    def __init__(self, address: str = DEFAULT_ADDRESS) -> None:
-        self.url = (address if "://" in address else f"http://{address}").rstrip("/")
-        self._session = requests.Session()
-        # A proxy for the outside, as the environment may name one, can not reach this machine's own services.
-        self._session.trust_env = urlsplit(self.url).hostname not in ("localhost", "127.0.0.1", "::1")
+    Every method raises MsasError's kinds. One client may serve several threads.
+    """
+
+    def __init__(self, address: str = DEFAULT_ADDRESS, key: str | None = None) -> None:
+        self._transport = Transport(address, key)
+        self.url = self._transport.url
 
     def __enter__(self) -> Client:
         return self
@@ -65,116 +65,116 @@ class Client:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._session.close()
+        self._transport.__exit__(kind, error, trace)
 
     def separate(
-        self, song: str | Path, model: str | None = None, callback: dict[str, Any] | None = None, **options: Any
-    ) -> str:
-        """Send the file `song` for separation; return its songhash at once.
+        self,
+        song: str | Path,
+        model: str | None = None,
+        callback: dict[str, Any] | None = None,
+        *,
+        wait: bool = False,
+        on_progress: Callable[[Status], None] | None = None,
+        **options: Any,
+    ) -> Job:
+        """Send the file `song`, streamed, for separation; with `wait`, return once its stems are there.
 
         `options` are the service's: stems, two_stems, format, mp3_bitrate, bit_depth, overlap, shifts, residual.
         """
         path = Path(song)
-        request: dict[str, Any] = {"mp3": base64.b64encode(path.read_bytes()).decode(), "name": path.name, **options}
-        if model:
-            request["model"] = model
+        given: dict[str, Any] = {"name": path.name, "model": model, **options}
         if callback:
-            request["callback"] = callback
-        songhash: str = self._call("POST", "/apiv1/separate", json=request).json()["hash"]
-        return songhash
+            given["callback"] = json.dumps(callback)
+        query = {name: _as_text(value) for name, value in given.items() if value is not None}
+        kind = mimetypes.guess_type(path.name)[0] or ""
+        headers = {"Content-Type": kind if kind.startswith(("audio/", "video/")) else "application/octet-stream"}
+        with path.open("rb") as file:
+            # requests sends an empty file in chunks, whose length nobody knows
+            body: Any = file if path.stat().st_size else b""
+            answer = self._transport.call("POST", "/apiv1/separate", params=query, data=body, headers=headers)
+        job = Job(self, answer.json()["hash"])
+        if wait:
+            job.wait(on_progress=on_progress)
+        return job
 
-    def status(self, songhash: str) -> Status:
+    def job(self, songhash: str) -> Job:
+        """Return the job of a song that was sent before."""
+        return Job(self, songhash)
+
+    def status(self, song: str | Job) -> Status:
         """Ask how the song is doing."""
-        found = self._call("GET", f"/apiv1/status/{songhash}").json()
-        return Status(
-            songhash=found["hash"],
-            state=found["status"],
-            stage=found["stage"],
-            progress=found["progress"],
-            queue_position=found["queue_position"],
-            eta_seconds=found["eta_seconds"],
-            model=found["model"],
-            tracks=tuple(Track(t["name"], t["url"], t["bytes"], t["seconds"]) for t in found["tracks"]),
-            error=found["error"],
-        )
+        return Status.from_json(self._transport.call("GET", _path("status", song)).json())
 
     def wait(
-        self,
-        songhash: str,
-        timeout: float | None = None,
-        on_progress: Callable[[Status], None] | None = None,
+        self, song: str | Job, timeout: float | None = None, on_progress: Callable[[Status], None] | None = None
     ) -> Status:
         """Wait until the song is separated; calls `on_progress` with each status on the way.
 
         Raises Failed where it could not be separated, TimeoutError after `timeout` seconds.
         """
         until = None if timeout is None else time.monotonic() + timeout
-        pause = 0.1
+        tag, status, pause = "", None, _SHORTEST_PAUSE
         while True:
-            status = self.status(songhash)
-            if on_progress:
-                on_progress(status)
-            if status.over:
-                break
-            if until and time.monotonic() > until:
-                raise TimeoutError(f"{songhash} is still {status.state} after {timeout:g} seconds.")
-            time.sleep(pause)
-            pause = min(pause * 1.3, _LONGEST_POLL_SECONDS)
-        if status.state != "succeeded":
-            error = status.error or {"code": status.state, "message": f"The song was {status.state}."}
-            raise Failed(error["message"], error["code"])
-        return status
+            left = _POLL_SECONDS if until is None else max(0.0, min(_POLL_SECONDS, until - time.monotonic()))
+            answer = self._transport.call(
+                "GET", _path("status", song), params={"wait": left if tag else 0}, headers={"If-None-Match": tag}
+            )
+            if answer.status_code != 304 or status is None:
+                status, tag, pause = Status.from_json(answer.json()), answer.headers.get("ETag", ""), _SHORTEST_PAUSE
+                if on_progress:
+                    on_progress(status)
+                if status.over:
+                    return _succeeded(status)
+            if until is not None and time.monotonic() >= until:
+                raise TimeoutError(f"{song} is still {status.state} after {timeout:g} seconds.")
+            time.sleep(pause if until is None else max(0.0, min(pause, until - time.monotonic())))
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
 
-    def download(self, songhash: str, folder: str | Path, stem: str | None = None) -> list[Path]:
-        """Save the song's stems, or the one called `stem`, as FOLDER/<songhash>-<stem>.<format>; return the paths."""
-        tracks = [track for track in self.status(songhash).tracks if stem in (None, track.name)]
+    def download(self, song: str | Job, folder: str | Path, stem: str | None = None) -> list[Path]:
+        """Save the song's stems, or the one called `stem`, as FOLDER/{model}/{song}/{stem}.{format}; return the paths.
+
+        A download that broke off goes on where it did.
+        """
+        status = self.status(song)
+        tracks = [track for track in status.tracks if stem in (None, track.name)]
         if not tracks:
-            raise MsasError(f"{songhash} has no stem to download{f' called {stem}' if stem else ''}.")
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        return [self._save(track, folder / f"{songhash}-{track.url.rpartition('/')[2]}") for track in tracks]
+            raise MsasError(f"{song} has no stem to download{f' called {stem}' if stem else ''}.")
+        return self.save(tracks, folder_for(status, Path(folder)))
 
-    def remove(self, songhash: str, stem: str | None = None) -> None:
+    def save(self, tracks: list[Track], folder: Path) -> list[Path]:
+        """Save these stems as FOLDER/{stem}.{format}; return the paths."""
+        return [save(self._transport, track, folder / f"{track.name}.{track.extension}") for track in tracks]
+
+    def remove(self, song: str | Job, stem: str | None = None) -> None:
         """Remove the song with all its stems from the service, or only the one called `stem`."""
-        self._call("DELETE", f"/apiv1/remove/{songhash}" + (f"/{stem}" if stem else ""))
+        self._transport.call("DELETE", _path("remove", song, *([stem] if stem else [])))
 
     def queue(self) -> list[str]:
         """Return the songhashes that wait, oldest first."""
-        waiting: list[str] = self._call("GET", "/apiv1/queue").json()["queue"]
+        waiting: list[str] = self._transport.call("GET", "/apiv1/queue").json()["queue"]
         return waiting
 
-    def models(self) -> dict[str, Any]:
-        """Return the models on offer (`models`: name, stems, about) and the `default` one's name."""
-        offered: dict[str, Any] = self._call("GET", "/apiv1/models").json()
-        return offered
-
-    def _save(self, track: Track, path: Path) -> Path:
-        """Download under another name first, so that a file that is there is whole."""
-        unfinished = path.with_name(path.name + ".part")
-        with self._call("GET", track.url, stream=True) as answer, unfinished.open("wb") as file:
-            try:
-                for chunk in answer.iter_content(_CHUNK):
-                    file.write(chunk)
-            except requests.RequestException as error:
-                raise NotReachable(f"The download of {track.name} broke off; try again.") from error
-        unfinished.replace(path)
-        return path
-
-    def _call(self, method: str, path: str, **arguments: Any) -> requests.Response:
-        try:
-            answer = self._session.request(
-                method, self.url + path, timeout=(_CONNECT_SECONDS, _READ_SECONDS), **arguments
-            )
-        except requests.RequestException as error:
-            raise NotReachable(f"No answer from {self.url} ({type(error).__name__}); is the service up?") from error
-        if answer.ok:
-            return answer
-        raise _refused(answer)
+    def models(self) -> list[Model]:
+        """Return the models on offer, the default one first."""
+        offered = self._transport.call("GET", "/apiv1/models").json()
+        found = [
+            Model(m["name"], tuple(m["stems"]), m["about"], m["name"] == offered["default"]) for m in offered["models"]
+        ]
+        return sorted(found, key=lambda model: not model.default)
 
 
-def _refused(answer: requests.Response) -> Refused:
-    try:
-        problem = answer.json()
-        return Refused(problem["detail"], problem["code"], answer.status_code)
-    except (ValueError, KeyError, TypeError):
-        return Refused(f"The service answered {answer.status_code} {answer.reason}.", "unknown", answer.status_code)
+def _succeeded(status: Status) -> Status:
+    if status.state != "succeeded":
+        error = status.error or {"code": status.state, "message": f"The song was {status.state}."}
+        raise Failed(error["message"], error["code"])
+    return status
+
+
+def _path(*parts: object) -> str:
+    return "/".join(["/apiv1", *(quote(str(part), safe="") for part in parts)])
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)

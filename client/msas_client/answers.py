@@ -1,0 +1,70 @@
+"""What the service says, as types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Track:
+    """A finished stem: its name, its path on the service, its size in bytes, its length in seconds."""
+
+    name: str
+    url: str
+    bytes: int
+    seconds: float
+
+    @property
+    def extension(self) -> str:
+        return self.url.rpartition(".")[2]
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a song is doing. `state` is queued, running, succeeded, failed or cancelled; `progress` 0 to 1.
+
+    `error` (`code`, `message`) says why it failed, or why it is being tried again.
+    """
+
+    songhash: str
+    state: str
+    stage: str | None
+    progress: float
+    queue_position: int | None
+    eta_seconds: float | None
+    attempt: int
+    model: str | None
+    name: str
+    tracks: tuple[Track, ...]
+    error: dict[str, str] | None
+
+    @property
+    def over(self) -> bool:
+        return self.state not in ("queued", "running")
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> Status:
+        return cls(
+            songhash=found["hash"],
+            state=found["status"],
+            stage=found["stage"],
+            progress=found["progress"],
+            queue_position=found["queue_position"],
+            eta_seconds=found["eta_seconds"],
+            attempt=found["attempt"],
+            model=found["model"],
+            name=found["name"],
+            tracks=tuple(Track(t["name"], t["url"], t["bytes"], t["seconds"]) for t in found["tracks"]),
+            error=found["error"],
+        )
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model on offer: the stems that it yields, and a sentence about it."""
+
+    name: str
+    stems: tuple[str, ...]
+    about: str
+    default: bool

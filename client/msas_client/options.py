@@ -1,0 +1,50 @@
+"""The command's flags for a separation: the `demucs` command's own wherever they mean the same."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+# The service alone knows what it allows: what is given here goes there as it is.
+_VALUES = {
+    "stems": (("--stems",), "NAME,...", "only these stems; default: all of the model's"),
+    "two_stems": (("--two-stems",), "NAME", "this stem and what is left of the song without it"),
+    "format": (("--format",), "FORMAT", "mp3 (the default), wav or flac"),
+    "mp3_bitrate": (("--mp3-bitrate",), "KBITS", "default: 320"),
+    "bit_depth": (("--bit-depth",), "BITS", "of wav and flac: 16 (the default), 24; wav also 32, which are floats"),
+    "overlap": (("--overlap",), "SHARE", "by which segments overlap; default: 0.25"),
+    "shifts": (("--shifts",), "N", "average N shifted separations: better and N times slower; default: 0"),
+}
+_SHORT = {
+    "--mp3": ({"format": "mp3"}, "the same as --format mp3"),
+    "--flac": ({"format": "flac"}, "the same as --format flac"),
+    "--int24": ({"format": "wav", "bit_depth": "24"}, "wav of 24 bits"),
+    "--float32": ({"format": "wav", "bit_depth": "32"}, "wav of 32 bit floats"),
+    "--residual": ({"residual": True}, "also what all stems together leave of the song"),
+}
+
+
+class _Choose(argparse.Action):
+    """A flag that stands for options and their values."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,  # noqa: ARG002
+        chosen: argparse.Namespace,
+        values: Any,
+        flag: str | None = None,  # noqa: ARG002
+    ) -> None:
+        for name, value in (self.const or {self.dest: values}).items():
+            chosen.options[name] = value
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add a flag for each option of a separation; those that are given are collected in `options`."""
+    parser.set_defaults(options={})
+    group = parser.add_argument_group("what comes out", "what the service can not honour, it refuses with a reason")
+    model = "default: the service's own; see msas models"
+    group.add_argument("-n", "--name", "--model", dest="model", metavar="MODEL", action=_Choose, help=model)
+    for name, (flags, metavar, about) in _VALUES.items():
+        group.add_argument(*flags, dest=name, metavar=metavar, action=_Choose, help=about)
+    for flag, (const, about) in _SHORT.items():
+        group.add_argument(flag, dest="options", nargs=0, const=const, action=_Choose, help=about)
