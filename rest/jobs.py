@@ -88,7 +88,7 @@ def described(job: JobStatus, eta_seconds: float | None) -> StatusAnswer:
         ],
         report=job.report,
         error=Failure(**job.error) if job.error else None,
-        callback=getattr(job, "callback", None),
+        callback=job.callback,
     )
 
 

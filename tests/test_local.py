@@ -116,7 +116,8 @@ def test_a_song_in_work_when_it_is_stopped_goes_on_at_the_next_start(tmp_path: P
         songhash = client.separate(song).songhash
         eventually(lambda: client.status(songhash).stage == "separating")
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
     with make_run(tmp_path / "data") as process:
         client = Client(url_of(process))
         assert client.status(finished).state == "succeeded"
@@ -125,7 +126,8 @@ def test_a_song_in_work_when_it_is_stopped_goes_on_at_the_next_start(tmp_path: P
         status = requests.get(f"{client.url}/apiv1/status/{songhash}", timeout=10).json()
         assert (status["status"], status["attempt"]) == ("succeeded", 1), "handed back, not lost"
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 0
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
 
 
 def test_a_killed_worker_is_started_again_and_its_song_is_separated(tmp_path: Path) -> None:
