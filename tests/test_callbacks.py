@@ -326,20 +326,35 @@ def test_everybody_who_asked_for_the_song_is_told_and_sees_his_own_first(queue: 
         assert found["webhook_id"] == third.headers["webhook-id"]
 
 
-def test_one_song_has_ten_callbacks_at_most_and_those_that_are_over_make_room(queue: Queue, worker: Workers) -> None:
+def test_a_song_has_a_hundred_callbacks_at_most_and_those_that_are_over_make_room(
+    queue: Queue, worker: Workers
+) -> None:
     with hook() as receiver:
-        for number in range(10):
+        for number in range(100):
             queue.enqueue(asking(receiver, number))
-        with pytest.raises(TooMany, match="10 callbacks"):
-            queue.enqueue(asking(receiver, 10))
+        with pytest.raises(TooMany, match="as many callbacks"):
+            queue.enqueue(asking(receiver, 100))
         queue.enqueue(asking(receiver, 3))  # known already
         taken(worker()).succeed(report())
         sending = courier(queue)
-        going(sending, lambda: len(receiver.requests) == 10)
-        queue.enqueue(asking(receiver, 10))
-        carried(sending, queue)
-        assert len(record(queue)["others"]) == 9
-        assert receiver.requests[-1].body == b"10"
+        assert sending.turn()
+        eventually(lambda: delivered(queue) == 1, 10)
+        queue.enqueue(asking(receiver, 100))
+        assert (len(record(queue)["others"]), delivered(queue)) == (99, 0)
+
+
+def test_the_callbacks_of_a_song_have_256_kb_in_all(queue: Queue) -> None:
+    with hook() as receiver:
+        for letter in "abcd":
+            queue.enqueue(asking(receiver, letter * 60_000))
+        with pytest.raises(TooMany, match="as many callbacks"):
+            queue.enqueue(asking(receiver, "e" * 60_000))
+        queue.enqueue(asking(receiver, "e"))
+
+
+def delivered(queue: Queue) -> int:
+    found = record(queue)
+    return [each["state"] for each in (found, *found["others"])].count("delivered")
 
 
 def test_a_song_that_is_deleted_takes_its_callbacks_along(service: Service, queue: Queue, worker: Workers) -> None:

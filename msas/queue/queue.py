@@ -15,7 +15,8 @@ from msas.queue.connection import Scripts, answering, connect
 from msas.settings import Settings
 from msas.status import JobStatus, fields_of_job, fields_of_report, read_status
 
-_MOST_CALLBACKS = 10  # of one song, each up to 64 kB
+_MOST_CALLBACKS, _MOST_CALLBACK_BYTES = 100, 256 * 1024  # of one song, all told; each status reads them
+_LATER_SECONDS = 60
 
 
 class Queue:
@@ -46,9 +47,9 @@ class Queue:
         return bool(created), State(state.decode())
 
     def _subscribe(self, songhash: str, callback: Mapping[str, Any]) -> None:
-        text, most = callback_json(callback), _MOST_CALLBACKS
-        if self.scripts.run("subscribe", songhash, callback_id(callback), text, most) == b"full":
-            raise TooMany(f"The song has {most} callbacks that wait, as many as it may; send it again later.", 60)
+        most = (_MOST_CALLBACKS, _MOST_CALLBACK_BYTES)
+        if self.scripts.run("subscribe", songhash, callback_id(callback), callback_json(callback), *most) == b"full":
+            raise TooMany("The song has as many callbacks that wait as it may; send it again later.", _LATER_SECONDS)
 
     def status(self, songhash: str) -> JobStatus | None:
         """Return the state of the job, or None where there is none."""
