@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import http.client
-import os
 import re
 import statistics
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -166,11 +165,11 @@ def _separated(service: Service, cache: Path) -> str:
 
 def _peak_mb(service: Service) -> float:
     """Return the most memory that all processes of REST ever had, in MB: each one's peak, added up."""
-    group, found = os.getpgid(service.children["rest"].process.pid), 0
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            if os.getpgid(int(process.name)) == group:
-                found += int(re.findall(r"VmHWM:\s+(\d+)", (process / "status").read_text())[0])
-        except (OSError, IndexError):
-            continue
+    family, found = {service.children["rest"].process.pid}, 0
+    for pid in sorted(int(process.name) for process in Path("/proc").glob("[0-9]*")):  # parents before children
+        with suppress(OSError, IndexError):
+            status = Path(f"/proc/{pid}/status").read_text()
+            if pid in family or int(re.findall(r"PPid:\s+(\d+)", status)[0]) in family:
+                family.add(pid)
+                found += int(re.findall(r"VmHWM:\s+(\d+)", status)[0])
     return found / 1000

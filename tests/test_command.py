@@ -57,8 +57,8 @@ def test_the_flags_of_demucs_mean_the_same(service: Service, songs: list[Path], 
     folder = tmp_path / "o/lite/song 2"
     assert sorted(path.name for path in folder.iterdir()) == ["no_vocals.flac", "vocals.flac"]
     with Client(service.address) as client:
-        options = {"two_stems": "vocals", "format": "flac", "shifts": "1", "overlap": "0.5"}
-        assert client.separate(songs[0], "lite", **options).status().state == "succeeded", "it is the same job"
+        same = client.separate(songs[0], "lite", two_stems="vocals", format="flac", shifts=1, overlap=0.5)
+        assert same.status().state == "succeeded", "it is the same job"
 
 
 def test_a_bad_song_is_said_the_others_go_on_and_the_exit_status_is_1(
