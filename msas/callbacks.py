@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 from standardwebhooks import Webhook
 
 from msas import log
+from msas.addresses import Allowed
 from msas.delivery import Delivery, DeliveryState
-from msas.egress import Allowed, Egress, Failed, Refused
+from msas.egress import Egress, Failed, Refused
 from msas.problem import Unavailable
 from msas.queue import Outbox, Queue
 from msas.queue.outbox import News

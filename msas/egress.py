@@ -7,6 +7,7 @@ a name server that changes its answer changes nothing. No redirect is followed, 
 from __future__ import annotations
 
 import queue
+import re
 import socket
 import ssl
 import threading
@@ -15,33 +16,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from http.client import HTTPConnection, HTTPException
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, TypeAlias
+from ipaddress import ip_address
+from typing import Any
 from urllib.parse import quote, urlsplit
 
+from msas.addresses import Address, Allowed, Resolve, plain, resolve
 from msas.deadline import Deadline, TimedConnection, TooMuch
-
-Address: TypeAlias = IPv4Address | IPv6Address
-Network: TypeAlias = IPv4Network | IPv6Network
-# Returns the addresses of a host, as text. Raises OSError where it has none.
-Resolve: TypeAlias = Callable[[str, int], Sequence[str]]
 
 _MOST_ADDRESSES = 8
 _MOST_BYTES = 64 * 1024
-_NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address lies in the last 32 bits, and that is where it leads
-_ROUTED = IPv6Network("2000::/3")  # all of IPv6 that is given out to the public
-_NEVER = tuple(
-    ip_network(each)
-    for each in (
-        "168.63.129.16/32",  # how Azure's machines reach their host, metadata included
-        "192.0.0.0/24",  # protocols of their own, and a cloud's metadata
-        "192.88.99.0/24",  # relays of 6to4
-        "2001::/23",  # Teredo, and other protocols of their own
-        "2002::/16",  # 6to4: the address holds another one
-        "2001:db8::/32",  # documentation
-        "3fff::/20",  # documentation
-    )
-)
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
 
 class Refused(Exception):
@@ -50,36 +34,6 @@ class Refused(Exception):
 
 class Failed(Exception):
     """It did not come off, but may another time; the text is a sentence that says why."""
-
-
-@dataclass(frozen=True)
-class Allowed:
-    """Whom we may reach beside the public: hosts by their names, and networks."""
-
-    hosts: frozenset[str] = frozenset()
-    networks: tuple[Network, ...] = ()
-
-    def covers(self, host: str, address: Address) -> bool:
-        named = any(address.version == network.version and address in network for network in self.networks)
-        return named or host in self.hosts or is_public(address)
-
-
-def is_public(address: Address) -> bool:
-    """Say whether the address belongs to the public Internet, and to one host in it."""
-    if isinstance(address, IPv6Address):
-        if address in _NAT64:
-            return is_public(IPv4Address(int(address) & 0xFFFFFFFF))
-        if address not in _ROUTED:
-            return False
-    if any(address in network for network in _NEVER if network.version == address.version):
-        return False
-    return address.is_global and not address.is_multicast
-
-
-def resolve(host: str, port: int) -> list[str]:
-    """Ask the system for the addresses of a host."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
 @dataclass(frozen=True)
@@ -101,8 +55,8 @@ class Target:
             path = quote((parts.path or "/") + ("?" + parts.query if parts.query else ""), safe="/?%:@!$&'()*+,;=-._~")
         except ValueError:
             raise Refused("The callback's URL can not be read; check its host, its port and its letters.") from None
-        if parts.scheme not in ("http", "https") or not host or port == 0:
-            raise Refused("The callback's URL must be http:// or https:// with a host and a port above 0.")
+        if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or port == 0:
+            raise Refused("The callback's URL must be http:// or https:// with a good host and a port above 0.")
         if parts.username is not None or parts.password is not None:
             raise Refused("The callback's URL must not hold a user or password; put a token into its path or query.")
         secure = parts.scheme == "https"
@@ -160,7 +114,7 @@ class Egress:
 
         No sentence names an address: callers are not to learn from us what names mean in our own network.
         """
-        addresses = [_plain(ip_address(text)) for text in self._addresses(target, deadline)]
+        addresses = [plain(ip_address(text)) for text in self._addresses(target, deadline)]
         if not all(self._allowed.covers(target.host, address) for address in addresses):
             raise Refused(
                 "The callback's host is not on the public Internet; "
@@ -226,8 +180,3 @@ def _exchange(target: Target, connection: TimedConnection, body: bytes, headers:
         with suppress(OSError, HTTPException, TooMuch):
             answer.read()  # not for us: some servers take it ill when nobody reads them to the end
         return answer.status
-
-
-def _plain(address: Address) -> Address:
-    """Return the IPv4 address where this is one in the clothes of IPv6."""
-    return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address

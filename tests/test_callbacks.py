@@ -18,8 +18,9 @@ import requests
 from standardwebhooks import Webhook
 
 from local import Service
+from msas.addresses import Allowed
 from msas.callbacks import Courier
-from msas.egress import Allowed, Egress
+from msas.egress import Egress
 from msas.job import Job
 from msas.options import Options
 from msas.problem import TooMany

@@ -9,8 +9,11 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address, ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import text
 
-from msas.egress import Allowed, Egress, Failed, Refused, Resolve, is_public, resolve
+from msas.addresses import Allowed, Resolve, is_public, resolve
+from msas.egress import Egress, Failed, Refused, Target
 from tests.receivers import CERTIFICATE, Receiver, Request, Say, answer, receiving, without_end
 
 HERE = Allowed(networks=(ip_network("127.0.0.1"),))
@@ -158,12 +161,29 @@ def test_of_several_addresses_the_first_that_takes_a_connection_is_called() -> N
             "http:///x",
         ),
         *("http://a.test:0/", "http://a.test:99999/", "http://a.test:x/", "http://[::1/", "http://a..test/"),
+        *(
+            "http://a b:PORT/",
+            "http://a\x00b/",
+            "http://[fe80::1%25lo]:PORT/",
+            f"http://{'a' * 64}.test/",
+        ),
         *("http://me@127.0.0.1:PORT/", "http://me:secret@127.0.0.1:PORT/", "http://a.test@127.0.0.1:PORT/"),
         *(None, 7, ["http://127.0.0.1:PORT/"]),
     ],
 )
 def test_a_url_that_is_not_plain_http_is_refused(url: object) -> None:
     assert "URL" in refused(url, HERE, always("127.0.0.1"))
+
+
+@given(text().map("http://a.test{}".format) | text().map("http://{}:1/x".format) | text())
+def test_whatever_a_url_holds_it_is_refused_or_leads_to_a_request_of_plain_letters(url: str) -> None:
+    try:
+        target = Target.from_url(url)
+    except Refused:
+        return
+    assert target.path.startswith("/")
+    for part in (target.path, target.authority):
+        assert all("!" <= letter <= "~" for letter in part)
 
 
 def test_the_request_is_one_post_of_the_body_to_the_path_as_it_was_given() -> None:
