@@ -7,9 +7,11 @@ from flask_openapi3.openapi import OpenAPI
 from msas.queue import Queue
 from msas.settings import Settings
 from msas.store import Store
-from rest import archive, auth, contract, health, hygiene, jobs, models, problems, separate, tracks
+from rest import archive, auth, contract, health, hygiene, jobs, metrics, models, problems, separate, tracks
+from rest.counts import Counts
 from rest.eta import Eta
 from rest.patience import Patience
+from rest.prober import Prober
 from rest.schemas import ProblemAnswer
 from rest.services import Services
 from rest.waiting import Waiting
@@ -34,13 +36,16 @@ def create_app(settings: Settings) -> OpenAPI:
         queue=queue,
         store=Store.from_settings(settings),
         eta=Eta(queue),
+        prober=Prober(),
         waiting=Waiting(settings.rest_threads),
         patience=Patience(),
+        counts=Counts(),
     )
     hygiene.install(app)
+    metrics.install(app)
     problems.install(app)
     auth.install(app, settings)
-    for part in (health, contract):
+    for part in (health, metrics, contract):
         app.register_api(part.blueprint)
     for part in (separate, jobs, tracks, archive, models):
         app.register_api(part.blueprint, url_prefix="/apiv1")

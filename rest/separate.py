@@ -17,7 +17,6 @@ from msas.options import Options
 from msas.problem import BadOption, BeingRemoved, QueueFull, TooMany
 from msas.queue.outlook import Outlook
 from msas.reconcile import remove
-from msas.song import probe
 from rest.auth import caller
 from rest.contract import NEEDS_KEY, answer, problems
 from rest.hygiene import request_id
@@ -55,7 +54,7 @@ def separate() -> Response:
         callback = _callback(upload.fields)
         identity = songhash(upload.song, options)
         upload.song.seek(0)
-        info = probe(upload.song, settings.max_duration_minutes)
+        info = services().prober.probe(upload.song, settings.max_duration_minutes)
         name = song_name(upload.fields.get("name"))
         job = Job(identity, options, name, callback, info.seconds, caller(), request_id())
         _check_room(job)

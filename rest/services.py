@@ -13,8 +13,10 @@ from msas.queue import Queue
 from msas.settings import Settings
 from msas.status import JobStatus
 from msas.store import Store
+from rest.counts import Counts
 from rest.eta import Eta
 from rest.patience import Patience
+from rest.prober import Prober
 from rest.waiting import Waiting
 
 
@@ -24,8 +26,10 @@ class Services:
     queue: Queue
     store: Store
     eta: Eta
+    prober: Prober
     waiting: Waiting
     patience: Patience
+    counts: Counts
 
     def offered_models(self) -> tuple[list[Model], str]:
         """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""

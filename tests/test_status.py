@@ -163,3 +163,17 @@ def test_every_answer_has_safe_headers_an_id_and_no_banner(service: Service, pat
     assert headers["Content-Security-Policy"]
     assert headers["X-Request-Id"]
     assert headers["Server"] == "MSaaS"
+
+
+def test_prometheus_is_told_of_calls_by_their_route_and_of_the_queue(service: Service, silent_job: str) -> None:
+    def value(name: str) -> float:
+        text = requests.get(f"{service.url}/metrics", timeout=10).text
+        return next((float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
+
+    calls = 'msas_http_requests_total{method="GET",route="/apiv1/status/<songhash>",status="200"}'
+    before = value(calls)
+    ask(service, silent_job)
+    assert value(calls) == before + 1
+    assert value("msas_workers") == 1
+    assert value("msas_redis_up") == 1
+    assert silent_job not in requests.get(f"{service.url}/metrics", timeout=10).text

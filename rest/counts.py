@@ -1,0 +1,25 @@
+"""What is counted, for Prometheus."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+
+
+class Counts:
+    """One process' counts. REST is one process, with threads; several of them are several targets."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.calls = Counter(
+            "msas_http_requests",
+            "Calls answered, by route and status",
+            labelnames=("method", "route", "status"),
+            registry=self.registry,
+        )
+        self.seconds = Histogram(
+            "msas_http_request_seconds",
+            "How long calls took until their answer began, in seconds; long polls wait on purpose",
+            labelnames=("method", "route"),
+            registry=self.registry,
+        )
+        self.received = Counter("msas_received_bytes", "Bytes of all bodies that came in", registry=self.registry)

@@ -1,0 +1,70 @@
+"""What Prometheus may ask: how many calls, how long they took, and how the queue stands."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from flask import Flask, Response, g, request
+from flask_openapi3.blueprint import APIBlueprint
+from prometheus_client import generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from msas.problem import QueueUnavailable
+from msas.queue.outlook import Outlook
+from rest.contract import problems
+from rest.services import Services, services
+
+blueprint = APIBlueprint("metrics", __name__)
+
+
+class _Queue(Collector):
+    """Asked for at each look: the queue is the same for all processes."""
+
+    def __init__(self, found: Services) -> None:
+        self._services = found
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        queue = self._services.queue
+        try:
+            waiting, running, delayed = queue.overview()
+            workers = Outlook(queue).workers()
+        except QueueUnavailable:
+            yield GaugeMetricFamily("msas_redis_up", "Whether Redis answers", 0)
+            return
+        yield GaugeMetricFamily("msas_redis_up", "Whether Redis answers", 1)
+        yield GaugeMetricFamily("msas_jobs_waiting", "Jobs in line", len(waiting))
+        yield GaugeMetricFamily("msas_jobs_running", "Jobs in work", len(running))
+        yield GaugeMetricFamily("msas_jobs_delayed", "Jobs that wait for their next try", len(delayed))
+        yield GaugeMetricFamily("msas_workers", "Workers that hold a lease", workers)
+
+
+def install(app: Flask) -> None:
+    """Count every call of `app`."""
+    found: Services = app.extensions["msas"]
+    counts = found.counts
+    counts.registry.register(_Queue(found))
+
+    @app.before_request
+    def begin() -> None:
+        g.since = time.monotonic()
+
+    @app.after_request
+    def count(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule else "none"  # never the path: it has no end of values
+        method = request.method if request.method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS") else "other"
+        counts.calls.labels(method, route, response.status_code).inc()
+        counts.seconds.labels(method, route).observe(time.monotonic() - g.get("since", time.monotonic()))
+        counts.received.inc(request.content_length or 0)
+        return response
+
+
+@blueprint.get(
+    "/metrics",
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(inside=False)},
+)
+def show() -> Response:
+    """Counts and gauges in Prometheus' form."""
+    return Response(generate_latest(services().counts.registry), content_type=CONTENT_TYPE_LATEST)
