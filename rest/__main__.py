@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from flask import Flask
-from gunicorn import glogging
+from gunicorn import glogging, util
 from gunicorn.app.base import BaseApplication
 from gunicorn.http import wsgi
 
@@ -15,7 +15,7 @@ from msas.callbacks import Courier
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
 from msas.upkeep import Upkeep
-from rest import create_app
+from rest import create_app, malformed
 from rest.patience import Worker
 from rest.services import Services
 
@@ -45,7 +45,8 @@ class Server(BaseApplication):  # type: ignore[misc]
             "logger_class": _Logger,
             "control_socket_disable": True,
         }
-        wsgi.SERVER = "MSaaS"  # gunicorn has no setting for the banner
+        wsgi.SERVER = "MSaaS"  # gunicorn has no setting for the banner, nor for its page of errors
+        util.write_error = malformed.write_error
         for name, value in options.items():
             self.cfg.set(name, value)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from msas.problem import BadBase64, NotJson, TooLarge
 from rest.encoded import Base64
@@ -99,9 +99,14 @@ def _string_end(piece: bytes, at: int) -> int:
 
 def _object(text: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(text)
+        content = json.loads(text, parse_constant=_refused)
     except (ValueError, RecursionError):
         raise NotJson('The body is not JSON; send {"mp3": "<the song in base64>"}.') from None
     if not isinstance(content, dict):
         raise NotJson('The body is JSON, but no object; send {"mp3": "<the song in base64>"}.')
     return content
+
+
+def _refused(constant: str) -> NoReturn:
+    """NaN and Infinity are Python's, not JSON's: who is sent them later on could not read them."""
+    raise ValueError(constant)

@@ -8,7 +8,7 @@ import secrets
 from flask import Flask, Response, g, request
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HEADERS = {
+HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -29,7 +29,7 @@ def install(app: Flask) -> None:
     @app.after_request
     def protect(response: Response) -> Response:
         response.headers["X-Request-Id"] = request_id()
-        for name, value in _HEADERS.items():
+        for name, value in HEADERS.items():
             response.headers.setdefault(name, value)
         return response
 

@@ -58,7 +58,9 @@ class _Process:
         self._line, theirs = socket.socketpair()
         with theirs:
             # A session of its own, so that Ctrl-C in our terminal does not reach it before it reaches us.
-            self._child = subprocess.Popen(_COMMAND, stdin=theirs.fileno(), start_new_session=True)
+            self._child = subprocess.Popen(
+                _COMMAND, stdin=theirs.fileno(), stdout=subprocess.DEVNULL, start_new_session=True
+            )
 
     @property
     def alive(self) -> bool:

@@ -16,6 +16,7 @@ from rest.hygiene import request_id
 
 _LINGER_SECONDS, _LINGER_SILENCE_SECONDS = 5.0, 1.0
 _SILENCE_SECONDS = 30.0  # each silent caller keeps one of REST_THREADS
+_SHOWN = 150  # characters of a path that is not here
 _log = logging.getLogger("msas.rest")
 
 # Werkzeug's own errors, as codes of ours; what is not listed is `bad_request`.
@@ -30,7 +31,7 @@ def install(app: Flask) -> None:
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
         _read_on()
-        answer = _answer(error.status, error.code, error.title, error.detail)
+        answer = as_problem(error.status, error.code, error.title, error.detail)
         if isinstance(error, Unavailable | TooMany):
             answer.headers["Retry-After"] = str(error.retry_after_seconds)
         if isinstance(error, Unauthorized):
@@ -43,10 +44,10 @@ def install(app: Flask) -> None:
     def http(error: HTTPException) -> Response:
         _read_on()
         status = error.code or 500
-        detail = f"{request.method} {request.path} is not part of this API; see GET /docs."
+        detail = f"{request.method} {request.path[:_SHOWN]} is not part of this API; see GET /docs."
         if status not in (404, 405):
             detail = error.description or "The request could not be served."
-        answer = _answer(status, _CODES.get(status, "bad_request"), error.name, detail)
+        answer = as_problem(status, _CODES.get(status, "bad_request"), error.name, detail)
         if allowed := getattr(error, "valid_methods", None):
             answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
@@ -62,7 +63,8 @@ def _be_patient_for_a_while() -> None:
         connection.settimeout(_SILENCE_SECONDS)
 
 
-def _answer(status: int, code: str, title: str, detail: str) -> Response:
+def as_problem(status: int, code: str, title: str, detail: str) -> Response:
+    """Return the answer that tells of an error."""
     content = {"title": title, "detail": detail, "status": status, "code": code}
     return Response(json.dumps(content) + "\n", status, content_type="application/problem+json")
 

@@ -64,9 +64,8 @@ def received(request: Request, most_mb: int) -> Iterator[Upload]:
             for chunk in _Body(request, most, most_mb).chunks():
                 file.write(chunk)
         else:
-            raise UnknownBody(
-                f"The body is {kind}; send JSON with the song in base64, a multipart form with a 'file', or audio/*."
-            )
+            known = "JSON with the song in base64, a multipart form with a 'file', or audio/*"
+            raise UnknownBody(f"The body is {kind[:80]}; send {known}.")
         size = file.tell()
         if not size:
             raise EmptySong("The song has no bytes at all; check the file, then send it again.")
@@ -97,18 +96,20 @@ class _Body(io.RawIOBase):
             chunk = self._input.read(_CHUNK if size is None or size < 0 else size)
         except ParseException:
             raise BadRequest("The body does not follow HTTP's rules for chunks; let a library send it.") from None
-        except OSError:
-            chunk = b""
+        except OSError:  # the caller is gone, or has ended chunks without the last one
+            raise self._broken_off() from None
         self._count += len(chunk)
         if self._count > self._most:
             raise _too_large(self._most_mb)
         if not chunk and self._announced is not None and self._count < self._announced:
-            raise BadRequest(
-                f"The body broke off after {self._count} of the {self._announced} bytes announced; send it again."
-            )
+            raise self._broken_off()
         if not chunk and self._caller:
             services().patience.forget(self._caller)
         return chunk
+
+    def _broken_off(self) -> BadRequest:
+        whole = "its last chunk" if self._announced is None else f"the {self._announced} bytes announced"
+        return BadRequest(f"The body broke off after {self._count} bytes, before {whole}; send it again.")
 
     def chunks(self) -> Iterator[bytes]:
         while chunk := self.read(_CHUNK):

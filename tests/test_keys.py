@@ -45,7 +45,9 @@ def test_every_route_is_on_the_open_list_or_refuses_without_a_key(locked: str) -
             assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
-@pytest.mark.parametrize("path", ["/", "/healthz", "/readyz", "/metrics", "/docs", "/docs/start.js", "/apiv1/openapi.json"])
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/readyz", "/metrics", "/docs", "/docs/start.js", "/apiv1/openapi.json"]
+)
 def test_what_is_on_the_open_list_needs_no_key(locked: str, path: str) -> None:
     assert requests.get(locked + path, timeout=10).status_code == 200
 
