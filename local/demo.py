@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import time
+from functools import partial
 from importlib.metadata import distribution
 from pathlib import Path
 
 from local.service import Service
 from msas_client.client import Client
-from msas_client.separating import Separating
+from msas_client.fetching import Fetching, Wanted
 
 _DEFAULT_SONG = "stempeg/data/The Easton Ellises - Falcon 69.stem.mp4"
 
@@ -34,7 +35,7 @@ def demo(song: Path | None, out: Path, model: str | None) -> int:
         print(f"  model   {used['name']}: {used['about']}\n{service.why_lite()}", flush=True)
         began = time.monotonic()
         with Client(service.address) as client:
-            status = Separating(client, out, {}).run([song])
+            status = Fetching(client, out, [Wanted(str(song), song.name, partial(client.separate, song))]).run()
         seconds = time.monotonic() - began
     if status:
         print("\nThe song was not separated; the reason is above.")

@@ -94,7 +94,7 @@ def test_stems_that_are_not_ready_are_said_to_be(client: Client, tmp_path: Path)
     job = client.separate(song)
     with pytest.raises(TimeoutError, match="still"):
         job.wait(timeout=0.1)
-    with pytest.raises(MsasError, match="no stem"):
+    with pytest.raises(MsasError, match="wait until it is separated"):
         job.download(tmp_path)
     job.remove()
     with pytest.raises((NotFound, Failed)):

@@ -132,7 +132,7 @@ def test_status_queue_models_and_rm_say_what_there_is(service: Service, songs: l
     with Client(service.address) as client:
         songhash = client.separate(songs[0], wait=True).songhash
     assert f"{songhash}  succeeded" in msas(service, "status", songhash).stdout
-    assert json.loads(msas(service, "status", "--json", songhash).stdout)["state"] == "succeeded"
+    assert json.loads(msas(service, "status", "--json", songhash).stdout)["status"] == "succeeded"
     assert "queue" in json.loads(msas(service, "queue", "--json").stdout)
     assert "lite (default): vocals, drums, bass, other" in msas(service, "models").stdout
     assert "Removed the stem bass" in msas(service, "rm", songhash, "bass").stdout
@@ -149,7 +149,7 @@ def test_wrong_usage_is_2(service: Service, arguments: list[str]) -> None:
 
 def test_the_help_names_the_exit_statuses_and_every_command(service: Service) -> None:
     done = msas(service, "--help")
-    for word in ("separate", "status", "queue", "get", "rm", "models", "130 interrupted"):
+    for word in ("separate", "status", "queue", "get", "rm", "models", "130  interrupted"):
         assert word in done.stdout
 
 

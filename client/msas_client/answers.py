@@ -1,8 +1,8 @@
-"""What the service says, as types."""
+"""What the service says, as types. What they do not name is left out: a newer service may say more."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 
@@ -59,6 +59,11 @@ class Status:
             error=found["error"],
         )
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it under the service's own names."""
+        found = asdict(self)
+        return {"hash": found.pop("songhash"), "status": found.pop("state"), **found}
+
 
 @dataclass(frozen=True)
 class Model:
@@ -68,3 +73,9 @@ class Model:
     stems: tuple[str, ...]
     about: str
     default: bool
+
+    @classmethod
+    def all_from_json(cls, found: dict[str, Any]) -> list[Model]:
+        """Return the models, the default one first."""
+        models = [cls(m["name"], tuple(m["stems"]), m["about"], m["name"] == found["default"]) for m in found["models"]]
+        return sorted(models, key=lambda model: not model.default)

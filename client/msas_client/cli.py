@@ -3,135 +3,105 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
+from msas_client import commands
 from msas_client.client import DEFAULT_ADDRESS, Client
+from msas_client.commands import INTERRUPTED, Command
 from msas_client.errors import MsasError, NotReachable
+from msas_client.fetching import FAILED, UNREACHABLE, in_a_sentence, in_json
 from msas_client.options import add_options
-from msas_client.separating import DONE, FAILED, UNREACHABLE, Separating
-from msas_client.songs import songs_of
 
-_INTERRUPTED = 130
-_EXIT = "exit status: 0 done, 1 a song failed, 2 wrong usage, 3 the service can not be reached, 130 interrupted"
+_EXAMPLES = """\
+examples:
+  msas separate song.mp3                                  its stems become out/{model}/{song}/{stem}.mp3
+  msas separate album/ 'live/*.flac' --flac -o stems      folders and patterns, many songs at once
+  msas separate song.mp3 -n htdemucs --two-stems vocals   as with the demucs command
+  msas separate song.mp3 --json | jq -r '.files[]'        for programs
+"""
+_EXIT = """\
+exit status:
+  0    all done
+  1    a song failed, or the service refused something; the others are done
+  2    wrong usage
+  3    the service can't be reached
+  130  interrupted; what was sent goes on at the service, and `msas get HASH` fetches it later
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; return the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal may not know all of a song's letters
     chosen = _parser().parse_args(arguments)
     try:
         with Client(chosen.rest, chosen.key) as client:
             status: int = chosen.run(client, chosen)
+            sys.stdout.flush()
             return status
+    except BrokenPipeError:  # whoever read it has enough; Python must not find that out again at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
     except (MsasError, OSError) as error:
-        print(error, file=sys.stderr)
+        if chosen.json:
+            print(json.dumps({"error": in_json(error)}))
+        print(in_a_sentence(error), file=sys.stderr)
         return UNREACHABLE if isinstance(error, NotReachable) else FAILED
     except KeyboardInterrupt:
-        return _INTERRUPTED
+        return INTERRUPTED
 
 
 def _parser() -> argparse.ArgumentParser:
+    raw = argparse.RawDescriptionHelpFormatter
+    about = "Separate songs into their stems with an MSaaS service."
     parser = argparse.ArgumentParser(
-        prog="msas", description="Separate songs into stems with an MSaaS service.", epilog=_EXIT
+        prog="msas",
+        description=about,
+        epilog=f"{_EXAMPLES}\n{_EXIT}\n`msas COMMAND --help` says more.",
+        formatter_class=raw,
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parser.add_argument("--version", action="version", version=f"msas {version('msas-client')}")
+    found = parser.add_subparsers(dest="command", required=True, metavar="COMMAND", title="commands")
 
-    def command(name: str, run: Any, about: str) -> argparse.ArgumentParser:
-        made = commands.add_parser(name, help=about, description=about, epilog=_EXIT)
+    def command(name: str, run: Command, about: str, epilog: str = _EXIT) -> argparse.ArgumentParser:
+        made = found.add_parser(
+            name, help=about, description=f"{about[0].upper()}{about[1:]}.", epilog=epilog, formatter_class=raw
+        )
         made.set_defaults(run=run)
         where = made.add_argument_group("the service")
-        rest, key = os.environ.get("REST", DEFAULT_ADDRESS), os.environ.get("MSAS_API_KEY")
-        where.add_argument(
-            "--rest", metavar="HOST:PORT", default=rest, help=f"default: the variable REST, else {DEFAULT_ADDRESS}"
-        )
-        where.add_argument("--key", default=key, help="where it wants one; default: the variable MSAS_API_KEY")
-        made.add_argument("--json", action="store_true", help="print JSON, one object a line, and no progress")
+        rest = f"default: the variable REST, else {DEFAULT_ADDRESS}"
+        where.add_argument("--rest", metavar="HOST:PORT", default=os.environ.get("REST") or DEFAULT_ADDRESS, help=rest)
+        key = "where the service wants one; default: the variable MSAS_API_KEY"
+        where.add_argument("--key", default=os.environ.get("MSAS_API_KEY"), help=key)
+        made.add_argument("--json", action="store_true", help="print JSON, an object a line, and no bars")
         return made
 
-    separate = command("separate", _separate, "send songs, wait, and save their stems")
+    separate = command("separate", commands.separate, "send songs, wait, and save their stems", f"{_EXAMPLES}\n{_EXIT}")
     separate.add_argument("songs", nargs="+", metavar="SONG", help="files, patterns, folders; any common format")
     _add_out(separate)
     add_options(separate)
-    status = command("status", _status, "say how songs are doing")
+    status = command("status", commands.status, "say how songs are doing")
     status.add_argument("hashes", nargs="+", metavar="HASH")
-    command("queue", _queue, "list the songs that wait, oldest first")
-    get = command("get", _get, "wait for songs that were sent before, and save their stems")
-    get.add_argument("hashes", nargs="+", metavar="HASH")
+    command("queue", commands.queue, "list the songs that wait, oldest first")
+    get = command("get", commands.get, "wait for songs that were sent before, and save their stems")
+    get.add_argument("hashes", nargs="+", metavar="HASH", help="what `msas separate` said when it was interrupted")
     _add_out(get)
-    remove = command("rm", _remove, "remove a song with its stems, or one stem, from the service")
+    remove = command("rm", commands.remove, "remove a song with its stems, or one stem, from the service")
     remove.add_argument("hash", metavar="HASH")
     remove.add_argument("stem", nargs="?", metavar="STEM")
-    command("models", _models, "list the models on offer")
+    command("models", commands.models, "list the models on offer")
     return parser
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:
     about = "stems become DIR/{model}/{song}/{stem}.{format}; default: out"
     parser.add_argument("-o", "--out", type=Path, default=Path("out"), metavar="DIR", help=about)
-
-
-def _separate(client: Client, chosen: argparse.Namespace) -> int:
-    work = Separating(client, chosen.out, chosen.options, as_json=chosen.json)
-    try:
-        return work.run(songs_of(chosen.songs))
-    except KeyboardInterrupt:
-        print("\nInterrupted. What was sent goes on at the service; fetch it later with", file=sys.stderr)
-        for song, songhash in work.unfinished():
-            print(f"  msas get {songhash} -o {chosen.out}    # {song.name}", file=sys.stderr, flush=True)
-        sys.stdout.flush()
-        os._exit(_INTERRUPTED)  # threads that wait for the service would keep us here
-
-
-def _get(client: Client, chosen: argparse.Namespace) -> int:
-    for songhash in chosen.hashes:
-        client.wait(songhash)
-        files = [str(path) for path in client.download(songhash, chosen.out)]
-        print(json.dumps({"hash": songhash, "files": files}) if chosen.json else "\n".join(files))
-    return DONE
-
-
-def _status(client: Client, chosen: argparse.Namespace) -> int:
-    for songhash in chosen.hashes:
-        found = client.status(songhash)
-        if chosen.json:
-            print(json.dumps(asdict(found)))
-            continue
-        line = f"{found.songhash}  {found.state}"
-        if found.state == "queued" and found.queue_position:
-            line += f", number {found.queue_position} in line"
-        elif found.state == "running":
-            line += f", {found.stage}, {100 * found.progress:.0f} %"
-        eta = "" if found.eta_seconds is None else f", about {found.eta_seconds:.0f} s left"
-        why = f": {found.error['message']}" if found.error else ""
-        print(f"{line}{eta}{why}  {found.name}".rstrip())
-    return DONE
-
-
-def _queue(client: Client, chosen: argparse.Namespace) -> int:
-    waiting = client.queue()
-    print(json.dumps({"queue": waiting}) if chosen.json else "\n".join(waiting) or "Nothing waits.")
-    return DONE
-
-
-def _remove(client: Client, chosen: argparse.Namespace) -> int:
-    client.remove(chosen.hash, chosen.stem)
-    what = f"the stem {chosen.stem} of {chosen.hash}" if chosen.stem else chosen.hash
-    print(json.dumps({"hash": chosen.hash, "removed": chosen.stem or "song"}) if chosen.json else f"Removed {what}.")
-    return DONE
-
-
-def _models(client: Client, chosen: argparse.Namespace) -> int:
-    for model in client.models():
-        if chosen.json:
-            print(json.dumps(asdict(model)))
-        else:
-            print(f"{model.name}{' (default)' if model.default else ''}: {', '.join(model.stems)}\n  {model.about}")
-    return DONE
 
 
 if __name__ == "__main__":

@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import mimetypes
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
 from msas_client.answers import Model, Status, Track
-from msas_client.errors import Failed, MsasError
-from msas_client.saving import folder_for, save
-from msas_client.transport import Transport
+from msas_client.errors import Failed, NotFound, NotReady
+from msas_client.saving import path_of, place_for, save
+from msas_client.transport import SENDING, Transport
 
 DEFAULT_ADDRESS = "localhost:5000"
 _POLL_SECONDS = 20  # at the service, which answers at once where there is news
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # ours, where it answers at once without any
+_NOT_MODIFIED = 304
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Client:
         `options` are the service's: stems, two_stems, format, mp3_bitrate, bit_depth, overlap, shifts, residual.
         """
         path = Path(song)
-        given: dict[str, Any] = {"name": path.name, "model": model, **options}
+        name = path.name.encode(errors="replace").decode()  # a file's name may be no Unicode
+        given: dict[str, Any] = {"name": name, "model": model, **options}
         if callback:
             given["callback"] = json.dumps(callback)
         query = {name: _as_text(value) for name, value in given.items() if value is not None}
@@ -91,8 +93,10 @@ class Client:
         with path.open("rb") as file:
             # requests sends an empty file in chunks, whose length nobody knows
             body: Any = file if path.stat().st_size else b""
-            answer = self._transport.call("POST", "/apiv1/separate", params=query, data=body, headers=headers)
-        job = Job(self, answer.json()["hash"])
+            answer = self._transport.call(
+                "POST", "/apiv1/separate", params=query, data=body, headers=headers, timeout=SENDING
+            )
+        job = Job(self, self._transport.read(lambda found: str(found["hash"]), answer))
         if wait:
             job.wait(on_progress=on_progress)
         return job
@@ -103,7 +107,7 @@ class Client:
 
     def status(self, song: str | Job) -> Status:
         """Ask how the song is doing."""
-        return Status.from_json(self._transport.call("GET", _path("status", song)).json())
+        return self._transport.read(Status.from_json, self._transport.call("GET", _path("status", song)))
 
     def wait(
         self, song: str | Job, timeout: float | None = None, on_progress: Callable[[Status], None] | None = None
@@ -116,11 +120,11 @@ class Client:
         tag, status, pause = "", None, _SHORTEST_PAUSE
         while True:
             left = _POLL_SECONDS if until is None else max(0.0, min(_POLL_SECONDS, until - time.monotonic()))
-            answer = self._transport.call(
-                "GET", _path("status", song), params={"wait": left if tag else 0}, headers={"If-None-Match": tag}
-            )
-            if answer.status_code != 304 or status is None:
-                status, tag, pause = Status.from_json(answer.json()), answer.headers.get("ETag", ""), _SHORTEST_PAUSE
+            since: dict[str, Any] = {"params": {"wait": left}, "headers": {"If-None-Match": tag}} if tag else {}
+            answer = self._transport.call("GET", _path("status", song), **since)
+            if answer.status_code != _NOT_MODIFIED or status is None:
+                status = self._transport.read(Status.from_json, answer)
+                tag, pause = answer.headers.get("ETag", ""), _SHORTEST_PAUSE
                 if on_progress:
                     on_progress(status)
                 if status.over:
@@ -133,17 +137,27 @@ class Client:
     def download(self, song: str | Job, folder: str | Path, stem: str | None = None) -> list[Path]:
         """Save the song's stems, or the one called `stem`, as FOLDER/{model}/{song}/{stem}.{format}; return the paths.
 
-        A download that broke off goes on where it did.
+        What is there already is not fetched again; a download that broke off goes on where it did; where another
+        song's stems lie there, {song} gets the first digits of its hash behind it.
+        Raises NotReady before the song is separated, Failed where it could not be, NotFound without such a stem.
         """
         status = self.status(song)
-        tracks = [track for track in status.tracks if stem in (None, track.name)]
-        if not tracks:
-            raise MsasError(f"{song} has no stem to download{f' called {stem}' if stem else ''}.")
-        return self.save(tracks, folder_for(status, Path(folder)))
+        if not status.over:
+            raise NotReady(f"The song is {status.state}; wait until it is separated.", "not_ready", 409)
+        found = _succeeded(status).tracks
+        wanted = [track for track in found if stem in (None, track.name)]
+        if not wanted:
+            has = ", ".join(track.name for track in found) or "none"
+            raise NotFound(f"The song has no such stem; it has: {has}.", "unknown_stem", 404)
+        return self.save(wanted, self.place_for(replace(status, tracks=tuple(wanted)), Path(folder)))
 
-    def save(self, tracks: list[Track], folder: Path) -> list[Path]:
+    def place_for(self, status: Status, out: Path, name: str = "", taken: Container[Path] = ()) -> Path:
+        """Return the folder in which `download` saves: OUT/{model}/{song}, unless it is taken by another song."""
+        return place_for(self._transport, status, out, name, taken)
+
+    def save(self, tracks: Iterable[Track], folder: Path) -> list[Path]:
         """Save these stems as FOLDER/{stem}.{format}; return the paths."""
-        return [save(self._transport, track, folder / f"{track.name}.{track.extension}") for track in tracks]
+        return [save(self._transport, track, path_of(track, folder)) for track in tracks]
 
     def remove(self, song: str | Job, stem: str | None = None) -> None:
         """Remove the song with all its stems from the service, or only the one called `stem`."""
@@ -151,16 +165,12 @@ class Client:
 
     def queue(self) -> list[str]:
         """Return the songhashes that wait, oldest first."""
-        waiting: list[str] = self._transport.call("GET", "/apiv1/queue").json()["queue"]
-        return waiting
+        answer = self._transport.call("GET", "/apiv1/queue")
+        return self._transport.read(lambda found: list(found["queue"]), answer)
 
     def models(self) -> list[Model]:
         """Return the models on offer, the default one first."""
-        offered = self._transport.call("GET", "/apiv1/models").json()
-        found = [
-            Model(m["name"], tuple(m["stems"]), m["about"], m["name"] == offered["default"]) for m in offered["models"]
-        ]
-        return sorted(found, key=lambda model: not model.default)
+        return self._transport.read(Model.all_from_json, self._transport.call("GET", "/apiv1/models"))
 
 
 def _succeeded(status: Status) -> Status:

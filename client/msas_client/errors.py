@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import time
+from email.utils import parsedate_to_datetime
+
 
 class MsasError(Exception):
-    """
+    """Its text is a sentence for people, its `code` a word for programs.
+
     MsasError
     ├── NotReachable       nobody answers at that address, or the connection broke
     ├── Refused            the service said no; `code`, `status` and the sentence say why
@@ -16,9 +20,13 @@ class MsasError(Exception):
     └── Failed             the song was taken, but could not be separated; `code` says why
     """
 
+    code = "error"
+
 
 class NotReachable(MsasError):
-    """Nobody answers at that address, or the connection broke."""
+    """Nobody answers at that address, or the connection broke, or what answers there is another service."""
+
+    code = "not_reachable"
 
 
 class Refused(MsasError):
@@ -73,6 +81,17 @@ _KINDS: dict[int, type[Refused]] = {
 def refusal(status: int, reason: str, problem: object, retry_after: str | None) -> Refused:
     """Return the error that an answer means; `problem` is its body as JSON, whatever that may be."""
     given = problem if isinstance(problem, dict) else {}
-    detail = given.get("detail") or f"The service answered {status} {reason}."
-    seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
-    return _KINDS.get(status, Refused)(str(detail), str(given.get("code", "unknown")), status, seconds)
+    detail = given.get("detail") or f"The service answered {status} {reason}".rstrip() + "."
+    return _KINDS.get(status, Refused)(str(detail), str(given.get("code", "unknown")), status, _seconds(retry_after))
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Read Retry-After: seconds, or, as a proxy in between may have it, a moment."""
+    if not retry_after:
+        return None
+    if retry_after.strip().isdecimal():
+        return float(retry_after)
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - time.time())
+    except ValueError:
+        return None

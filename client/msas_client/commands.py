@@ -1,0 +1,109 @@
+"""What each command does: takes what was chosen on the command line, prints, returns the exit status."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import partial
+from typing import Any, NoReturn
+
+from msas_client.answers import Status
+from msas_client.bars import in_words
+from msas_client.client import DEFAULT_ADDRESS, Client
+from msas_client.errors import Refused
+from msas_client.fetching import DONE, FAILED, Fetching, Wanted, in_a_sentence, in_json
+from msas_client.songs import songs_of
+
+INTERRUPTED = 130
+Command = Callable[[Client, Namespace], int]
+
+
+def separate(client: Client, chosen: Namespace) -> int:
+    songs = songs_of(chosen.songs, leave_out=chosen.out)
+    wanted = [Wanted(str(song), song.name, partial(client.separate, song, **chosen.options)) for song in songs]
+    return _fetch(Fetching(client, chosen.out, wanted, as_json=chosen.json), chosen)
+
+
+def get(client: Client, chosen: Namespace) -> int:
+    wanted = [Wanted(each, "", partial(client.job, each)) for each in dict.fromkeys(chosen.hashes)]
+    return _fetch(Fetching(client, chosen.out, wanted, as_json=chosen.json), chosen)
+
+
+def _fetch(work: Fetching, chosen: Namespace) -> int:
+    try:
+        result = work.run()
+    except KeyboardInterrupt:
+        _say_how_to_get(work, chosen, "Interrupted. The service goes on with what it has; fetch it later with")
+        _leave(INTERRUPTED)
+    _say_how_to_get(work, chosen, "The service still has what follows; fetch it later with")
+    return result
+
+
+def _say_how_to_get(work: Fetching, chosen: Namespace, why: str) -> None:
+    """Print, for each song that the service has and we have not, the line that brings its stems."""
+    where = f" --rest {shlex.quote(chosen.rest)}" if chosen.rest != (os.environ.get("REST") or DEFAULT_ADDRESS) else ""
+    if left := work.left_behind():
+        print(f"\n{why}", file=sys.stderr)
+        for label, songhash in left:
+            comment = f"    # {label}" if label != songhash else ""
+            print(f"  msas get {songhash} -o {shlex.quote(str(chosen.out))}{where}{comment}", file=sys.stderr)
+    if unsent := work.unsent():
+        print(f"\nNot sent: {', '.join(unsent)}", file=sys.stderr)
+
+
+def _leave(status: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)  # threads that wait for the service would keep us here
+
+
+def status(client: Client, chosen: Namespace) -> int:
+    result = DONE
+    for songhash in chosen.hashes:
+        try:
+            found = client.status(songhash)
+        except Refused as error:
+            result = FAILED
+            if chosen.json:
+                print(json.dumps({"hash": songhash, "error": in_json(error)}))
+            else:
+                print(f"{songhash}: {in_a_sentence(error)}", file=sys.stderr)
+        else:
+            print(json.dumps(found.as_json()) if chosen.json else _line(found))
+    return result
+
+
+def _line(found: Status) -> str:
+    line = f"{found.songhash}  {found.state}"
+    if not found.over:
+        line += f": {in_words(found)}, {100 * found.progress:.0f} %"
+    why = f": {found.error['message']}" if found.error else ""
+    return f"{line}{why}  {found.name}".rstrip()
+
+
+def queue(client: Client, chosen: Namespace) -> int:
+    waiting = client.queue()
+    print(json.dumps({"queue": waiting}) if chosen.json else "\n".join(waiting) or "Nothing waits.")
+    return DONE
+
+
+def remove(client: Client, chosen: Namespace) -> int:
+    client.remove(chosen.hash, chosen.stem)
+    what = f"the stem {chosen.stem} of {chosen.hash}" if chosen.stem else chosen.hash
+    found: dict[str, Any] = {"hash": chosen.hash, "stem": chosen.stem, "removed": True}
+    print(json.dumps(found) if chosen.json else f"Removed {what}.")
+    return DONE
+
+
+def models(client: Client, chosen: Namespace) -> int:
+    for model in client.models():
+        if chosen.json:
+            print(json.dumps(asdict(model)))
+        else:
+            print(f"{model.name}{' (default)' if model.default else ''}: {', '.join(model.stems)}\n  {model.about}")
+    return DONE
