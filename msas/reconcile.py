@@ -75,17 +75,18 @@ class Reconciler:
                             self._store.remove_message(songhash)
                     elif state is None and self._publish(songhash):
                         counts["published"] += 1
+                        self._enqueue(songhash, perhaps_lost=False)  # it stays as it is, and its callback is told
                     elif state not in (State.FAILED, State.CANCELLED):
                         # The message of one that failed stays: should Redis forget the job, it is tried again.
                         counts["enqueued"] += self._enqueue(songhash)
         self._settled = settled
 
-    def _enqueue(self, songhash: str) -> bool:
+    def _enqueue(self, songhash: str, *, perhaps_lost: bool = True) -> bool:
         message = self._store.message(songhash)
         if message is None:
             return False  # settled, or removed, since it was listed
         try:
-            created, _ = self._queue.enqueue(Job.from_message(message), perhaps_lost=True)
+            created, _ = self._queue.enqueue(Job.from_message(message), perhaps_lost=perhaps_lost)
         except BrokenMessage:
             return False
         if created and self._store.message(songhash) is None:

@@ -15,6 +15,7 @@ from msas.options import Options
 from msas.reconcile import Reconciler, remove
 from tests.conftest import eventually
 from tests.rig import Rig, new_song
+from tests.test_callbacks import courier, going, hook
 
 DAY_MS = 86_400_000
 
@@ -170,3 +171,16 @@ def test_a_job_that_succeeded_but_has_no_report_is_forgotten_by_the_second_sweep
     assert rig.status(song).state is State.SUCCEEDED
     assert keeper.sweep()["lost"] == 1
     assert rig.queue.status(song) is None
+
+
+def test_18_who_asked_to_be_called_back_is_so_where_redis_forgot_a_song_that_was_just_done(rig: Rig) -> None:
+    with hook() as receiver:
+        [songhash] = rig.accept()
+        rig.finish([songhash])
+        callback = {"url": f"http://a.test:{receiver.port}/hook", "data": "done"}
+        rig.store.put_message(songhash, Job(songhash, Options("quick", format="wav"), "song.wav", callback).message())
+        rig.queue.redis.delete(rig.queue.job_key(songhash))
+        assert sweep(rig)["published"] == 1
+        going(courier(rig.queue), lambda: receiver.requests)
+        rig.whole(songhash, rig.status(songhash))
+        assert [request.body for request in receiver.requests] == [b'"done"']
