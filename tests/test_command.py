@@ -68,7 +68,7 @@ def test_a_bad_song_is_said_the_others_go_on_and_the_exit_status_is_1(
     done = msas(service, "separate", tmp_path / "words.mp3", tmp_path / "absent.mp3", songs[0], "-o", tmp_path / "out")
     assert done.returncode == 1
     assert "words.mp3: The file is not audio" in done.stderr
-    assert "absent.mp3: No such file or directory" in done.stderr
+    assert f"{tmp_path / 'absent.mp3'}: No such file or directory\n" in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stdout.splitlines()) == 4
 

@@ -130,7 +130,7 @@ class Fetching:
         if self._as_json:
             self._bars.print(_object(song, job, error=in_json(error)))
         else:
-            self._bars.complain(f"{song.label}: {in_a_sentence(error)}")
+            self._bars.complain(f"{song.label}: {in_a_sentence(error, song.label)}")
 
 
 def _object(song: Wanted, job: Job | None, files: Sequence[str] = (), error: dict[str, str] | None = None) -> str:
@@ -139,10 +139,10 @@ def _object(song: Wanted, job: Job | None, files: Sequence[str] = (), error: dic
     return json.dumps({**what, "files": list(files), "error": error})
 
 
-def in_a_sentence(error: MsasError | OSError) -> str:
-    """Return what went wrong, for people."""
+def in_a_sentence(error: MsasError | OSError, about: str = "") -> str:
+    """Return what went wrong, for people; they know already that it is `about` that file."""
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror}: {error.filename}" if error.filename else error.strerror
+        return f"{error.strerror}: {error.filename}" if str(error.filename or about) != about else error.strerror
     return str(error)
 
 
