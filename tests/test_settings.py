@@ -56,3 +56,25 @@ def test_a_wrong_setting_ends_a_process_with_one_sentence(module: str) -> None:
 def test_settings_travel_through_the_environment_unchanged() -> None:
     settings = Settings(model_repo=Path("/models"), minio_secure=True, lease_seconds=7.5)
     assert Settings.from_environment(settings.to_environment()) == settings
+
+
+def test_hosts_and_networks_are_read_from_one_setting() -> None:
+    settings = Settings(callback_allow_hosts="Hooks.internal, 10.0.0.0/8,fd00::/8,127.0.0.1, my_host")
+    hosts, networks = settings.callback_allowed()
+    assert hosts == {"hooks.internal", "my_host"}
+    assert [str(network) for network in networks] == ["10.0.0.0/8", "fd00::/8", "127.0.0.1/32"]
+
+
+@pytest.mark.parametrize("value", ["10.0.0.1/8", "a.test:80", "http://a.test", "*.a.test", "10.0.0", "a b", "[::1]"])
+def test_what_is_neither_host_nor_network_is_named(value: str) -> None:
+    with pytest.raises(SettingsError, match="CALLBACK_ALLOW_HOSTS"):
+        Settings(callback_allow_hosts=f"a.test,{value}")
+
+
+@pytest.mark.parametrize(
+    "value", ["secret", "YSBzZWNyZXQgb2YgMjcgYnl0ZXMsIG5vIGxlc3M=", "whsec_", "whsec_c2hvcnQ=", "whsec_ä" * 9]
+)
+def test_a_secret_that_is_too_weak_or_malformed_is_refused_without_being_shown(value: str) -> None:
+    with pytest.raises(SettingsError, match="CALLBACK_SECRET") as caught:
+        Settings(callback_secret=value)
+    assert value not in str(caught.value).replace("whsec_ and", "")
