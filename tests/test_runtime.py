@@ -60,6 +60,31 @@ def test_an_export_for_another_shape_or_other_weights_is_another(tmp_path: Path)
     assert len(list((tmp_path / "openvino").glob("*.xml"))) == 3
 
 
+@pytest.mark.parametrize("suffix", [".xml", ".bin"])
+def test_a_damaged_export_is_made_anew_and_stops_nobody(tmp_path: Path, suffix: str) -> None:
+    def result() -> list[float]:
+        network = Runtime(settings(tmp_path, precision="float32")).load(Doubling(), [torch.zeros(1, 3)], "digest")
+        found: list[float] = network(torch.ones(1, 3))[0].tolist()[0]
+        return found
+
+    assert result() == [2.0] * 3
+    [damaged] = (tmp_path / "openvino").glob(f"*{suffix}")
+    whole = damaged.read_bytes()
+    damaged.write_bytes(whole[: len(whole) // 2])
+    assert result() == [2.0] * 3
+    assert result() == [2.0] * 3
+    assert damaged.read_bytes() == whole
+
+
+def test_where_the_cache_can_not_be_written_networks_are_exported_all_the_same(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "openvino").write_text("no folder can be made here, not even by root")
+    network = Runtime(settings(tmp_path, precision="float32")).load(Doubling(), [torch.zeros(1, 3)], "digest")
+    assert network(torch.ones(1, 3))[0].tolist() == [[2.0] * 3]
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == ["cache not writable"]
+
+
 def test_inputs_of_another_shape_than_the_exported_one_run_in_torch(tmp_path: Path) -> None:
     network = Runtime(settings(tmp_path, precision="float32")).load(Doubling(), [torch.zeros(1, 3)], "some-digest")
     assert network(torch.ones(2, 5))[0].tolist() == [[2.0] * 5] * 2

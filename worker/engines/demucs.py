@@ -113,7 +113,9 @@ def is_cached(name: str) -> bool:
 
 @cache
 def hub_answers(seconds: float = 3.0) -> bool:
-    """Say whether the model hub can be reached, within `seconds` even where name lookup hangs."""
+    """Say whether the model hub may and can be reached, within `seconds` even where name lookup hangs."""
+    if constants.HF_HUB_OFFLINE:  # the hub's own variable; our images set it
+        return False
     answered = threading.Event()
 
     def ask() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import inspect
 import logging
@@ -9,7 +10,9 @@ import multiprocessing
 import sys
 import tempfile
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -112,13 +115,32 @@ class Runtime:
         return run
 
     def _compiled(self, network: nn.Module, example: Sequence[Tensor], digest: str) -> Callable[[Any], Any] | None:
-        path = self._cache / f"{_export_name(network, example, digest)}.xml"
-        if not path.is_file():
-            log.event(_log, "exporting network", to=path.name)
-            _export_apart(network, example, path)
-        if not path.is_file():
-            log.event(_log, "network runs in PyTorch", logging.WARNING, why="it could not be exported")
-            return None
+        name = f"{_export_name(network, example, digest)}.xml"
+        for folder in self._folders():
+            path = folder / name
+            try:
+                if not path.is_file():
+                    log.event(_log, "exporting network", to=name)
+                    _export_apart(network, example, path)
+                if not path.is_file():
+                    break  # nor would it be exported anywhere else
+                return self._compile(path)
+            except OSError as error:
+                log.event(_log, "cache not writable", logging.WARNING, why=str(error))
+            except RuntimeError as error:
+                log.event(_log, "export damaged", logging.WARNING, path=str(path), why=str(error)[:200])
+                with suppress(OSError):
+                    path.unlink()  # for the next start to make it anew
+        log.event(_log, "network runs in PyTorch", logging.WARNING, why="it could not be exported")
+        return None
+
+    def _folders(self) -> Iterator[Path]:
+        """Yield where exports are kept: the cache; where that can not be written, as in images, our own folder."""
+        yield self._cache
+        yield _own_folder()
+
+    def _compile(self, path: Path) -> Callable[[Any], Any]:
+        """Compile an export for this CPU. Raises RuntimeError where it is damaged."""
         options = {
             "INFERENCE_PRECISION_HINT": _HINTS[self.precision],
             "PERFORMANCE_HINT": "LATENCY",
@@ -135,6 +157,14 @@ def digest_of(network: nn.Module) -> str:
         found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return found.hexdigest()
+
+
+@cache
+def _own_folder() -> Path:
+    """Return a folder that lives as long as this process."""
+    folder = tempfile.TemporaryDirectory(prefix="msas-exports-")
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
 
 
 def _device(wanted: str) -> torch.device:
