@@ -57,6 +57,8 @@ class Settings:
     rest_host: str = "127.0.0.1"
     rest_port: int = 5000
     rest_threads: int = 16
+    rest_processes: int = 1
+    metrics_port: int = 0
     lease_seconds: float = 30.0
     beat_seconds: float = 5.0
     block_seconds: float = 5.0
@@ -72,6 +74,8 @@ class Settings:
                 raise SettingsError(
                     f"{name.upper()} must be one of {', '.join(allowed)}, but is {getattr(self, name)!r}."
                 )
+        if self.rest_processes < 1:
+            raise SettingsError(f"REST_PROCESSES must be 1 or more, but is {self.rest_processes}.")
         if self.beat_seconds >= self.lease_seconds or self.block_seconds >= self.lease_seconds:
             raise SettingsError(
                 "BEAT_SECONDS and BLOCK_SECONDS must be shorter than LEASE_SECONDS, "

@@ -1,4 +1,4 @@
-"""`python -m rest`: the REST service under gunicorn, with threads."""
+"""`python -m rest`: the REST service under gunicorn, with threads, in one process or several."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from msas.settings import Settings, SettingsError
 from msas.upkeep import Upkeep
 from rest import create_app, malformed
 from rest.patience import Worker
+from rest.processes import Processes
 from rest.services import Services
 
 
@@ -32,12 +33,14 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.processes = Processes() if settings.rest_processes > 1 else None
         super().__init__()
 
     def load_config(self) -> None:
         options: dict[str, Any] = {
             "bind": f"{self.settings.rest_host}:{self.settings.rest_port}",
             "worker_class": Worker,
+            "workers": self.settings.rest_processes,
             "threads": self.settings.rest_threads,
             "timeout": 120,
             "graceful_timeout": 10,
@@ -45,6 +48,9 @@ class Server(BaseApplication):  # type: ignore[misc]
             "logger_class": _Logger,
             "control_socket_disable": True,
         }
+        if self.processes:
+            for hook in (self.processes.pre_fork, self.processes.post_fork, self.processes.on_exit):
+                options[hook.__name__] = hook
         wsgi.SERVER = "MSaaS"  # gunicorn has no setting for the banner, nor for its page of errors
         util.write_error = malformed.write_error
         for name, value in options.items():
@@ -53,7 +59,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         # Runs in each worker process, after the fork: threads and connections must not be made before.
         log.start("rest", connect(self.settings), self.settings.log_list)
-        app = create_app(self.settings)
+        app = create_app(self.settings, self.processes.counts() if self.processes else None)
         found: Services = app.extensions["msas"]
         Upkeep(found.queue, found.store, self.settings).start()
         Courier.from_settings(found.queue, self.settings).start()

@@ -17,8 +17,11 @@ from rest.services import Services
 from rest.waiting import Waiting
 
 
-def create_app(settings: Settings) -> OpenAPI:
-    """Return the REST service for these settings; connects to Redis and the store when first needed."""
+def create_app(settings: Settings, counts: Counts | None = None) -> OpenAPI:
+    """Return the REST service for these settings; connects to Redis and the store when first needed.
+
+    `counts` are those that it shares with other processes, where it does.
+    """
     app = OpenAPI(
         "rest",
         info=contract.INFO,
@@ -39,7 +42,7 @@ def create_app(settings: Settings) -> OpenAPI:
         prober=Prober(),
         waiting=Waiting(settings.rest_threads),
         patience=Patience(),
-        counts=Counts(),
+        counts=counts or Counts(),
     )
     hygiene.install(app)
     metrics.install(app)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client.multiprocess import MultiProcessCollector
 
 
 class Counts:
-    """One process' counts. REST is one process, with threads; several of them are several targets."""
+    """This process' counts. `registry` shows them; with a `folder` in which each process counts, their sum."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path | None = None) -> None:
         self.registry = CollectorRegistry()
+        own = None if folder else self.registry
+        if folder:
+            MultiProcessCollector(self.registry, str(folder))  # type: ignore[no-untyped-call]
         self.calls = Counter(
             "msas_http_requests",
             "Calls answered, by route and status",
             labelnames=("method", "route", "status"),
-            registry=self.registry,
+            registry=own,
         )
         self.seconds = Histogram(
             "msas_http_request_seconds",
             "How long calls took until their answer began, in seconds; long polls wait on purpose",
             labelnames=("method", "route"),
-            registry=self.registry,
+            registry=own,
         )
-        self.received = Counter("msas_received_bytes", "Bytes of all bodies that came in", registry=self.registry)
+        self.received = Counter("msas_received_bytes", "Bytes of all bodies that came in", registry=own)

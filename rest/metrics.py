@@ -27,18 +27,19 @@ class _Queue(Collector):
         self._services = found
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        queue = self._services.queue
         try:
-            waiting, running, delayed = queue.overview()
-            workers = Outlook(queue).workers()
+            found = Outlook(self._services.queue).numbers()
         except QueueUnavailable:
-            yield GaugeMetricFamily("msas_redis_up", "Whether Redis answers", 0)
+            found = None
+        yield GaugeMetricFamily("msas_redis_up", "Whether Redis answers", int(found is not None))
+        if found is None:
             return
-        yield GaugeMetricFamily("msas_redis_up", "Whether Redis answers", 1)
-        yield GaugeMetricFamily("msas_jobs_waiting", "Jobs in line", len(waiting))
-        yield GaugeMetricFamily("msas_jobs_running", "Jobs in work", len(running))
-        yield GaugeMetricFamily("msas_jobs_delayed", "Jobs that wait for their next try", len(delayed))
-        yield GaugeMetricFamily("msas_workers", "Workers that hold a lease", workers)
+        yield GaugeMetricFamily("msas_jobs_waiting", "Jobs in line", found.waiting)
+        yield GaugeMetricFamily("msas_jobs_running", "Jobs in work", found.running)
+        yield GaugeMetricFamily("msas_jobs_delayed", "Jobs that wait for their next try", found.delayed)
+        yield GaugeMetricFamily("msas_workers", "Workers that hold a lease", found.workers)
+        about = "How long ago the job that comes next was enqueued, in seconds; 0 where none waits"
+        yield GaugeMetricFamily("msas_queue_oldest_seconds", about, found.oldest_seconds)
 
 
 def install(app: Flask) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any, cast
 
 from msas.queue.connection import answering
@@ -12,11 +13,28 @@ from msas.queue.queue import Queue
 _RECENT = 30
 
 
+@dataclass(frozen=True)
+class Numbers:
+    """How many jobs wait, run, and wait for their next try; how many workers hold a lease; and how long ago the job
+    that will be taken next was enqueued: 0 where none waits, or where a stranger's message comes next."""
+
+    waiting: int
+    running: int
+    delayed: int
+    workers: int
+    oldest_seconds: float
+
+
 class Outlook:
     """Reads only. Every method raises QueueUnavailable where Redis does not answer."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
+
+    def numbers(self) -> Numbers:
+        """Return how the queue stands. One cheap call, however long the line."""
+        waiting, running, delayed, workers, oldest_ms = self._queue.scripts.run("numbers")
+        return Numbers(waiting, running, delayed, workers, oldest_ms / 1000)
 
     def length(self) -> int:
         """Return how many jobs wait, those that wait for their next try included."""
