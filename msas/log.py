@@ -6,14 +6,21 @@ import json
 import logging
 import queue
 import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from logging.handlers import QueueHandler, QueueListener
+from types import MappingProxyType, TracebackType
 from typing import Any
 
 from redis import Redis, RedisError
 
 LINES_KEPT = 10_000
 _PENDING = 1_000
+_told: ContextVar[Mapping[str, Any]] = ContextVar("told", default=MappingProxyType({}))
+CALLS = "msas.calls"  # what is logged under this name goes to stdout alone: it would soon push all else off the list
 
 
 def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **facts: Any) -> None:
@@ -21,11 +28,26 @@ def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **fac
     logger.log(level, name, extra={"facts": facts})
 
 
+def tell(**facts: Any) -> None:
+    """Say `facts` in each line that is logged from now on in this context (see contextvars), as in a request's."""
+    _told.set({**_told.get(), **facts})
+
+
+@contextmanager
+def telling(**facts: Any) -> Iterator[None]:
+    """Say `facts` in each line that is logged in the block. A thread that it starts must be given its context."""
+    before = _told.set({**_told.get(), **facts})
+    try:
+        yield
+    finally:
+        _told.reset(before)
+
+
 def start(service: str, redis: Redis | None = None, log_list: str = "logging") -> None:
     """Send every log record of this process to stdout and, where `redis` is given, to the list `log_list`.
 
     A thread of its own feeds the list, so that a slow Redis delays nobody; what it can not take in time
-    is dropped from the list, never from stdout.
+    is dropped from the list, never from stdout. What ends a thread, or the process, is logged as well.
     """
     formatter = _JsonLines(service)
     stdout = logging.StreamHandler(sys.stdout)
@@ -35,13 +57,33 @@ def start(service: str, redis: Redis | None = None, log_list: str = "logging") -
         to_list = _ToList(redis, log_list)
         to_list.setFormatter(formatter)
         pending = _DropWhenFull(queue.Queue(_PENDING))
+        pending.addFilter(lambda record: record.name != CALLS)
         listener = QueueListener(pending.queue, to_list)
         listener.start()
         handlers.append(pending)
+    for handler in handlers:
+        handler.addFilter(_add_what_was_told)
     root = logging.getLogger()
     root.handlers = handlers
     root.setLevel(logging.INFO)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
+    sys.excepthook = _log_the_end
+    threading.excepthook = lambda end: _log_the_end(end.exc_type, end.exc_value, end.exc_traceback)
+
+
+def _log_the_end(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    facts = {"why": f"{kind.__name__}: {error}", "thread": threading.current_thread().name}
+    logging.getLogger("msas").critical(
+        "ended by an error", exc_info=(kind, error or kind(), trace), extra={"facts": facts}
+    )
+
+
+def _add_what_was_told(record: logging.LogRecord) -> bool:
+    """Runs in the thread that logs; a handler further on may format the line in another."""
+    record.facts = {**_told.get(), **getattr(record, "facts", {})}
+    return True
 
 
 class _JsonLines(logging.Formatter):

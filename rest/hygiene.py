@@ -7,6 +7,8 @@ import secrets
 
 from flask import Flask, Response, g, request
 
+from msas import log
+
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -25,6 +27,7 @@ def install(app: Flask) -> None:
     def identify() -> None:
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
+        log.tell(request_id=g.request_id)
 
     @app.after_request
     def protect(response: Response) -> Response:

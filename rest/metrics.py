@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 
@@ -12,12 +13,16 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
+from msas import log
 from msas.problem import QueueUnavailable
 from msas.queue.outlook import Outlook
+from rest.auth import caller
 from rest.contract import problems
 from rest.services import Services, services
 
 blueprint = APIBlueprint("metrics", __name__)
+_log = logging.getLogger(log.CALLS)
+_PROBES = ("health.live", "health.ready", "metrics.show")  # asked every few seconds, for ever
 
 
 class _Queue(Collector):
@@ -43,7 +48,7 @@ class _Queue(Collector):
 
 
 def install(app: Flask) -> None:
-    """Count every call of `app`."""
+    """Count every call of `app`, and log it."""
     found: Services = app.extensions["msas"]
     counts = found.counts
     counts.registry.register(_Queue(found))
@@ -56,9 +61,14 @@ def install(app: Flask) -> None:
     def count(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "none"  # never the path: it has no end of values
         method = request.method if request.method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS") else "other"
+        seconds = time.monotonic() - g.get("since", time.monotonic())
         counts.calls.labels(method, route, response.status_code).inc()
-        counts.seconds.labels(method, route).observe(time.monotonic() - g.get("since", time.monotonic()))
+        counts.seconds.labels(method, route).observe(seconds)
         counts.received.inc(request.content_length or 0)
+        if request.endpoint not in _PROBES:
+            facts = {"method": method, "route": route, "status": response.status_code, "seconds": round(seconds, 4)}
+            more = {"key": caller(), "code": g.get("problem")}
+            log.event(_log, "call", **facts, **{name: value for name, value in more.items() if value})
         return response
 
 

@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from contextlib import suppress
+from contextvars import copy_context
 
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
@@ -62,4 +63,5 @@ class Worker(ThreadWorker):  # type: ignore[misc]
 
     def handle_request(self, req: object, conn: TConn) -> object:
         self.patience.forget(conn.sock)
-        return super().handle_request(req, conn)
+        # In a context of its own: what the log is told of this request ends with it.
+        return copy_context().run(super().handle_request, req, conn)

@@ -7,12 +7,11 @@ import logging
 import time
 from contextlib import suppress
 
-from flask import Flask, Response, request
+from flask import Flask, Response, g, request
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from msas.problem import BadRange, Problem, TooMany, Unauthorized, Unavailable
-from rest.hygiene import request_id
 
 _LINGER_SECONDS, _LINGER_SILENCE_SECONDS = 5.0, 1.0
 _SILENCE_SECONDS = 30.0  # each silent caller keeps one of REST_THREADS
@@ -31,6 +30,7 @@ def install(app: Flask) -> None:
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
         _read_on()
+        g.problem = error.code
         answer = as_problem(error.status, error.code, error.title, error.detail)
         if isinstance(error, Unavailable | TooMany):
             answer.headers["Retry-After"] = str(error.retry_after_seconds)
@@ -47,14 +47,15 @@ def install(app: Flask) -> None:
         detail = f"{request.method} {request.path[:_SHOWN]} is not part of this API; see GET /docs."
         if status not in (404, 405):
             detail = error.description or "The request could not be served."
-        answer = as_problem(status, _CODES.get(status, "bad_request"), error.name, detail)
+        g.problem = _CODES.get(status, "bad_request")
+        answer = as_problem(status, g.problem, error.name, detail)
         if allowed := getattr(error, "valid_methods", None):
             answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
 
     @app.errorhandler(Exception)
     def unforeseen(_: Exception) -> Response:
-        _log.exception("request failed", extra={"facts": {"path": request.path, "request_id": request_id()}})
+        _log.exception("request failed", extra={"facts": {"path": request.path}})
         return problem(Problem("The request failed on our side; the service's log says why. Try again, or tell us."))
 
 

@@ -62,15 +62,7 @@ def separate() -> Response:
     if state is State.CANCELLED:
         raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
     reason = "Song enqueued for separation" if created else _REASONS[state]
-    log.event(
-        _log,
-        "song received",
-        songhash=identity,
-        model=options.model,
-        bytes=upload.size,
-        created=created,
-        request_id=request_id(),
-    )
+    log.event(_log, "song received", songhash=identity, model=options.model, bytes=upload.size, created=created)
     return answer(Taken(hash=identity, reason=reason, status=state, model=options.model))
 
 

@@ -38,9 +38,10 @@ from msas.store import Store
 from rest.uploads import Upload
 from tests.calls import Decide, Wire, WiredMinio, WiredRedis, own_redis
 from tests.memory_store import MemoryMinio
+from worker.counts import Counts
 from worker.drain import Drain
 from worker.engines import Engine
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import Heartbeat, Pulse
 from worker.loop import Worker
 from worker.separation import Watch, _fetch
 
@@ -48,6 +49,8 @@ STEMS = ("vocals", "drums")
 LEASE_MS = 60_000
 KEEP_DAYS = 7.0
 SETTINGS = Settings(lease_seconds=LEASE_MS / 1000, retry_seconds=10, keep_days=KEEP_DAYS)
+COUNTS = Counts()
+SPEED: dict[str, Any] = {"device": "none", "seconds": {}, "real_time_factor": 1.0}
 _rest = threading.local()  # what rest.services finds in the thread of each process
 
 
@@ -71,7 +74,7 @@ def report_of(songhash: str) -> dict[str, Any]:
         content = stem_of(songhash, stem)
         stems[stem] = {"bytes": len(content), "seconds": 1.0, "sha256": hashlib.sha256(content).hexdigest()}
     options = json.loads(json.dumps(asdict(Options("stand-in", format="wav"))))
-    return {"hash": songhash, "name": "song.wav", "model": "stand-in", "stems": stems, "options": options}
+    return {"hash": songhash, "name": "song.wav", "model": "stand-in", "stems": stems, "options": options, **SPEED}
 
 
 def separate(
@@ -114,9 +117,9 @@ class Process:
         self.store = Store(cast(Any, WiredMinio(place.store.minio, self.wire)), *place.buckets)
         self.store._buckets_made = True
         self.drain = Drain(0)
-        self.heartbeat = Heartbeat(self.receiver, 5, 1e6, self.drain)
+        self.heartbeat = Heartbeat(self.receiver, 5, 1e6, self.drain, Pulse(1e6))
         self.heartbeat._watch = lambda: None  # type: ignore[method-assign]
-        arguments = (StandIns(), self.heartbeat, self.drain, place.scratch, 180)
+        arguments = (StandIns(), self.heartbeat, self.drain, COUNTS, place.scratch, 180)
         self.worker = Worker(self.receiver, self.store, *arguments)
 
     @cached_property

@@ -9,7 +9,7 @@
 
 Each separation leaves a line in FOLDER/<songhash>. CRASH_AT=label:before|after[:STOP] sends the process a SIGKILL (or
 SIGSTOP) just before or after its first call of that name: a script of the queue, blmove, or a method of the store.
-CLOCK_OFF=seconds sets its clock wrong. `python -m tests.stand_in rest` is REST with the same two variables.
+GRUMBLE=1 has the store say something whenever it stores a stem. CLOCK_OFF=seconds sets its clock wrong. `python -m tests.stand_in rest` is REST with the same two variables.
 CROWD makes many workers of one process, see crowd.py.
 """
 
@@ -18,6 +18,7 @@ from __future__ import annotations
 import ctypes
 import functools
 import json
+import logging
 import os
 import resource
 import runpy
@@ -40,7 +41,7 @@ from msas.queue.connection import Scripts
 from msas.settings import Settings
 from msas.store import Store
 from worker.engines import Engine, Order, Progress, Samples, Survey
-from worker.service import serve
+from worker.service import serve, watched
 
 STEMS = ("vocals", "drums", "bass", "other")
 MODELS = (
@@ -156,6 +157,17 @@ def crash_at(label: str, moment: str, number: signal.Signals) -> None:
         setattr(Store, name, wrapped(getattr(Store, name), lambda *_, name=name: name))
 
 
+def grumble() -> None:
+    """Let the store log a line in each thread that stores a stem."""
+    put = Store.put_stem
+
+    def grumbling(self: Store, *args: Any) -> None:
+        logging.getLogger("tests").warning("grumble")
+        put(self, *args)
+
+    Store.put_stem = grumbling  # type: ignore[method-assign]
+
+
 def multiply(each: list[dict[str, str]], logs: Path) -> None:
     """Go on as many workers, each with variables and a log of its own: imports are what takes long about a start.
 
@@ -184,12 +196,15 @@ def main() -> None:
     if point := os.environ.get("CRASH_AT"):
         label, moment, *others = point.split(":")
         crash_at(label, moment, signal.SIGSTOP if others else signal.SIGKILL)
+    if os.environ.get("GRUMBLE"):
+        grumble()
     if off := float(os.environ.get("CLOCK_OFF", "0")):
         clock = time.time
         time.time = lambda: clock() + off
     if sys.argv[1] == "rest":
         runpy.run_module("rest", run_name="__main__")
-    serve(Settings.from_environment(), StandIns(Path(sys.argv[1])))
+    settings = Settings.from_environment()
+    serve(settings, StandIns(Path(sys.argv[1])), *watched(settings))
 
 
 if __name__ == "__main__":

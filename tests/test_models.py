@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from local import Service
 from msas.problem import ModelUnavailable
 from msas.settings import Settings
+from worker.counts import Counts
 from worker.engines import demucs, lite_weights
 from worker.engines.runtime import Runtime
 from worker.models import Models
@@ -64,7 +65,7 @@ def cached_htdemucs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("offline_hub")
 def test_auto_means_lite_where_the_model_hub_can_not_be_reached(settings: Settings, runtime: Runtime) -> None:
-    models = Models(settings, runtime)
+    models = Models(settings, runtime, Counts())
     assert models.default == "lite"
     assert [model.name for model in models.offer] == ["lite"]
 
@@ -73,7 +74,7 @@ def test_auto_means_lite_where_the_model_hub_can_not_be_reached(settings: Settin
 def test_auto_means_htdemucs_where_its_weights_are_cached_and_needs_no_network(
     settings: Settings, runtime: Runtime
 ) -> None:
-    models = Models(settings, runtime)
+    models = Models(settings, runtime, Counts())
     assert models.default == "htdemucs"
     assert [model.name for model in models.offer] == ["htdemucs", "lite"]
     assert models.engine("htdemucs").stems == ("vocals", "drums", "bass", "other")
@@ -81,7 +82,7 @@ def test_auto_means_htdemucs_where_its_weights_are_cached_and_needs_no_network(
 
 @pytest.mark.usefixtures("offline_hub")
 def test_a_model_is_loaded_once_and_kept(settings: Settings, runtime: Runtime) -> None:
-    models = Models(settings, runtime)
+    models = Models(settings, runtime, Counts())
     assert models.engine("lite") is models.engine("lite")
 
 
@@ -90,7 +91,7 @@ def test_a_model_that_was_asked_for_and_can_not_be_had_is_an_error_and_no_silent
     settings: Settings, runtime: Runtime
 ) -> None:
     with pytest.raises(ModelUnavailable, match="'htdemucs_ft' are not in the cache, and the model hub can not"):
-        Models(replace(settings, model_name="htdemucs_ft"), runtime)
+        Models(replace(settings, model_name="htdemucs_ft"), runtime, Counts())
 
 
 def test_the_lite_weights_are_kept_as_safetensors_and_nothing_else(settings: Settings) -> None:

@@ -13,7 +13,7 @@ from msas.settings import Settings, SettingsError
 from worker.engines.runtime import Runtime
 from worker.machine import keep_memory
 from worker.models import Models
-from worker.service import serve
+from worker.service import serve, watched
 
 
 def main() -> int:
@@ -21,6 +21,7 @@ def main() -> int:
     keep_memory()
     try:
         settings = Settings.from_environment()
+        counts, pulse = watched(settings)
         runtime = Runtime(settings)
     except SettingsError as error:
         print(error, file=sys.stderr)
@@ -29,11 +30,11 @@ def main() -> int:
     log.start("worker", connect(settings), settings.log_list)
     logger = logging.getLogger("msas.worker")
     try:
-        models = Models(settings, runtime)
+        models = Models(settings, runtime, counts)
     except ModelUnavailable as problem:
         log.event(logger, "no model", logging.ERROR, code=problem.code, why=problem.detail)
         return 1
-    serve(settings, models, device=runtime.name, precision=runtime.precision)
+    serve(settings, models, counts, pulse, device=runtime.name, precision=runtime.precision)
     return 0
 
 

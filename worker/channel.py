@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from typing import Generic, TypeVar
 
 from worker.machine import be_background
@@ -77,7 +78,7 @@ def ahead(items: Callable[[], Iterable[T]], size: int) -> Iterator[Iterator[T]]:
         except BaseException as error:
             channel.end(error)
 
-    thread = threading.Thread(target=run, name="ahead", daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(run,), name="ahead", daemon=True)
     thread.start()
     try:
         yield iter(channel)

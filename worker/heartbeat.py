@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import logging
+import math
 import os
 import sys
 import threading
@@ -19,6 +20,7 @@ from worker.drain import Drain, Draining
 
 _SOONEST_SECONDS = 0.25  # news of a job is carried no more often than this
 _ASK_AGAIN_SECONDS = 0.5
+LONGEST_BEAT_SECONDS = 25.0  # at a Redis that takes calls and answers none, until we give up; 20.7 were measured
 _OVERDUE_SECONDS = 5.0  # that a drained job may take to notice, before the worker ends under its hands
 
 _log = logging.getLogger("msas.worker")
@@ -32,6 +34,23 @@ class Cancelled(Exception):
     """The job is to be removed: stop, and remove what was stored of it."""
 
 
+class Pulse:
+    """When the heartbeat turned last. It turns whether or not Redis answers; before its first turn all is well,
+    for a model may take minutes to load."""
+
+    def __init__(self, lease_seconds: float) -> None:
+        """Something is wrong once it stood still for `lease_seconds`, and for longer than a Redis can hold it up."""
+        self._most, self._turned = max(lease_seconds, LONGEST_BEAT_SECONDS), math.inf
+
+    def turn(self) -> None:
+        """It turns."""
+        self._turned = time.monotonic()
+
+    @property
+    def steady(self) -> bool:
+        return time.monotonic() - self._turned < self._most
+
+
 class Heartbeat:
     """Beats every `seconds`, idle or not, and sooner when there is news of the job in hand.
 
@@ -39,8 +58,9 @@ class Heartbeat:
     interrupt. Then the process ends, after printing where each thread stood, and its lease runs out.
     """
 
-    def __init__(self, receiver: Receiver, seconds: float, stall_seconds: float, drain: Drain) -> None:
-        self._receiver, self._seconds, self._stall, self._drain = receiver, seconds, stall_seconds, drain
+    def __init__(self, receiver: Receiver, seconds: float, stall_seconds: float, drain: Drain, pulse: Pulse) -> None:
+        self._receiver, self._seconds, self._stall = receiver, seconds, stall_seconds
+        self._drain, self._pulse = drain, pulse
         self._lease: Lease | None = None
         self._armed_at = 0.0
         self._news, self._over = threading.Event(), threading.Event()
@@ -106,20 +126,26 @@ class Heartbeat:
 
     def _run(self) -> None:
         while not self._over.is_set():
+            self._pulse.turn()
             lease = self._lease
-            try:
-                self._receiver.beat(lease)
-                if lease and self._drain.overdue(_OVERDUE_SECONDS):
-                    self._end_under(lease)
-            except QueueUnavailable as problem:  # no reason to stop computing
-                log.event(_log, "heartbeat missed", logging.WARNING, why=problem.detail)
+            with log.telling(**lease.facts if lease else {}):
+                self._beat(lease)
+            self._pulse.turn()
             self._over.wait(_SOONEST_SECONDS)
             self._news.wait(max(0.0, self._seconds - _SOONEST_SECONDS))
             self._news.clear()
+
+    def _beat(self, lease: Lease | None) -> None:
+        try:
+            self._receiver.beat(lease)
+            if lease and self._drain.overdue(_OVERDUE_SECONDS):
+                self._end_under(lease)
+        except QueueUnavailable as problem:  # no reason to stop computing
+            log.event(_log, "heartbeat missed", logging.WARNING, why=problem.detail)
 
     def _end_under(self, lease: Lease) -> None:
         """Hand back a job that does not notice that its time is over, and end the process."""
         lease.release()
         self._receiver.leave()
-        log.event(_log, "job handed back", logging.WARNING, songhash=lease.job.songhash, why="it did not stop in time")
+        log.event(_log, "job handed back", logging.WARNING, why="it did not stop in time")
         os._exit(0)

@@ -13,6 +13,7 @@ from msas.options import Options
 from msas.problem import Problem, QueueUnavailable, StoreUnavailable, Unavailable
 from msas.queue import Held, Lease, Receiver
 from msas.store import Store
+from worker.counts import Counts
 from worker.drain import Drain, Draining
 from worker.engines import Engine
 from worker.heartbeat import Cancelled, Heartbeat, LeaseLost
@@ -42,12 +43,13 @@ class Worker:
         models: Engines,
         heartbeat: Heartbeat,
         drain: Drain,
+        counts: Counts,
         scratch: str,
         most_minutes: float,
     ) -> None:
         """`scratch` is the folder for songs in work, `most_minutes` how long a song may be."""
         self._receiver, self._store, self._models = receiver, store, models
-        self._heartbeat, self._drain = heartbeat, drain
+        self._heartbeat, self._drain, self._counts = heartbeat, drain, counts
         self._scratch, self._minutes = scratch, most_minutes
 
     def run(self) -> None:
@@ -70,21 +72,25 @@ class Worker:
         lease = self._receiver.take(self._drain.listening())
         if lease is None:
             return False
-        facts: dict[str, Any] = {"songhash": lease.job.songhash, "attempt": lease.attempt}
-        if lease.job.request_id:
-            facts["request_id"] = lease.job.request_id
-        log.event(_log, "job claimed", **facts)
+        with log.telling(**lease.facts), self._counts.job(lease.attempt):
+            met = self._work(lease)
+        if isinstance(met, StoreUnavailable):
+            self._await_store()
+        return True
+
+    def _work(self, lease: Lease) -> Exception | None:
+        """Do the job and settle it; return what went wrong."""
+        log.event(_log, "job claimed")
         with self._heartbeat.holding(lease):
             settle, outcome, met = self._serve(lease)
             held = self._until_answered(settle)
         if held == "cancelled" and not isinstance(met, Cancelled):
             held, outcome = self._until_answered(lambda: self._clear_away(lease)), "cancelled"
-        log.event(_log, f"job {outcome}" if held == "ok" else "lease lost", **facts)
+        log.event(_log, f"job {outcome}" if held == "ok" else "lease lost")
+        self._counts.settled(outcome if held == "ok" else "lost")
         if held == "ok" and outcome == "succeeded":
             self._forget_message(lease.job)
-        if isinstance(met, StoreUnavailable):
-            self._await_store()
-        return True
+        return met
 
     def _serve(self, lease: Lease) -> tuple[Callable[[], Held | None], str, Exception | None]:
         """Do the job; return how to settle it, the word for that, and what went wrong."""
@@ -101,7 +107,9 @@ class Worker:
             return found[0]
         options = job.options or Options(self._models.default)
         engine = self._models.engine(options.model)
-        return separate_song(job, options, engine, self._store, self._heartbeat, self._scratch, self._minutes)
+        report = separate_song(job, options, engine, self._store, self._heartbeat, self._scratch, self._minutes)
+        self._counts.separated(report)
+        return report
 
     def _settling(self, lease: Lease, error: Exception) -> tuple[Callable[[], Held | None], str]:
         """What went wrong, and what that means for the lease."""
@@ -116,7 +124,7 @@ class Worker:
                 log.event(_log, "store away", logging.WARNING, why=problem.detail)
                 return lambda: lease.wait(problem), "put off"
             case Problem() as problem:
-                log.event(_log, "song refused", code=problem.code, songhash=lease.job.songhash)
+                log.event(_log, "song refused", code=problem.code, why=problem.detail)
                 return lambda: lease.fail(problem), "failed"
         _log.error("separation failed", exc_info=error)
         unforeseen = Problem("The separation failed on our side; the worker's log says why. Try again, or tell us.")

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from msas import log
 from msas.models import DEMUCS, LITE, Model
 from msas.problem import ModelUnavailable
 from msas.settings import Settings
+from worker.counts import Counts
 from worker.engines import Engine, demucs, lite_weights
 from worker.engines.lite import LiteEngine
 from worker.engines.runtime import Runtime
@@ -25,9 +27,9 @@ _log = logging.getLogger("msas.worker")
 class Models:
     """Decides once, at the start, which models are offered; loads each engine when first asked for."""
 
-    def __init__(self, settings: Settings, runtime: Runtime) -> None:
+    def __init__(self, settings: Settings, runtime: Runtime, counts: Counts) -> None:
         """Raises ModelUnavailable where the default model can not be loaded."""
-        self._runtime = runtime
+        self._runtime, self._counts = runtime, counts
         self._cache = settings.cache_dir.expanduser()
         self._repo = settings.model_repo and settings.model_repo.expanduser()
         self.default = self._choose(settings.model_name)
@@ -78,9 +80,13 @@ class Models:
 
     def _load(self, name: str) -> Engine:
         log.event(_log, "loading model", model=name)
+        since = time.monotonic()
         if name == LITE.name:
-            return LiteEngine(self._cache, self._runtime)
-        return demucs.load(name, self._repo, self._runtime)
+            engine: Engine = LiteEngine(self._cache, self._runtime)
+        else:
+            engine = demucs.load(name, self._repo, self._runtime)
+        self._counts.loaded(name, time.monotonic() - since)
+        return engine
 
 
 def _describe(engine: Engine) -> Model:

@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from contextvars import copy_context
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -134,7 +135,9 @@ def _stems(
                 encoder = open_encoder(options, to_rate, length, _tags(mixture, name))
                 stack.callback(encoder.close)
                 stems.files[name] = StemFile(encoder, _confirmed(blocks, watch))
-                stems.threads[name] = pool.submit(_store, store, job, options, name, stems.files[name], channel)
+                stems.threads[name] = pool.submit(
+                    copy_context().run, _store, store, job, options, name, stems.files[name], channel
+                )
             yield stems
         except BaseException as error:
             for channel in stems.channels.values():

@@ -7,25 +7,42 @@ from typing import Any
 
 from msas import log
 from msas.queue import Queue, Receiver
-from msas.settings import Settings
+from msas.settings import Settings, SettingsError
 from msas.store import Store
 from msas.upkeep import Upkeep
+from worker.counts import Counts
 from worker.drain import Drain
-from worker.heartbeat import Heartbeat
+from worker.heartbeat import Heartbeat, Pulse
 from worker.loop import Engines, Worker
+from worker.monitor import Monitor
 from worker.scratch import scratch_folder
 
 _log = logging.getLogger("msas.worker")
 
 
-def serve(settings: Settings, models: Engines, **about: Any) -> None:
+def watched(settings: Settings) -> tuple[Counts, Pulse]:
+    """Return the counts and the pulse of this worker; where METRICS_PORT is set, they can be seen there from now on.
+
+    Raises SettingsError where that port can not be had.
+    """
+    counts, pulse = Counts(), Pulse(settings.lease_seconds)
+    if settings.metrics_port:
+        try:
+            Monitor(settings.metrics_port, pulse, counts.registry).start()
+        except OSError as error:
+            port, why = settings.metrics_port, error.strerror
+            raise SettingsError(f"METRICS_PORT {port} can not be had ({why}); choose another, or 0 for none.") from None
+    return counts, pulse
+
+
+def serve(settings: Settings, models: Engines, counts: Counts, pulse: Pulse, **about: Any) -> None:
     """Serve jobs with `models` until SIGTERM or SIGINT; `about` is said in the log beside the worker's name."""
     drain = Drain(settings.drain_seconds)
     drain.install()
     receiver, store = Receiver.from_settings(settings), Store.from_settings(settings, retries=3)
-    heartbeat = Heartbeat(receiver, settings.beat_seconds, settings.stall_seconds, drain)
+    heartbeat = Heartbeat(receiver, settings.beat_seconds, settings.stall_seconds, drain, pulse)
     log.event(_log, "ready", worker=receiver.worker, model=models.default, **about)
     Upkeep(Queue.from_settings(settings), store, settings).start()
     with scratch_folder() as scratch:
-        Worker(receiver, store, models, heartbeat, drain, scratch, settings.max_duration_minutes).run()
+        Worker(receiver, store, models, heartbeat, drain, counts, scratch, settings.max_duration_minutes).run()
     log.event(_log, "stopped")

@@ -36,6 +36,12 @@ class Lease:
         self.held: Held = "ok"
         self._receiver, self._message = receiver, message
 
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What log lines say of the job in hand."""
+        facts: dict[str, Any] = {"songhash": self.job.songhash, "attempt": self.attempt}
+        return facts | ({"request_id": self.job.request_id} if self.job.request_id else {})
+
     def succeed(self, report: Mapping[str, Any]) -> Held:
         """The stems and their report are in the store: publish them."""
         return self._settle("succeeded", "progress", "1", *fields_of_report(report))

@@ -1,0 +1,53 @@
+"""A worker as seen from outside: `/metrics` for Prometheus, `/healthz` for whoever would start it again."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+from worker.heartbeat import Pulse
+
+_SILENCE_SECONDS = 5.0
+
+
+class Monitor(ThreadingTCPServer):
+    """Serves both pages on all addresses, in threads of its own."""
+
+    allow_reuse_address, daemon_threads = True, True
+
+    def __init__(self, port: int, pulse: Pulse, registry: CollectorRegistry) -> None:
+        """Raises OSError where the port can not be had."""
+        self.pulse, self.registry = pulse, registry
+        super().__init__(("", port), _Pages)
+
+    def start(self) -> None:
+        threading.Thread(target=self.serve_forever, name="monitor", daemon=True).start()
+
+
+class _Pages(BaseHTTPRequestHandler):
+    server: Monitor
+    timeout = _SILENCE_SECONDS
+    server_version, sys_version = "MSaaS", ""
+
+    def do_GET(self) -> None:
+        if self.path == "/metrics":
+            self._answer(200, generate_latest(self.server.registry), CONTENT_TYPE_LATEST)
+        elif self.path == "/healthz":
+            steady = self.server.pulse.steady
+            self._answer(200 if steady else 503, b"live\n" if steady else b"the heartbeat stands still\n")
+        else:
+            self._answer(404, b"only /metrics and /healthz are here\n")
+
+    def _answer(self, status: int, content: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def log_message(self, *_: object) -> None:
+        """Probes come every few seconds, and say nothing."""
