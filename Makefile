@@ -4,7 +4,7 @@ OUT    ?= out
 DATA   ?= var
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run test lint bench soak clean
+.PHONY: help demo run logs doctor test lint bench soak clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,15 @@ demo: .venv/installed  ## separate a song and exit      [SONG=path] [OUT=out] [M
 
 run: .venv/installed  ## keep the service up            [PORT=5000] [DATA=var] [MODEL=name]
 	@$(if $(MODEL),MODEL_NAME="$(MODEL)") .venv/bin/python -m local run --data "$(DATA)" $(if $(PORT),--port "$(PORT)")
+
+# Both speak to the service that `make run` keeps in DATA, else to whatever the environment names.
+JOIN = set -a; if [ -f "$(DATA)/settings.env" ]; then . "$(DATA)/settings.env"; fi; set +a
+
+logs: .venv/installed  ## follow the log of all services  [DATA=var]
+	@$(JOIN); exec .venv/bin/python -m msas.logs
+
+doctor: .venv/installed  ## look whether all is well       [DATA=var]
+	@$(JOIN); exec .venv/bin/python -m msas.doctor
 
 test: .venv/installed  ## run the tests against real servers
 	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import shlex
 import shutil
 import sys
 import time
@@ -20,6 +21,7 @@ from msas.queue import Queue
 from msas.settings import Settings
 from msas.store import Store
 
+SETTINGS_FILE = "settings.env"
 _START_SECONDS = 60.0
 _MODEL_SECONDS = 600.0  # the first start may fetch weights
 _TRIES = 3  # a port that was free a moment ago may be taken by the time a server wants it
@@ -101,6 +103,7 @@ class Service:
         """Stop everything: first what takes work, last what remembers it."""
         self._stop_children()
         if self._lock:
+            (self._data / SETTINGS_FILE).unlink(missing_ok=True)
             self._lock.close()
             self._lock = None
 
@@ -152,6 +155,7 @@ class Service:
         self.settings = Settings.from_environment({**self._environment, **places})
         self._run("redis", servers.redis_command(redis_port, self._folder("redis")))
         self._run("store", servers.store_command(self._store_ports, self._folder("store")))
+        self._tell_where()
         queue = Queue.from_settings(self.settings)
         self._await("redis", queue.now)
         queue.offer(None)
@@ -160,6 +164,12 @@ class Service:
         self._run("rest", [sys.executable, "-m", "rest"])
         self._await("rest", self._rest_is_ready)
         self.await_worker()
+
+    def _tell_where(self) -> None:
+        """Leave the settings where a shell finds them, for `make logs`, `make doctor` and whoever else would join."""
+        lines = [f"{name}={shlex.quote(value)}\n" for name, value in self.settings.to_environment().items()]
+        (self._data / SETTINGS_FILE).touch(mode=0o600)
+        (self._data / SETTINGS_FILE).write_text("".join(lines))
 
     def _folder(self, name: str) -> Path:
         folder = self._data / name

@@ -9,8 +9,8 @@
 
 Each separation leaves a line in FOLDER/<songhash>. CRASH_AT=label:before|after[:STOP] sends the process a SIGKILL (or
 SIGSTOP) just before or after its first call of that name: a script of the queue, blmove, or a method of the store.
-GRUMBLE=1 has the store say something whenever it stores a stem. CLOCK_OFF=seconds sets its clock wrong. `python -m tests.stand_in rest` is REST with the same two variables.
-CROWD makes many workers of one process, see crowd.py.
+CLOCK_OFF=seconds sets its clock wrong. `python -m tests.stand_in rest` is REST with the same two variables.
+GRUMBLE=1 has the store log a line whenever it stores a stem. CROWD makes many workers of one process, see crowd.py.
 """
 
 from __future__ import annotations
