@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import logging
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Self
 
 from minio import Minio
@@ -24,6 +27,7 @@ from msas.settings import Settings
 
 _log = logging.getLogger("msas.store")
 _STALL_SECONDS = 30.0
+_RULE = "msas"
 
 
 class _PlainConnection(HTTPConnection):
@@ -91,13 +95,36 @@ class Buckets:
         with self._answering():
             self.minio.remove_object(self.bucket_out, "probe")
 
+    def missing(self) -> list[str]:
+        """Return which of our buckets are not there; makes none."""
+        with self._answering():
+            return [bucket for bucket in (self.bucket_in, self.bucket_out) if not self.minio.bucket_exists(bucket)]
+
+    def probe(self) -> datetime:
+        """Store, read and remove an object in each bucket; return the time by the store's clock, to the second."""
+        key = f"probe-{secrets.token_hex(8)}"
+        for bucket in (self.bucket_in, self.bucket_out):
+            self._put(bucket, key, b"probe")
+            if self._get(bucket, key) != b"probe":
+                raise StoreUnavailable("The store does not give back what it took; look at its log.")
+            with self._answering():
+                headers = self.minio.stat_object(bucket, key).metadata or {}
+                self.minio.remove_object(bucket, key)
+        return parsedate_to_datetime(headers["Date"])
+
+    def expires(self) -> bool:
+        """Say whether the rules of `expire_after` are in force in both buckets."""
+        with self._answering():
+            found = [self.minio.get_bucket_lifecycle(bucket) for bucket in (self.bucket_in, self.bucket_out)]
+        return all(any(rule.rule_id == _RULE for rule in config.rules) if config else False for config in found)
+
     def expire_after(self, days: int) -> None:
         """Ask the store itself to remove objects after `days`, and what is left of broken uploads after one.
 
         It is a second net, under our own retention; a store that knows no such rules goes without.
         """
         unfinished = AbortIncompleteMultipartUpload(days_after_initiation=1)
-        rule = Rule(ENABLED, Filter(prefix=""), "msas", unfinished, Expiration(days=days))
+        rule = Rule(ENABLED, Filter(prefix=""), _RULE, unfinished, Expiration(days=days))
         self._ensure_buckets()
         for bucket in (self.bucket_in, self.bucket_out):
             try:

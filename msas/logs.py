@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from typing import cast
 
 from msas import log
 from msas.problem import QueueUnavailable
@@ -64,8 +65,7 @@ def followed(settings: Settings) -> Iterator[bytes]:
 
     def read(most: int) -> list[bytes]:
         with answering():
-            lines: list[bytes] = redis.lrange(settings.log_list, 0, most - 1)
-            return lines
+            return cast(list[bytes], redis.lrange(settings.log_list, 0, most - 1))
 
     tail = Tail(read)
     while True:

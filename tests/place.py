@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
+from types import MappingProxyType, SimpleNamespace, TracebackType
 from typing import Any, cast
 from unittest.mock import patch
 
@@ -97,6 +97,7 @@ class StandIns:
     """What a worker offers: one model that is never asked to do anything."""
 
     default = "stand-in"
+    about: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self) -> None:
         self.offer = [Model("stand-in", STEMS, "A stand-in.")]

@@ -120,6 +120,7 @@ class StandIns:
     def __init__(self, folder: Path) -> None:
         self.default = MODELS[0]
         self.offer = [Model(name, STEMS, "A stand-in.") for name in MODELS]
+        self.about = {"device": "none", "precision": "float32", "cached": list(MODELS)}
         self._folder = folder
 
     def engine(self, name: str) -> Engine:
@@ -165,7 +166,7 @@ def grumble() -> None:
         logging.getLogger("tests").warning("grumble")
         put(self, *args)
 
-    Store.put_stem = grumbling  # type: ignore[method-assign]
+    Store.put_stem = grumbling  # type: ignore[method-assign, assignment]
 
 
 def multiply(each: list[dict[str, str]], logs: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from msas import log
@@ -25,10 +25,13 @@ _log = logging.getLogger("msas.worker")
 
 
 class Engines(Protocol):
-    """The models that a worker offers, and the engine of each."""
+    """The models that a worker offers, and the engine of each; `about` is told of them to whoever asks Redis."""
 
     default: str
     offer: list[Model]
+
+    @property
+    def about(self) -> Mapping[str, Any]: ...
 
     def engine(self, name: str) -> Engine: ...
 
@@ -67,8 +70,9 @@ class Worker:
 
     def turn(self) -> bool:
         """Take one job, if there is one, and settle it. Returns whether there was one."""
-        offer = {"models": [vars(model) for model in self._models.offer], "default": self._models.default}
-        self._receiver.queue.offer(offer)
+        models = self._models
+        offered = {"models": [vars(model) for model in models.offer], "default": models.default}
+        self._receiver.queue.offer({**offered, **models.about})
         lease = self._receiver.take(self._drain.listening())
         if lease is None:
             return False

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from msas import log
 from msas.models import DEMUCS, LITE, Model
@@ -36,6 +37,17 @@ class Models:
         self._resident = self._load(self.default)
         self._other: Engine | None = None
         self.offer = self._offer()
+
+    @property
+    def about(self) -> dict[str, Any]:
+        """Return the device and precision that models run in, and which of those on offer are in the cache by now."""
+        cached = [model.name for model in self.offer if self._is_cached(model.name)]
+        return {"device": self._runtime.name, "precision": self._runtime.precision, "cached": cached}
+
+    def _is_cached(self, name: str) -> bool:
+        if name == LITE.name:
+            return lite_weights.is_cached(self._cache)
+        return self._repo is not None or demucs.is_cached(name)
 
     def engine(self, name: str) -> Engine:
         """Return the engine of the model `name`, loaded and kept. Raises ModelUnavailable."""
