@@ -9,10 +9,15 @@ from collections.abc import Iterator
 from dataclasses import fields
 from itertools import chain
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
+from msas.queue.outlook import Numbers, Outlook
 from msas.settings import Settings
+from rest import create_app
+from rest.services import Services
+from worker.counts import Counts as WorkerCounts
 
 ROOT = Path(__file__).parent.parent
 OURS = ("msas", "rest", "worker", "client", "local")
@@ -110,6 +115,23 @@ def test_the_readme_lists_every_setting_with_its_default_and_no_other() -> None:
         for field in fields(Settings)
     }
     assert rows == told
+
+
+def test_the_readme_describes_every_metric_by_its_kind_and_no_other() -> None:
+    rows = {}
+    for line in (ROOT / "README.md").read_text().splitlines():
+        cells = [cell.strip().strip("`") for cell in line.split("|")[1:-1]]
+        if len(cells) == 4 and cells[0].startswith("msas_"):
+            rows[cells[0]] = (cells[1], cells[2])
+    app = create_app(Settings())
+    found: Services = app.extensions["msas"]
+    with patch.object(Outlook, "numbers", return_value=Numbers(0, 0, 0, 0, 0.0)):
+        told = [("REST", metric) for metric in found.counts.registry.collect()]
+    told += [("worker", metric) for metric in WorkerCounts().registry.collect()]
+    names = {"counter": "{}_total"}
+    assert rows == {
+        names.get(metric.type, "{}").format(metric.name): (metric.type, service) for service, metric in told
+    }
 
 
 def test_the_readme_gives_a_reason_for_every_package_we_ask_for() -> None:
