@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.conftest import eventually
-from tests.containers.podman import HARDENED, NETWORK, Podman, missing
+from tests.containers.podman import HARDENED, Podman, missing
 
 REST, WORKER = "localhost/msas-rest:v1", "localhost/msas-worker:v1"
 REDIS, MINIO = "docker.io/library/redis:7-bookworm", "quay.io/minio/minio:latest"
@@ -35,10 +35,10 @@ def images(podman: Podman) -> Podman:
 
 @pytest.fixture(scope="session")
 def network(images: Podman) -> Iterator[Podman]:
-    images("network", "create", "--ignore", NETWORK)
+    images("network", "create", images.network)
     yield images
     images.remove_all()
-    images("network", "rm", "--force", NETWORK)
+    images("network", "rm", "--force", images.network)
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +52,7 @@ def running(network: Podman) -> Podman:
     network.run("worker", WORKER, *HARDENED, *environment(PLACES))
     network.run("rest", REST, *HARDENED, *environment(PLACES))
     eventually(lambda: answers(network, "/readyz"), 60)
-    eventually(lambda: '"ready"' in network("logs", "worker"), 60)
+    eventually(lambda: '"ready"' in network.logs("worker"), 60)
     return network
 
 

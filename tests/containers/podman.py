@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import secrets
 import shutil
 import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-NETWORK = "msas-test"
 # As the manifests have it: nothing of the image can be written, nothing can be gained.
 HARDENED = ("--read-only", "--tmpfs=/tmp:mode=1777", "--cap-drop=all", "--security-opt=no-new-privileges")
 _BASES = {"python": "docker.io/library/python", "redis": "docker.io/library/redis", "minio": "quay.io/minio/minio"}
@@ -27,6 +27,7 @@ class Podman:
 
     def __init__(self) -> None:
         self._environment = dict(os.environ)
+        self.network = f"msas-test-{secrets.token_hex(3)}"
         self._ran: set[str] = set()
         if tool := stand_in_images():
             said = subprocess.run([tool, "setup"], check=True, capture_output=True, text=True).stdout
@@ -65,7 +66,15 @@ class Podman:
     def run(self, name: str, image: str, *options: str, command: tuple[str, ...] = ()) -> None:
         """Start a container that goes by `name` in our network."""
         self._ran.add(name)
-        self("run", "--detach", "--name", name, f"--network={NETWORK}:alias={name}", *options, image, *command)
+        network = f"--network={self.network}:alias={name}"
+        self("run", "--detach", "--name", self.called(name), network, *options, image, *command)
+
+    def called(self, name: str) -> str:
+        """Return what podman knows the container by: others may run beside it."""
+        return f"{self.network}-{name}"
+
+    def logs(self, name: str) -> str:
+        return self("logs", self.called(name))
 
     def once(self, image: str, *command: str, network: str = "none") -> str:
         """Run a command in a container of its own, hardened, and return what it printed."""
@@ -74,17 +83,19 @@ class Podman:
 
     def address(self, name: str, port: int) -> str:
         """Return where the container's port can be reached from here."""
-        [ip] = self("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", name).split()
+        [ip] = self(
+            "inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}", self.called(name)
+        ).split()
         return f"{ip}:{port}"
 
     def exit_status(self, name: str, stop_seconds: int) -> int:
         """Stop the container as a pod is stopped, and return its exit status: 137 where it had to be killed."""
-        self("stop", "--time", stop_seconds, name, seconds=stop_seconds + 60)
-        return int(self("inspect", "--format", "{{.State.ExitCode}}", name))
+        self("stop", "--time", stop_seconds, self.called(name), seconds=stop_seconds + 60)
+        return int(self("inspect", "--format", "{{.State.ExitCode}}", self.called(name)))
 
     def remove_all(self) -> None:
         for name in self._ran:
-            self("rm", "--force", "--time", 1, name)
+            self("rm", "--force", "--time", 1, self.called(name))
         self._ran.clear()
 
 

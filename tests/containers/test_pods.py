@@ -1,0 +1,117 @@
+"""The pods of k8s/overlays/local, as the manifests have them: a song goes through, and none is lost with a pod."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from local.demo import default_song
+from msas_client import Client
+from tests.audio import true_waves, write
+from tests.conftest import eventually
+from tests.containers.conftest import SECRET
+from tests.containers.podman import ROOT, Podman
+from tests.containers.pods import Pods
+from tests.manifests import container, of_kind, overlay
+
+WAITED_FOR = (("redis-0", "readinessProbe"), ("rest-0", "readinessProbe"), ("worker-0", "livenessProbe"))
+SLOW = 90  # seconds: the lease of a worker that was lost, and what comes after
+
+
+@pytest.fixture(scope="module")
+def pods(network: Podman) -> Iterator[Pods]:
+    manifests = overlay("local")
+    played = Pods(network, manifests, {"MODEL_NAME": "lite"})
+    for name in ("redis", "minio"):
+        network.base(container(of_kind("Deployment", manifests)[name])["image"])
+    try:
+        played.secret("minio-credentials", SECRET)
+        for deployment in ("redis", "minio", "worker", "rest"):
+            played.start(deployment)
+        for name, probe in WAITED_FOR:
+            eventually(partial(played.probed, name, probe), SLOW)
+        yield played
+    finally:
+        played.remove_all()
+
+
+@pytest.fixture
+def client(pods: Pods) -> Iterator[Client]:
+    with Client(pods.address("rest-0", 5000)) as connected:
+        yield connected
+
+
+def long_song(path: Path, number: int, times: int = 1) -> Path:
+    return write(path / f"{number}.mp3", true_waves()["mixture"].repeat(times, axis=1)[:, number:], codec="libmp3lame")
+
+
+def test_every_probe_of_ours_is_content(pods: Pods) -> None:
+    for name in ("rest-0", "rest-1"):
+        for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+            eventually(partial(pods.probed, name, probe), SLOW)
+    for name, probe in (("worker-0", "startupProbe"), ("worker-0", "livenessProbe"), ("redis-0", "livenessProbe")):
+        assert pods.probed(name, probe)
+
+
+@pytest.mark.parametrize("name", ["redis-0", "minio-0", "rest-0", "rest-1", "worker-0"])
+def test_a_pod_is_nobody_and_can_write_only_where_its_volumes_are(pods: Pods, name: str) -> None:
+    user = {"redis-0": 999, "minio-0": 1000}.get(name, 10001)
+    assert pods.inside(name, "id", "-u").strip() == str(user)
+    said = pods.inside(
+        name, "sh", "-c", "for f in / /etc /opt /usr /var; do touch $f/x 2>/dev/null && echo $f; done; true"
+    )
+    assert said == ""
+
+
+def test_the_labs_sample_client_has_its_song_separated(pods: Pods, client: Client, tmp_path: Path) -> None:
+    sample = ROOT / "client/short-sample-request.py"
+    address = {**os.environ, "REST": pods.address("rest-1", 5000)}
+    song = default_song()
+    done = subprocess.run([sys.executable, sample, song], env=address, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    songhash = json.loads(done.stdout[done.stdout.index("{") : done.stdout.index("}") + 1])["hash"]
+    job = client.job(songhash)
+    assert job.wait(timeout=SLOW).state == "succeeded"
+    assert len(job.download(tmp_path)) == 4
+
+
+def test_a_worker_whose_pod_is_lost_in_mid_song_is_replaced_and_the_song_finished(
+    pods: Pods, client: Client, tmp_path: Path
+) -> None:
+    job = client.separate(long_song(tmp_path, 1, times=30))
+    eventually(lambda: job.status().progress > 0.05, SLOW)
+    pods.kill("worker")
+    assert job.status().state == "running"
+    pods.start("worker")
+    status = job.wait(timeout=2 * SLOW)
+    assert (status.state, status.attempt) == ("succeeded", 2)
+
+
+def test_a_redis_whose_pod_is_lost_comes_back_on_its_volume_with_every_job(
+    pods: Pods, client: Client, tmp_path: Path
+) -> None:
+    pods.kill("worker")
+    jobs = [client.separate(long_song(tmp_path, number)) for number in (2, 3, 4)]
+    pods.kill("redis")
+    pods.start("redis")
+    eventually(lambda: pods.probed("rest-0", "readinessProbe"), SLOW)
+    assert client.queue() == [job.songhash for job in jobs]
+    pods.start("worker")
+    assert [job.wait(timeout=SLOW).state for job in jobs] == ["succeeded"] * 3
+
+
+def test_a_store_whose_pod_is_lost_comes_back_on_its_volume_with_every_stem(
+    pods: Pods, client: Client, tmp_path: Path
+) -> None:
+    job = client.separate(long_song(tmp_path, 5), wait=True)
+    pods.kill("minio")
+    pods.start("minio")
+    eventually(lambda: pods.probed("rest-0", "readinessProbe"), SLOW)
+    assert len(job.download(tmp_path)) == 4
