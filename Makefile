@@ -1,13 +1,14 @@
-# MSaaS on one machine: everything comes from Python wheels into .venv. `make` alone lists the targets.
+# MSaaS on one machine, and onto a cluster. All of it comes from Python wheels into .venv. `make` alone lists the targets.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 OUT    ?= out
 DATA   ?= var
+KUBECTL ?= kubectl
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run logs doctor test lint bench soak clean
+.PHONY: help demo run logs doctor test lint bench soak deploy undeploy forward lint-manifests overlay clean
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/installed  ## separate a song and exit      [SONG=path] [OUT=out] [MODEL=name]
 	@.venv/bin/python -m local demo --out "$(OUT)" $(if $(SONG),--song "$(SONG)") $(if $(MODEL),--model "$(MODEL)")
@@ -32,15 +33,46 @@ lint: .venv/installed  ## ruff and mypy
 	@.venv/bin/ruff check .
 	@.venv/bin/mypy
 
+lint-manifests: .venv/installed .venv/checkov/bin/checkov  ## Checkov on all manifests
+	@.venv/bin/python -m tests.manifests >.venv/checkov/manifests.yaml
+	@.venv/checkov/bin/checkov --config-file k8s/.checkov.yaml --file .venv/checkov/manifests.yaml
+
 bench: .venv/installed  ## measure, 10 minutes            [LONG=1] [DEVICE=cuda]
 	@$(if $(DEVICE),DEVICE="$(DEVICE)") .venv/bin/python -m bench $(if $(LONG),--long)
 
 soak: .venv/installed  ## the service under a rain of faults [MINUTES=20] [SEED=number]
 	@.venv/bin/python -m tests.soak $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(SEED),--seed "$(SEED)")
 
+# What an overlay creates, less the namespace and the volumes: what stays when the rest goes.
+PASSING = awk -v RS='---\n' '!/(^|\n)kind: (Namespace|PersistentVolumeClaim)\n/ { print "---"; print }'
+
+deploy: overlay  ## onto the cluster of kubectl's context  OVERLAY=local|gke
+	@! grep -q YOUR-PROJECT k8s/overlays/$(OVERLAY)/kustomization.yaml || { echo \
+		"The images have no registry yet: name yours in k8s/overlays/$(OVERLAY)/kustomization.yaml."; exit 2; }
+	@$(KUBECTL) -n msas get secret minio-credentials >/dev/null || { echo \
+		"README.md, On Kubernetes, says how to make the namespace and the secret."; exit 2; }
+	@$(KUBECTL) apply -k k8s/overlays/$(OVERLAY)
+	@for name in redis minio rest worker; do \
+		$(KUBECTL) -n msas rollout status deployment/$$name --timeout=10m || exit 1; done
+
+undeploy: overlay  ## off it; the two volumes stay         OVERLAY=local|gke
+	@$(KUBECTL) kustomize k8s/overlays/$(OVERLAY) | $(PASSING) | $(KUBECTL) delete --ignore-not-found -f -
+
+overlay:
+	@test -f "k8s/overlays/$(OVERLAY)/kustomization.yaml" || { echo \
+		"Say which cluster it is for: OVERLAY=local (kind, minikube, Docker Desktop) or OVERLAY=gke."; exit 2; }
+
+forward:  ## REST of the cluster on localhost:5000, until Ctrl-C
+	@$(KUBECTL) -n msas port-forward svc/rest-service 5000:5000
+
 clean:  ## remove .venv and what the tools left (not DATA, not OUT)
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache *.egg-info client/*.egg-info
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment of its own: it brings a hundred packages, some in other releases than ours.
+.venv/checkov/bin/checkov: | .venv/installed
+	@$(PYTHON) -m venv .venv/checkov
+	@.venv/checkov/bin/pip install --quiet --disable-pip-version-check checkov==3.3.30
 
 .venv/installed: pyproject.toml client/pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "MSaaS needs Python 3.11 or newer; say which: make PYTHON=/path/to/python3.11")'

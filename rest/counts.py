@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 from prometheus_client.multiprocess import MultiProcessCollector
 
 
@@ -12,6 +12,7 @@ class Counts:
     """This process' counts. `registry` shows them; with a `folder` in which each process counts, their sum."""
 
     def __init__(self, folder: Path | None = None) -> None:
+        disable_created_metrics()  # or each count would have its birthday beside it
         self.registry = CollectorRegistry()
         own = None if folder else self.registry
         if folder:

@@ -126,3 +126,7 @@ def quantity(text: str | int) -> float:
     """Return what Kubernetes' `250m`, `3Gi` or `2` stand for: cores, or bytes."""
     digits = str(text).rstrip("mkMGi")
     return float(digits) * _UNITS[str(text).removeprefix(digits)]
+
+
+if __name__ == "__main__":  # for make lint-manifests
+    print(yaml.safe_dump_all(everything()))

@@ -34,7 +34,7 @@ OFFER: dict[str, Any] = {
     "models": [vars(LITE), vars(Model("htdemucs", ("vocals",), ""))],
     "default": "htdemucs",
     "cached": ["htdemucs"],
-    "device": "cpu",
+    "device": "CPU, 2 threads",
     "precision": "bfloat16",
 }
 

@@ -82,19 +82,13 @@ def test_every_probe_asks_a_port_that_the_container_has() -> None:
                 assert (probe.get("httpGet") or probe["tcpSocket"])["port"] in ports(found)
 
 
-def test_every_secret_is_one_that_the_readme_tells_to_make() -> None:
+def test_every_secret_is_one_that_the_readme_tells_to_make_and_only_gke_needs_keys() -> None:
     told = secrets_told()
-    references = [value for key, value in walk(everything()) if key == "secretKeyRef"]
-    assert {reference["name"] for reference in references} == set(told)
-    for reference in references:
-        assert reference["key"] in told[reference["name"]]
-    assert {reference["name"] for reference in references if reference.get("optional")} == {"msas-callback-secret"}
-
-
-def test_the_labs_four_commands_need_one_secret_alone() -> None:
-    references = [value for key, value in walk(overlay("local")) if key == "secretKeyRef"]
-    needed = {reference["name"] for reference in references if not reference.get("optional")}
-    assert needed == {"minio-credentials"}
+    for name, needed in (("local", {"minio-credentials"}), ("gke", {"minio-credentials", "msas-api-keys"})):
+        references = [value for key, value in walk(overlay(name)) if key == "secretKeyRef"]
+        assert {reference["name"] for reference in references} == set(told)
+        assert all(reference["key"] in told[reference["name"]] for reference in references)
+        assert {reference["name"] for reference in references if not reference.get("optional")} == needed
 
 
 def test_every_volume_that_is_mounted_is_there_and_every_one_that_is_there_is_mounted() -> None:
@@ -198,9 +192,11 @@ def test_no_image_is_called_latest_and_none_is_without_a_release() -> None:
 
 
 def test_every_container_asks_for_what_it_needs_and_is_held_to_a_limit() -> None:
-    for found in deployments().values():
+    for found in (*deployments().values(), *of_kind("Deployment", overlay("local")).values()):
         resources = container(found)["resources"]
-        for kind in ("cpu", "memory", "ephemeral-storage"):
+        kinds = {"cpu", "memory", "ephemeral-storage"}
+        assert (set(resources["requests"]), set(resources["limits"]) - {"nvidia.com/gpu"}) == (kinds, kinds)
+        for kind in kinds:
             assert quantity(resources["requests"][kind]) <= quantity(resources["limits"][kind])
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, disable_created_metrics
 
 from msas.job import Stage
 from worker.machine import peak_rss_mb
@@ -21,6 +21,7 @@ class Counts:
     """One worker's counts; `registry` shows them."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # or each count would have its birthday beside it
         self.registry = registry = CollectorRegistry()
         self._jobs = Counter("msas_jobs", "Jobs by how they ended here", ["result"], registry=registry)
         self._stages = Histogram(

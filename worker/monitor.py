@@ -31,7 +31,6 @@ class Monitor(ThreadingTCPServer):
 class _Pages(BaseHTTPRequestHandler):
     server: Monitor
     timeout = _SILENCE_SECONDS
-    server_version, sys_version = "MSaaS", ""
 
     def do_GET(self) -> None:
         if self.path == "/metrics":
@@ -48,6 +47,9 @@ class _Pages(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def version_string(self) -> str:
+        return "MSaaS"
 
     def log_message(self, *_: object) -> None:
         """Probes come every few seconds, and say nothing."""

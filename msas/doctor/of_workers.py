@@ -68,7 +68,7 @@ def _weights(offered: Mapping[str, Any]) -> Finding:
 
 def _device(offered: Mapping[str, Any]) -> Finding:
     device, precision = offered.get("device", "unknown"), offered.get("precision", "unknown")
-    if device == "cpu" and _GPU.exists():
+    if device.startswith("CPU") and _GPU.exists():
         return look(
             "device",
             "Workers compute on the CPU although this machine has an NVIDIA GPU: install PyTorch's build for CUDA, "
