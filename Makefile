@@ -3,9 +3,11 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 OUT    ?= out
 DATA   ?= var
 KUBECTL ?= kubectl
+ENGINE ?= $(notdir $(shell command -v docker || command -v podman))
+TAG    ?= v1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run logs doctor test lint bench soak deploy undeploy forward lint-manifests overlay clean
+.PHONY: help demo run logs doctor test lint bench soak test-containers images push deploy undeploy forward lint-manifests overlay clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +44,19 @@ bench: .venv/installed  ## measure, 10 minutes            [LONG=1] [DEVICE=cuda]
 
 soak: .venv/installed  ## the service under a rain of faults [MINUTES=20] [SEED=number]
 	@.venv/bin/python -m tests.soak $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(SEED),--seed "$(SEED)")
+
+test-containers: .venv/installed  ## build the images and run the manifests' pods, with podman as root
+	@.venv/bin/python -m pytest tests/containers $(ARGS)
+
+images:  ## msas-rest and msas-worker      [TAG=v1] [MODELS="htdemucs lite"] [TORCH_INDEX=url] [BUILD_FLAGS=...]
+	@$(ENGINE) build $(BUILD_FLAGS) --file rest/Dockerfile --tag msas-rest:$(TAG) .
+	@$(ENGINE) build $(BUILD_FLAGS) $(if $(MODELS),--build-arg MODELS="$(MODELS)") \
+		$(if $(TORCH_INDEX),--build-arg TORCH_INDEX="$(TORCH_INDEX)") --file worker/Dockerfile --tag msas-worker:$(TAG) .
+
+push:  ## both into a registry           REGISTRY=host/path [TAG=v1]
+	@test -n "$(REGISTRY)" || { echo "Say where to: make push REGISTRY=host/path"; exit 2; }
+	@for name in msas-rest msas-worker; do \
+		$(ENGINE) tag $$name:$(TAG) "$(REGISTRY)/$$name:$(TAG)" && $(ENGINE) push "$(REGISTRY)/$$name:$(TAG)" || exit 1; done
 
 # What an overlay creates, less the namespace and the volumes: what stays when the rest goes.
 PASSING = awk -v RS='---\n' '!/(^|\n)kind: (Namespace|PersistentVolumeClaim)\n/ { print "---"; print }'

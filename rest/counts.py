@@ -12,7 +12,7 @@ class Counts:
     """This process' counts. `registry` shows them; with a `folder` in which each process counts, their sum."""
 
     def __init__(self, folder: Path | None = None) -> None:
-        disable_created_metrics()  # or each count would have its birthday beside it
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # or each count would have its birthday beside it
         self.registry = CollectorRegistry()
         own = None if folder else self.registry
         if folder:

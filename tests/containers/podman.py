@@ -101,8 +101,9 @@ class Podman:
 
 def base_of(folder: str) -> str:
     """Return the image that FOLDER/Dockerfile builds upon."""
-    [python] = re.findall(r"^ARG PYTHON=(\S+)$", (ROOT / folder / "Dockerfile").read_text(), re.MULTILINE)
-    return python
+    found = re.search(r"^ARG PYTHON=(\S+)$", (ROOT / folder / "Dockerfile").read_text(), re.MULTILINE)
+    assert found
+    return found[1]
 
 
 def missing() -> str:
