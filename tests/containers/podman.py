@@ -107,9 +107,13 @@ def base_of(folder: str) -> str:
 
 
 def missing() -> str:
-    """Return why containers can't be run here; '' where they can."""
+    """Return why containers can't be run here; '' where they can. Installs podman where the tool beside us can."""
     if os.geteuid() != 0:
         return "root is needed"
     if not shutil.which("podman") and not stand_in_images():
         return "there is no podman"
+    try:
+        Podman().base(base_of("rest"))
+    except (OSError, subprocess.SubprocessError, AssertionError) as error:
+        return f"podman has no base images here ({type(error).__name__})"
     return ""
