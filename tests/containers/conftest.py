@@ -41,9 +41,9 @@ def network(images: Podman) -> Iterator[Podman]:
     images("network", "rm", "--force", images.network)
 
 
-@pytest.fixture(scope="session")
-def running(network: Podman) -> Podman:
-    """The whole service in four containers, ours hardened."""
+@pytest.fixture(scope="module")
+def running(network: Podman) -> Iterator[Podman]:
+    """The whole service in four containers, ours hardened; afterwards their names are free for others."""
     for image in (REDIS, MINIO):
         network.base(image)
     network.run("redis", REDIS)
@@ -53,7 +53,8 @@ def running(network: Podman) -> Podman:
     network.run("rest", REST, *HARDENED, *environment(PLACES))
     eventually(lambda: answers(network, "/readyz"), 60)
     eventually(lambda: '"ready"' in network.logs("worker"), 60)
-    return network
+    yield network
+    network.remove_all()
 
 
 def environment(variables: dict[str, str]) -> list[str]:
