@@ -47,6 +47,7 @@ class Reconciler:
         self._queue, self._store = queue, store
         self._keep_ms = int(keep_days * _DAY_MS)
         self._lost = set[str]()  # jobs that had succeeded at the last sweep, without a report in the store
+        self._ghosts = set[str]()  # removed jobs of which something lay in the store at the last sweep
         self._settled: dict[str, str] = {}  # messages of jobs that had succeeded at the last sweep, with their marks
 
     def sweep(self) -> dict[str, int]:
@@ -97,11 +98,12 @@ class Reconciler:
 
     def _bring_back_results(self, counts: dict[str, int]) -> None:
         """Note as succeeded what lies finished in the store, and is unknown to Redis, in line, or failed there."""
+        removed = self._queue.removed()
         finished = (songhash for songhash, _, has_report in self._store.songs() if has_report)
         while some := list(islice(finished, _AT_ONCE)):
             for songhash, state in self._queue.states(some).items():
                 with self._surviving(songhash):
-                    if state in (None, State.QUEUED, State.FAILED):
+                    if state in (State.QUEUED, State.FAILED) or (state is None and songhash not in removed):
                         counts["published"] += self._publish(songhash, pruned_too=state is None)
 
     def _publish(self, songhash: str, *, pruned_too: bool = False) -> bool:
@@ -130,18 +132,24 @@ class Reconciler:
         self._lost = lost
 
     def _remove_what_is_over(self, counts: dict[str, int]) -> None:
-        """Remove jobs that ended KEEP_DAYS ago, and objects as old that no job owns."""
+        """Remove jobs that ended KEEP_DAYS ago, objects as old that no job owns, and what a worker that had lost its
+        lease stored of a song after that was removed."""
         before = self._queue.now() - self._keep_ms
         newest: dict[str, float] = {}
         for songhash, stored, _ in self._store.songs():
             newest[songhash] = max(newest.get(songhash, 0), stored.timestamp() * 1000)
         old = iter([songhash for songhash, stored_ms in newest.items() if stored_ms < before])
         doomed = set(self._queue.ended(before))
+        ghosts = self._queue.removed() & newest.keys()
         while some := list(islice(old, _AT_ONCE)):
             doomed |= {songhash for songhash, state in self._queue.states(some).items() if state is None}
         for songhash in doomed:
             with self._surviving(songhash):
                 counts["removed"] += remove(self._queue, self._store, songhash, before) not in ("busy", "kept")
+        for songhash in ghosts & self._ghosts:  # twice the same: nobody is just sending it again
+            with self._surviving(songhash):
+                remove(self._queue, self._store, songhash, 0, ghost=True)
+        self._ghosts = ghosts
 
     @contextmanager
     def _surviving(self, songhash: str) -> Iterator[None]:

@@ -96,18 +96,36 @@ def test_37_a_song_deleted_between_taking_and_claiming_is_gone_and_never_begun(r
     end(worker)
 
 
-def test_37_a_delete_wins_against_workers_that_are_just_storing(rig: Rig) -> None:
+@pytest.mark.parametrize("lost", [False, True], ids=["still_theirs", "lease_lost"])
+def test_37_a_delete_wins_against_workers_that_are_just_storing(rig: Rig, lost: bool) -> None:
     points = ("put_stem:after", "put_report:before", "put_report:after", "settle:before")
     workers = [rig.worker(CRASH_AT=f"{point}:STOP") for point in points]
     rig.ready(*workers)
     songs = [rig.posted().json()["hash"] for _ in workers]
     eventually(lambda: all(is_stopped(worker) for worker in workers))
     assert [delete(rig, songhash) for songhash in songs] == [200] * len(songs)
+    if lost:
+        eventually(lambda: all(gone(rig, songhash) for songhash in songs))
     for worker in workers:
         go_on(worker)
     end(*workers)
-    eventually(lambda: all(gone(rig, songhash) for songhash in songs), BOUND)
+    eventually(lambda: all(gone(rig, songhash) for songhash in songs), BOUND + 2 * RECONCILE)
     assert all(gone_for_good(rig, songhash) for songhash in songs)
+
+
+def test_37_a_song_sent_again_after_its_delete_is_not_taken_for_what_a_late_worker_stored(rig: Rig) -> None:
+    content = song(NEW + 37)
+    songhash = rig.posted(content).json()["hash"]
+    assert delete(rig, songhash) == 200
+    assert songhash in rig.queue.removed()
+    assert rig.posted(content).json()["hash"] == songhash
+    assert songhash not in rig.queue.removed()
+    reconciler = Reconciler(rig.queue, rig.store, rig.settings.keep_days)
+    for _ in range(3):
+        reconciler.sweep()
+    assert songhash in rig.queue.overview()[0]
+    assert rig.store.message(songhash)
+    assert delete(rig, songhash) == 200
 
 
 def test_41_without_any_worker_rest_puts_back_in_line_what_is_due_and_what_lost_workers_held(rig: Rig) -> None:

@@ -118,6 +118,14 @@ class Queue:
             for songhash, _ in self.redis.zscan_iter(f"{self.prefix}ended"):
                 yield cast(bytes, songhash).decode()
 
+    def removed(self) -> set[str]:
+        """Return the jobs that somebody removed within a day, and nobody sent again: what the store may still get of
+        them comes from a worker that does not know it yet."""
+        with answering():
+            return {
+                songhash.decode() for songhash in cast(list[bytes], self.redis.zrange(f"{self.prefix}removed", 0, -1))
+            }
+
     def tick(self) -> None:
         """Put back in line what is due and what lost workers held. Anyone may, as often as they like."""
         self.scripts.run("tick", "")

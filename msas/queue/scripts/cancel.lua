@@ -3,7 +3,7 @@
 -- returns its status before, '' where it was unknown; 'busy' where another removes it right now;
 --       'kept' where it has not ended by then
 -- sent twice: it is cancelled already, by this remover.
-local REMOVAL = 120 * 1000
+local REMOVAL, REMEMBERED = 120 * 1000, 24 * 3600 * 1000
 local key = job_key(ARGV[1])
 local status, removing, remover, message = unpack(redis.call('HMGET', key, 'status', 'removing', 'remover', 'message'))
 if removing and tonumber(removing) > NOW and remover ~= ARGV[2] then return 'busy' end
@@ -18,4 +18,8 @@ end
 redis.call('HDEL', key, 'message')
 redis.call('HSET', key, 'status', 'cancelled', 'ended_at', NOW, 'removing', NOW + REMOVAL, 'remover', ARGV[2])
 redis.call('ZADD', ENDED, 0, ARGV[1])
+if status and ARGV[3] == '' then -- a worker that lost it before may still store something of it, later
+  redis.call('ZADD', REMOVED, NOW, ARGV[1])
+  redis.call('ZREMRANGEBYSCORE', REMOVED, '-inf', NOW - REMEMBERED)
+end
 return status or ''

@@ -21,5 +21,6 @@ if status and (ARGV[3] == '1' or status == 'cancelled' or (status == 'succeeded'
 redis.call('LPUSH', QUEUE, ARGV[2]) -- first: a Redis that is full refuses this, but nothing after a write
 redis.call('DEL', key)
 redis.call('ZREM', ENDED, ARGV[1])
+redis.call('ZREM', REMOVED, ARGV[1])
 redis.call('HSET', key, 'status', 'queued', 'message', ARGV[2], 'enqueued_at', NOW, unpack(ARGV, 4))
 return { 1, 'queued' }

@@ -3,6 +3,7 @@
 local PREFIX, CALLBACKS = '{' .. KEYS[1] .. '}:', '{' .. KEYS[1] .. '}:callbacks'
 local QUEUE, DELAYED, DEAD, WORKERS = KEYS[1], PREFIX .. 'delayed', PREFIX .. 'dead', PREFIX .. 'workers'
 local CLAIMS, STRAYS, ENDED, TICK = PREFIX .. 'claims', PREFIX .. 'strays', PREFIX .. 'ended', PREFIX .. 'tick'
+local REMOVED = PREFIX .. 'removed'
 local ATTEMPTS, LONGEST_RETRY, DEAD_KEPT = 3, 300 * 1000, 1000
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
