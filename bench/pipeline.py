@@ -33,6 +33,9 @@ class FolderStore:
             while chunk := file.read(_CHUNK):
                 there.write(chunk)
 
+    def put_peaks(self, peaks: dict[str, Any]) -> None:
+        (self._out / "peaks.json").write_text(json.dumps(peaks))
+
     def put_report(self, report: dict[str, Any]) -> None:
         (self._out / "report.json").write_text(json.dumps(report, indent=1))
 
@@ -50,7 +53,7 @@ class NoWatch:
 class NoEncoder:
     """Stands where an encoder does, to measure what the encoders cost."""
 
-    clipped = 0
+    clipped, frame = 0, 1152
 
     def begin(self) -> bytes:
         return b""
@@ -60,6 +63,9 @@ class NoEncoder:
 
     def end(self) -> bytes:
         return b""
+
+    def starts(self, _: int) -> list[int]:
+        return []
 
     def close(self) -> None:
         pass

@@ -19,7 +19,7 @@ class Problem(Exception):
     ├── Unauthorized
     ├── TooMany            too many requests, or too many songs in line
     ├── NotFound           UnknownSong, UnknownStem
-    ├── Conflict           NotReady
+    ├── Conflict           NotReady, NotFailed
     ├── BadRange
     └── Unavailable        a server that we need is away; the same call may succeed later
         ├── QueueUnavailable
@@ -134,6 +134,10 @@ class Conflict(Problem):
 
 class NotReady(Conflict):
     code, title = "not_ready", "The stems are not ready"
+
+
+class NotFailed(Conflict):
+    code, title = "not_failed", "Only a song that failed can be tried again"
 
 
 class BadRange(Problem):

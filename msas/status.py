@@ -12,6 +12,8 @@ from msas.delivery import described, fields_of_callback
 from msas.job import Job, State
 from msas.models import stem_order
 
+MIXTURE = "mixture"  # the name under which the song itself lies beside its stems, encoded as they are
+
 
 @dataclass(frozen=True)
 class Track:
@@ -47,6 +49,14 @@ class JobStatus:
     report: dict[str, Any] | None
     error: dict[str, str] | None
     callback: dict[str, Any] | None = None
+
+    @property
+    def mixture(self) -> Track | None:
+        """The song itself, encoded as its stems are; None where there is none (yet)."""
+        if not self.report or MIXTURE not in self.report:
+            return None
+        found = self.report[MIXTURE]
+        return Track(MIXTURE, self.report["options"]["format"], found["bytes"], found["seconds"])
 
 
 def tracks_of(report: Mapping[str, Any]) -> list[Track]:

@@ -2,7 +2,8 @@
 
 <bucket_in>/<songhash>                   the song
 <bucket_in>/<songhash>.json              its job's message, until the job succeeded
-<bucket_out>/<songhash>-<stem>.<ext>     a stem
+<bucket_out>/<songhash>-<stem>.<ext>     a stem; as `mixture`, the song itself, encoded as its stems are
+<bucket_out>/<songhash>-peaks.json       how they look, and where in their files they begin (worker/peaks.py)
 <bucket_out>/<songhash>-report.json      the report: what it names is published, and nothing else
 """
 
@@ -86,6 +87,15 @@ class Store(Buckets):
                 num_parallel_uploads=1,
                 content_type=CONTENT_TYPES[extension],
             )
+
+    def put_peaks(self, peaks: dict[str, Any]) -> None:
+        """Store how the stems look, beside them."""
+        content = json.dumps(peaks, allow_nan=False, separators=(",", ":")).encode()
+        self._put(self.bucket_out, f"{peaks['hash']}-peaks.json", content)
+
+    def peaks(self, songhash: str) -> bytes | None:
+        """Return it as JSON; None where there is none, as of songs that an earlier version separated."""
+        return self._get(self.bucket_out, f"{songhash}-peaks.json")
 
     def put_report(self, report: dict[str, Any]) -> None:
         """Publish a separation: store the report on it beside the stems that it names, all of which are stored."""

@@ -11,7 +11,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from msas.job import SONGHASH, Stage, State
 from msas.problem import BeingRemoved
 from msas.reconcile import remove as remove_job
-from msas.status import JobStatus
+from msas.status import JobStatus, Track
 from rest.contract import NEEDS_KEY, answer, problems
 from rest.schemas import Failure, Line, Removed, SongPath, StatusAnswer, StatusQuery, TrackAnswer
 from rest.services import services, unknown_song
@@ -82,14 +82,16 @@ def described(job: JobStatus, eta_seconds: float | None) -> StatusAnswer:
         enqueued_at=_iso(job.enqueued_at),
         started_at=_iso(job.started_at),
         ended_at=_iso(job.ended_at),
-        tracks=[
-            TrackAnswer(name=track.name, url=track_url(job.songhash, track), bytes=track.bytes, seconds=track.seconds)
-            for track in job.tracks
-        ],
+        tracks=[_track(job, track) for track in job.tracks],
+        mixture=_track(job, job.mixture) if job.mixture else None,
         report=job.report,
         error=Failure(**job.error) if job.error else None,
         callback=job.callback,
     )
+
+
+def _track(job: JobStatus, track: Track) -> TrackAnswer:
+    return TrackAnswer(name=track.name, url=track_url(job.songhash, track), bytes=track.bytes, seconds=track.seconds)
 
 
 def _over(job: JobStatus) -> bool:

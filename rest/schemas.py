@@ -79,9 +79,29 @@ class StatusAnswer(Answer):
     started_at: str | None
     ended_at: str | None
     tracks: list[TrackAnswer]
+    mixture: TrackAnswer | None = Field(description="the song itself, encoded as its stems are")
     report: dict[str, Any] | None
     error: Failure | None
     callback: dict[str, Any] | None
+
+
+class TrackPeaks(Answer):
+    """Of each stretch in turn the lowest and the highest value, signed bytes (full scale: 127) in base64; and the byte
+    of the file at which each slice begins."""
+
+    peaks: str
+    starts: list[int]
+
+
+class PeaksAnswer(Answer):
+    """`rate` in Hz, `samples` of each track, `per_peak` and `slice` in samples; tracks and `mixture` by name."""
+
+    hash: Songhash
+    rate: int
+    samples: int
+    per_peak: int
+    slice: int
+    tracks: dict[str, TrackPeaks]
 
 
 class Removed(Answer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 from threading import BoundedSemaphore
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,13 +15,13 @@ from flask_openapi3.blueprint import APIBlueprint
 from msas import log
 from msas.job import Job, State, song_name, songhash
 from msas.options import Options
-from msas.problem import BadOption, BeingRemoved, QueueFull, TooMany
+from msas.problem import BadOption, BeingRemoved, NotFailed, QueueFull, SongMissing, TooMany
 from msas.queue.outlook import Outlook
 from msas.reconcile import remove
 from rest.auth import caller
 from rest.contract import NEEDS_KEY, answer, problems
 from rest.hygiene import request_id
-from rest.schemas import Taken, song_request
+from rest.schemas import SongPath, Taken, song_request
 from rest.services import services
 from rest.uploads import Upload, received
 
@@ -64,6 +65,23 @@ def separate() -> Response:
     reason = "Song enqueued for separation" if created else _REASONS[state]
     log.event(_log, "song received", songhash=identity, model=options.model, bytes=upload.size, created=created)
     return answer(Taken(hash=identity, reason=reason, status=state, model=options.model))
+
+
+@blueprint.post("/retry/<songhash>", responses={200: Taken, **problems(404, 409)})
+def retry(path: SongPath) -> Response:
+    """Separate a song anew whose separation failed; it still lies in the store."""
+    known = services().job(path.songhash)
+    if known.state is not State.FAILED:
+        raise NotFailed(f"The song is {known.state}; only one that failed can be tried again.")
+    message = services().store.message(known.songhash)
+    if message is None:
+        raise SongMissing("The song is no longer in the store; send it again.")
+    job = replace(Job.from_message(message), owner=caller(), request_id=request_id())
+    _check_room(job)
+    created, state = services().queue.enqueue(job)
+    log.event(_log, "song retried", songhash=job.songhash, created=created)
+    reason = "Song enqueued for separation" if created else _REASONS[state]
+    return answer(Taken(hash=job.songhash, reason=reason, status=state, model=known.model or ""))
 
 
 def _accept(job: Job, upload: Upload) -> tuple[bool, State]:

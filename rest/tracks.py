@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 from urllib.parse import quote
 
@@ -12,11 +13,11 @@ from werkzeug.http import is_resource_modified, quote_etag
 
 from msas.buckets import ObjectMissing
 from msas.job import State
-from msas.problem import BadRange, NotReady, UnknownStem
-from msas.status import JobStatus, Track
+from msas.problem import BadRange, NotFound, NotReady, UnknownStem
+from msas.status import MIXTURE, JobStatus, Track
 from msas.store import CONTENT_TYPES
 from rest.contract import NEEDS_KEY, answer, bytes_of, problems
-from rest.schemas import Removed, StemPath
+from rest.schemas import PeaksAnswer, Removed, SongPath, StemPath
 from rest.services import services
 
 blueprint = APIBlueprint("tracks", __name__, abp_security=NEEDS_KEY)
@@ -35,12 +36,12 @@ def track_url(songhash: str, track: Track) -> str:
     responses={200: _SOUND, 206: dict(_SOUND), 304: None, **problems(404, 409, 416)},
 )
 def download(path: StemPath) -> Response:
-    """Send a stem, streamed from the store. HEAD sends its headers alone.
+    """Send a stem, or as `mixture` the song itself, encoded as its stems are. HEAD sends its headers alone.
 
     Honours Range (one at a time), If-Range and If-None-Match; the ETag is the SHA-256 of the stem.
     """
     job = services().job(path.songhash)
-    track = find_track(job, path.track)
+    track = find_track(job, path.track, *([job.mixture] if job.mixture else []))
     etag = _etag(job, track)
     response = Response(content_type=CONTENT_TYPES[track.extension])
     response.set_etag(etag)
@@ -56,6 +57,20 @@ def download(path: StemPath) -> Response:
         response.content_range = ContentRange("bytes", start, stop, track.bytes)
     response.response = _open(job, track, start, stop - start)
     response.content_length = stop - start
+    return response
+
+
+@blueprint.get("/peaks/<songhash>", responses={200: PeaksAnswer, **problems(404, 409)})
+def peaks(path: SongPath) -> Response:
+    """Say how the stems and the mixture look as waveforms, and at which bytes of their files slices of them begin."""
+    job = finished(services().job(path.songhash))
+    found = services().store.peaks(job.songhash)
+    if found is None:
+        raise NotFound("The song has no peaks: an earlier version separated it. Remove it, then send it again.")
+    response = Response(found, content_type="application/json")
+    response.set_etag(hashlib.sha256(found).hexdigest())
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.make_conditional(request)
     return response
 
 
@@ -97,14 +112,14 @@ def finished(job: JobStatus) -> JobStatus:
     return job
 
 
-def find_track(job: JobStatus, name: str) -> Track:
-    """Return the stem that `name` means: `vocals`, `vocals.mp3`, or the lab's own `base.mp3`.
+def find_track(job: JobStatus, name: str, *others: Track) -> Track:
+    """Return the stem, or one of `others`, that `name` means: `vocals`, `vocals.mp3`, or the lab's own `base.mp3`.
 
     Raises NotReady, UnknownStem.
     """
     stem, _, extension = name.partition(".")
     stem = _LAB_SPELLING.get(stem, stem)
-    for track in finished(job).tracks:
+    for track in (*finished(job).tracks, *others):
         if track.name == stem and extension in ("", track.extension):
             return track
     raise _unknown(job)
@@ -149,7 +164,7 @@ def _range(etag: str, size: int) -> tuple[int, int] | None:
 
 def _etag(job: JobStatus, track: Track) -> str:
     report: dict[str, Any] = job.report or {}
-    etag: str = report["stems"][track.name]["sha256"]
+    etag: str = (report[MIXTURE] if track.name == MIXTURE else report["stems"][track.name])["sha256"]
     return etag
 
 

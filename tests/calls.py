@@ -131,7 +131,7 @@ class WiredMinio:
 
 def _kind(key: str) -> str:
     """Say what lies under the key."""
-    kinds = {"-report.json": "report", ".json": "message", ".wav": "stem"}
+    kinds = {"-report.json": "report", "-peaks.json": "peaks", ".json": "message", ".wav": "stem"}
     return next((kind for end, kind in kinds.items() if key.endswith(end)), "song" if key else "")
 
 

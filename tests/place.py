@@ -88,6 +88,7 @@ def separate(
         store.put_stem(job.songhash, stem, "wav", io.BytesIO(stem_of(job.songhash, stem)))
     watch.report(Stage.STORING, 0.99)
     watch.confirm()
+    store.put_peaks({"hash": job.songhash})
     report = report_of(job.songhash)
     store.put_report(report)
     return report

@@ -21,9 +21,10 @@ from local import Service
 from msas.job import songhash
 from msas.options import Options
 from msas.store import Store
-from msas_client import Client
+from msas_client import Client, Failed
 from tests.audio import RATE, true_waves, write
 from tests.conftest import eventually
+from tests.rig import stopped
 
 Post = Callable[..., requests.Response]
 
@@ -263,3 +264,25 @@ def test_what_is_not_there_is_said_to_be_missing(
 def test_the_front_page_and_the_probes_answer(service: Service) -> None:
     for path in ("/", "/healthz", "/readyz"):
         assert requests.get(service.url + path, timeout=10).status_code == 200
+
+
+def test_a_song_that_failed_is_separated_anew_without_being_sent_again(
+    service: Service, client: Client, tmp_path: Path
+) -> None:
+    song = write(tmp_path / "s.wav", true_waves()["mixture"][:, RATE : RATE + 20_011]).read_bytes()
+    store = Store.from_settings(service.settings)
+    with stopped(service.children["worker"]):
+        identity = client.separate(tmp_path / "s.wav").songhash
+        store.minio.remove_object(service.settings.bucket_in, identity)
+    with pytest.raises(Failed, match="no longer in the store"):
+        client.wait(identity, timeout=60)
+    store.put_song(identity, io.BytesIO(song), len(song))
+    answer = requests.post(f"{service.url}/apiv1/retry/{identity}", timeout=10)
+    assert (answer.status_code, answer.json()["hash"]) == (200, identity)
+    assert client.wait(identity, timeout=60).state == "succeeded"
+
+
+def test_only_a_song_that_failed_is_tried_again(service: Service, client: Client, song: Path) -> None:
+    identity = client.separate(song, wait=True).songhash
+    assert problem(requests.post(f"{service.url}/apiv1/retry/{identity}", timeout=10)) == (409, "not_failed")
+    assert problem(requests.post(f"{service.url}/apiv1/retry/{'0' * 56}", timeout=10)) == (404, "unknown_song")

@@ -80,7 +80,9 @@ def test_removing_a_song_removes_it_and_all_its_stems_from_the_store(
     service: Service, separated: str, client: Client
 ) -> None:
     store, settings = Store.from_settings(service.settings), service.settings
-    assert len(list(store.minio.list_objects(settings.bucket_out, prefix=separated))) == 5  # four stems and the report
+    assert (
+        len(list(store.minio.list_objects(settings.bucket_out, prefix=separated))) == 7
+    )  # stems, mixture, peaks, report
     client.remove(separated)
     assert not list(store.minio.list_objects(settings.bucket_out, prefix=separated))
     assert not list(store.minio.list_objects(settings.bucket_in, prefix=separated))

@@ -12,6 +12,7 @@ import numpy as np
 
 from msas.job import Job, Stage
 from msas.options import Options
+from msas.status import MIXTURE
 from worker.decode import Mixture
 from worker.engines import Engine, Samples
 from worker.machine import peak_rss_mb
@@ -68,7 +69,7 @@ def report_of(
     watch: Stopwatch,
     check: SumCheck,
 ) -> dict[str, Any]:
-    """Write the report on a job whose stems, of `seconds` each, are all stored. Peaks are relative to full scale."""
+    """Write the report on a job whose stems and mixture are stored, of `seconds` each. Peaks: full scale is 1."""
     stages = watch.seconds()
     length = mixture.length / mixture.info.rate
     return {
@@ -85,16 +86,18 @@ def report_of(
         "real_time_factor": round(length / max(sum(stages.values()), 1e-9), 2),
         "peak_rss_mb": peak_rss_mb(),
         "sum_db": check.db(),
-        "stems": {
-            name: {
-                "bytes": file.bytes,
-                "sha256": file.sha256,
-                "seconds": seconds,
-                "peak": round(file.peak, 6),
-                "clipped_samples": file.clipped,
-            }
-            for name, file in files.items()
-        },
+        "stems": {name: _about(file, seconds) for name, file in files.items() if name != MIXTURE},
+        "mixture": _about(files[MIXTURE], seconds),
+    }
+
+
+def _about(file: StemFile, seconds: float) -> dict[str, Any]:
+    return {
+        "bytes": file.bytes,
+        "sha256": file.sha256,
+        "seconds": seconds,
+        "peak": round(file.peak, 6),
+        "clipped_samples": file.clipped,
     }
 
 

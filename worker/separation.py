@@ -16,14 +16,16 @@ from msas.buckets import ObjectMissing
 from msas.job import Job, Stage
 from msas.options import Options
 from msas.problem import SongMissing
+from msas.status import MIXTURE
 from msas.store import Store
 from worker.channel import Channel, ReaderGone, ahead
 from worker.decode import Mixture
 from worker.engines import Engine, Order, Samples
 from worker.formats import open_encoder, stem_rate
 from worker.machine import be_background
+from worker.peaks import peaks_of
 from worker.report import Stopwatch, SumCheck, report_of
-from worker.stem import StemFile, exactly, resampled, taken_from
+from worker.stem import StemFile, exactly, in_step, resampled
 
 # Where in a job's progress, 0 to 1, each stage begins and ends. Encoding and storing go on all the while the
 # engine separates; as stages they are what is left of that at the end.
@@ -78,29 +80,36 @@ def separate_song(
                 separating = partial(reach, Stage.SEPARATING)
                 for heard, sources in engine.separate(blocks, survey, order, separating):
                     check.add(heard, sources)
-                    stems.put(sources)
+                    stems.put(heard, sources)
             reach(Stage.ENCODING)
             files = stems.finish()
         reach(Stage.STORING)
-        seconds = round(_length(mixture, rate := stem_rate(options, mixture.info.rate)) / rate, 3)
-        report = report_of(job, options, engine, mixture, files, seconds, stopwatch, check)
+        rate = stem_rate(options, mixture.info.rate)
+        length = _length(mixture, rate)
+        report = report_of(job, options, engine, mixture, files, round(length / rate, 3), stopwatch, check)
         watch.confirm()
+        store.put_peaks(peaks_of(job.songhash, rate, length, stems.frame, files))
         store.put_report(report)
     return report
 
 
 class _Stems:
-    """The stems of a job on their way to the store, each in a thread that encodes what it uploads."""
+    """The stems of a job, and the mixture, on their way to the store, each in a thread that encodes what it uploads.
+
+    `frame` is how many samples their format encodes together.
+    """
 
     def __init__(self, names: tuple[str, ...], rest: str) -> None:
-        self.rest = rest
-        self.channels = {name: Channel[Samples](_STRETCHES_AHEAD) for name in (*names, *([rest] if rest else []))}
+        self.rest, self.frame = rest, 1
+        tracks = (*names, *([rest] if rest else []), MIXTURE)
+        self.channels = {name: Channel[Samples](_STRETCHES_AHEAD) for name in tracks}
         self.files: dict[str, StemFile] = {}
         self.threads: dict[str, Future[None]] = {}
 
-    def put(self, sources: Samples) -> None:
-        """Hand on a stretch of all sources, shape (stems, 2, n); their sum to the one that is the rest."""
-        parts = chain(sources, [sources.sum(axis=0)] if self.rest else [])
+    def put(self, heard: Samples, sources: Samples) -> None:
+        """Hand on a stretch of the mixture, shape (2, n), and of all sources, shape (stems, 2, n); their sum to the
+        one that is the rest."""
+        parts = chain(sources, [sources.sum(axis=0)] if self.rest else [], [heard])
         for (name, channel), part in zip(self.channels.items(), parts, strict=True):
             try:
                 channel.put(part)
@@ -129,12 +138,14 @@ def _stems(
         try:
             for name, channel in stems.channels.items():
                 blocks = exactly(resampled(channel, rate, to_rate), length)
-                if name == stems.rest:
-                    whole = exactly(mixture.blocks(to_rate), length)
-                    blocks = taken_from(whole, blocks)
+                if name in (stems.rest, MIXTURE):
+                    # Of the song as it is: what the engine heard may have been resampled for it.
+                    pairs = in_step(exactly(mixture.blocks(to_rate), length), blocks)
+                    blocks = (whole if name == MIXTURE else whole - block for whole, block in pairs)
                 encoder = open_encoder(options, to_rate, length, _tags(mixture, name))
                 stack.callback(encoder.close)
-                stems.files[name] = StemFile(encoder, _confirmed(blocks, watch))
+                stems.frame = encoder.frame
+                stems.files[name] = StemFile(encoder, _confirmed(blocks, watch), length, to_rate)
                 stems.threads[name] = pool.submit(
                     copy_context().run, _store, store, job, options, name, stems.files[name], channel
                 )
@@ -166,6 +177,8 @@ def _length(mixture: Mixture, rate: int) -> int:
 
 def _tags(mixture: Mixture, stem: str) -> dict[str, str]:
     title = mixture.info.tags.get("title")
+    if stem == MIXTURE:
+        return mixture.info.tags
     return {**mixture.info.tags, "title": f"{title} ({stem})" if title else stem}
 
 

@@ -12,6 +12,7 @@ from av.audio.resampler import AudioResampler
 
 from worker.engines import Samples
 from worker.formats import Encoder
+from worker.peaks import Peaks, samples_per_peak, samples_per_slice
 
 
 def resampled(blocks: Iterable[Samples], rate: int, to_rate: int) -> Iterator[Samples]:
@@ -42,26 +43,29 @@ def exactly(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:
         yield np.zeros((2, left), np.float32)
 
 
-def taken_from(mixture: Iterable[Samples], blocks: Iterable[Samples]) -> Iterator[Samples]:
-    """Yield what is left of `mixture` without `blocks`, in blocks of their lengths."""
+def in_step(mixture: Iterable[Samples], blocks: Iterable[Samples]) -> Iterator[tuple[Samples, Samples]]:
+    """Yield stretches of `mixture` as long as each of `blocks`, with that block."""
     parts, waiting = iter(mixture), np.zeros((2, 0), np.float32)
     for block in blocks:
         size = block.shape[1]
         while waiting.shape[1] < size:
             waiting = np.concatenate([waiting, next(parts)], axis=1)
-        yield waiting[:, :size] - block
+        yield waiting[:, :size], block
         waiting = waiting[:, size:]
 
 
 class StemFile:
     """The file that `encoder` makes of `blocks`, encoded while it is read. Read once, front to back.
 
-    `bytes`, `sha256`, `peak` (full scale: 1) and `clipped` are known once it was read to its end;
-    `busy_seconds` is the time that making it took.
+    `bytes`, `sha256`, `peak` (full scale: 1), `clipped` and `starts` are known once it was read to its end, and
+    `peaks` then is whole; `busy_seconds` is the time that making it took.
     """
 
-    def __init__(self, encoder: Encoder, blocks: Iterable[Samples]) -> None:
+    def __init__(self, encoder: Encoder, blocks: Iterable[Samples], length: int, rate: int) -> None:
+        """`blocks` are `length` samples, to be played at `rate` Hz."""
         self.bytes, self.peak, self.busy_seconds = 0, 0.0, 0.0
+        self.peaks = Peaks(length, samples_per_peak(length, rate))
+        self._slice = samples_per_slice(encoder.frame, rate)
         self._encoder, self._chunks = encoder, self._encoded(blocks)
         self._ready = bytearray()
         self._digest = hashlib.sha256()
@@ -69,6 +73,10 @@ class StemFile:
     @property
     def clipped(self) -> int:
         return self._encoder.clipped
+
+    @property
+    def starts(self) -> list[int]:
+        return self._encoder.starts(self._slice)
 
     @property
     def sha256(self) -> str:
@@ -89,6 +97,7 @@ class StemFile:
         for block in blocks:
             since = time.thread_time()
             self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
+            self.peaks.add(block)
             chunk = self._encoder.encode(block)
             self.busy_seconds += time.thread_time() - since
             yield chunk

@@ -14,10 +14,12 @@ class Encoder(Protocol):
     """Encodes one stem, front to back: `begin`, any number of times `encode`, `end`; each gives the next bytes.
 
     Made for a known number of samples, so that the header needs no correction once the stem has ended.
-    `clipped` counts the samples that lay beyond what the format can hold.
+    `clipped` counts the samples that lay beyond what the format can hold; `frame` is how many samples the format
+    can only encode together.
     """
 
     clipped: int
+    frame: int
 
     def begin(self) -> bytes: ...
 
@@ -26,6 +28,13 @@ class Encoder(Protocol):
         ...
 
     def end(self) -> bytes: ...
+
+    def starts(self, slice_samples: int) -> list[int]:
+        """Return the byte at which each slice of so many samples, whole frames, begins; known at the stem's end.
+
+        An MP3's decoders give samples back 1105 later than the frame that holds them begins.
+        """
+        ...
 
     def close(self) -> None:
         """Free what the encoder holds, whether it came to its end or not."""

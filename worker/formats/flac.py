@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import struct
 from fractions import Fraction
+from itertools import accumulate
+from typing import Any
 
 import av
 import numpy as np
 from av.audio.frame import AudioFrame
+from av.packet import Packet
 
 from worker.engines import Samples
 from worker.formats.encoder import quantise
@@ -22,12 +25,14 @@ class FlacEncoder:
 
     def __init__(self, rate: int, length: int, bits: int, tags: dict[str, str]) -> None:
         self.clipped = 0
+        self._sizes: list[int] = []  # in bytes: of the header, then of each frame
         self._rate, self._length, self._bits, self._tags = rate, length, bits, tags
         codec = av.CodecContext.create("flac", "w")
         codec.sample_rate, codec.layout, codec.format = rate, "stereo", "s16" if bits == 16 else "s32"
         codec.time_base = Fraction(1, rate)
         codec.open()
         self._codec = codec
+        self.frame: int = codec.frame_size
         self._waiting = np.zeros((0, 2), np.int32)
         self._pts = 0
 
@@ -38,20 +43,26 @@ class FlacEncoder:
         comments = [f"{name.upper()}={text}".encode() for name, text in self._tags.items()]
         lengths = [struct.pack("<I", len(comment)) + comment for comment in comments]
         tags = struct.pack("<I4sI", 4, b"MSAS", len(comments)) + b"".join(lengths)
-        return b"fLaC" + _block(_STREAMINFO, info) + _block(_VORBIS_COMMENT | _LAST, tags)
+        header = b"fLaC" + _block(_STREAMINFO, info) + _block(_VORBIS_COMMENT | _LAST, tags)
+        self._sizes.append(len(header))
+        return header
 
     def encode(self, samples: Samples) -> bytes:
         integers, clipped = quantise(samples, self._bits)
         self.clipped += clipped
         waiting = np.concatenate([self._waiting, integers])
-        size = self._codec.frame_size
+        size = self.frame
         whole = len(waiting) // size * size
         self._waiting = waiting[whole:]
         return b"".join(self._frame(waiting[begin : begin + size]) for begin in range(0, whole, size))
 
     def end(self) -> bytes:
         last = self._frame(self._waiting) if len(self._waiting) else b""
-        return last + b"".join(bytes(packet) for packet in self._codec.encode(None) if packet.size)
+        return last + self._taken(self._codec.encode(None))
+
+    def starts(self, slice_samples: int) -> list[int]:
+        begins = list(accumulate(self._sizes))[:-1]  # where each frame begins
+        return begins[:: slice_samples // self.frame]
 
     def close(self) -> None:
         pass
@@ -63,7 +74,12 @@ class FlacEncoder:
         frame = AudioFrame.from_ndarray(content.reshape(1, -1), format=form, layout="stereo")
         frame.sample_rate, frame.time_base, frame.pts = self._rate, Fraction(1, self._rate), self._pts
         self._pts += len(integers)
-        return b"".join(bytes(packet) for packet in self._codec.encode(frame) if packet.size)
+        return self._taken(self._codec.encode(frame))
+
+    def _taken(self, packets: list[Packet[Any]]) -> bytes:
+        frames = [bytes(packet) for packet in packets if packet.size]
+        self._sizes += [len(frame) for frame in frames]
+        return b"".join(frames)
 
 
 def _block(kind: int, content: bytes | bytearray) -> bytes:

@@ -27,10 +27,13 @@ class Mp3Encoder:
         self.clipped = 0
         self._rate, self._length, self._asked = rate, length, kbits
         self._lame = Lame(rate, kbits, tags)
+        self.frame = 1152 if rate >= _MPEG_1_RATE else 576
         self._first = True
 
     def begin(self) -> bytes:
-        return self._lame.id3() + self._header()
+        tag, header = self._lame.id3(), self._header()
+        self._begin = len(tag) + len(header)
+        return tag + header
 
     def encode(self, samples: Samples) -> bytes:
         return self._without_placeholder(self._lame.encode(samples))
@@ -40,6 +43,13 @@ class Mp3Encoder:
 
     def close(self) -> None:
         self._lame.close()
+
+    def starts(self, slice_samples: int) -> list[int]:
+        begins = range(0, self._length, slice_samples)
+        return [self._begin + self._bytes_of(sample // self.frame) for sample in begins]
+
+    def _bytes_of(self, frames: int) -> int:
+        return _size(frames, self.frame // 8 * 1000 * self._lame.kbits, self._rate)
 
     def _without_placeholder(self, frames: bytes) -> bytes:
         """Cut off the empty frame in which LAME would have its header written later."""
@@ -52,11 +62,11 @@ class Mp3Encoder:
         """Take the header that LAME gives a moment of silence, and set in it what depends on the length."""
         self._model = _header_of_silence(self._rate, self._asked)
         head = bytearray(self._model)
-        frame = 1152 if self._rate >= _MPEG_1_RATE else 576
+        frame = self.frame
         padding = -(_ENCODER_DELAY + self._length) % frame
         padding += frame if padding < _ENCODER_DELAY else 0
         frames = (_ENCODER_DELAY + self._length + padding) // frame
-        size = len(head) + _size(frames, frame // 8 * 1000 * self._lame.kbits, self._rate)
+        size = len(head) + self._bytes_of(frames)
         tag = head.index(b"Info")
         head[tag + _FRAMES : tag + _FRAMES + 4] = frames.to_bytes(4, "big")
         head[tag + _BYTES : tag + _BYTES + 4] = (size & 0xFFFFFFFF).to_bytes(4, "big")

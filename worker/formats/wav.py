@@ -15,17 +15,19 @@ from worker.formats.encoder import quantise
 _PCM, _FLOAT = 1, 3
 _INFO = {"title": b"INAM", "artist": b"IART", "album": b"IPRD"}
 _MOST = 0xFFFFFFFF
+_DS64_BYTES = 36
 
 
 class WavEncoder:
     """See Encoder."""
 
     def __init__(self, rate: int, length: int, bits: int, tags: dict[str, str]) -> None:
-        self.clipped = 0
+        self.clipped, self.frame = 0, 1
         self._rate, self._length, self._bits, self._tags = rate, length, bits, tags
+        self._sample_bytes = 2 * bits // 8
 
     def begin(self) -> bytes:
-        frame = 2 * self._bits // 8
+        frame = self._sample_bytes
         kind = _FLOAT if self._bits == 32 else _PCM
         form = struct.pack("<HHIIHH", kind, 2, self._rate, self._rate * frame, frame, self._bits)
         chunks = _chunk(b"fmt ", form)
@@ -36,9 +38,11 @@ class WavEncoder:
             chunks += _chunk(b"LIST", b"INFO" + texts)
         data = self._length * frame
         whole = 4 + len(chunks) + 8 + data
+        self._begin = 8 + whole - data
         if whole <= _MOST:
             return struct.pack("<4sI4s", b"RIFF", whole, b"WAVE") + chunks + struct.pack("<4sI", b"data", data)
-        sizes = _chunk(b"ds64", struct.pack("<QQQI", whole + 36, data, self._length, 0))
+        self._begin += _DS64_BYTES
+        sizes = _chunk(b"ds64", struct.pack("<QQQI", whole + _DS64_BYTES, data, self._length, 0))
         return struct.pack("<4sI4s", b"RF64", _MOST, b"WAVE") + sizes + chunks + struct.pack("<4sI", b"data", _MOST)
 
     def encode(self, samples: Samples) -> bytes:
@@ -52,6 +56,9 @@ class WavEncoder:
 
     def end(self) -> bytes:
         return b""
+
+    def starts(self, slice_samples: int) -> list[int]:
+        return [self._begin + sample * self._sample_bytes for sample in range(0, self._length, slice_samples)]
 
     def close(self) -> None:
         pass
