@@ -7,7 +7,7 @@ ENGINE ?= $(notdir $(shell command -v docker || command -v podman))
 TAG    ?= v1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run logs doctor test lint bench soak test-containers images push deploy undeploy forward lint-manifests overlay clean
+.PHONY: help demo run logs doctor test lint bench soak test-containers test-page images push deploy undeploy forward lint-manifests overlay clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -47,6 +47,10 @@ soak: .venv/installed  ## the service under a rain of faults [MINUTES=20] [SEED=
 
 test-containers: .venv/installed  ## build the images and run the manifests' pods, with podman as root
 	@.venv/bin/python -m pytest tests/containers $(ARGS)
+
+test-page: .venv/installed  ## drive the page in Debian's Chromium, which root gets installed
+	@.venv/bin/python -m tests.page
+	@.venv/bin/python -m pytest tests/page $(ARGS)
 
 images:  ## msas-rest and msas-worker      [TAG=v1] [MODELS="htdemucs lite"] [TORCH_INDEX=url] [BUILD_FLAGS=...]
 	@$(ENGINE) build $(BUILD_FLAGS) --file rest/Dockerfile --tag msas-rest:$(TAG) .

@@ -7,7 +7,7 @@ from flask_openapi3.openapi import OpenAPI
 from msas.queue import Queue
 from msas.settings import Settings
 from msas.store import Store
-from rest import archive, auth, contract, health, hygiene, jobs, metrics, models, problems, separate, tracks
+from rest import archive, auth, contract, health, hygiene, jobs, metrics, models, page, problems, separate, tracks
 from rest.counts import Counts
 from rest.eta import Eta
 from rest.patience import Patience
@@ -48,7 +48,7 @@ def create_app(settings: Settings, counts: Counts | None = None) -> OpenAPI:
     metrics.install(app)
     problems.install(app)
     auth.install(app, settings)
-    for part in (health, metrics, contract):
+    for part in (page, health, metrics, contract):
         app.register_api(part.blueprint)
     for part in (separate, jobs, tracks, archive, models):
         app.register_api(part.blueprint, url_prefix="/apiv1")

@@ -18,7 +18,7 @@ from msas.settings import Settings
 
 # By endpoint: probes and load balancers have no keys, and neither has a person who opens a page.
 OPEN = frozenset(
-    {"health.index", "health.live", "health.ready", "metrics.show"}
+    {"page.index", "page.asset", "health.live", "health.ready", "metrics.show"}
     | {"contract.openapi", "contract.docs", "contract.start", "contract.asset"}
 )
 

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, and the line of text at `/`."""
+"""Is it alive, is it ready."""
 
 from __future__ import annotations
 
@@ -10,19 +10,6 @@ from rest.schemas import Health
 from rest.services import services
 
 blueprint = APIBlueprint("health", __name__)
-
-WELCOME = """MSaaS, Music Separation as a Service.
-POST a song to /apiv1/separate, ask /apiv1/status/<songhash>, fetch /apiv1/track/<songhash>/<stem>.
-"""
-
-
-@blueprint.get(
-    "/",
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(inside=False)},
-)
-def index() -> Response:
-    """Always 200: cloud load balancers ask for it."""
-    return Response(WELCOME, content_type="text/plain; charset=utf-8")
 
 
 @blueprint.get("/healthz", responses={200: Health, **problems(inside=False)})

@@ -34,6 +34,7 @@ from msas.options import Options
 from msas.queue import Queue, Receiver
 from msas.reconcile import Reconciler, remove
 from msas.settings import Settings
+from msas.status import MIXTURE
 from msas.store import Store
 from rest.uploads import Upload
 from tests.calls import Decide, Wire, WiredMinio, WiredRedis, own_redis
@@ -83,7 +84,7 @@ def separate(
     """Make the calls of worker.separation.separate_song, in its order, on bytes that are no audio."""
     watch.report(Stage.FETCHING, 0.0)
     _fetch(job, store, Path(scratch) / str(threading.get_ident()))
-    for stem in STEMS:
+    for stem in (*STEMS, MIXTURE):
         watch.confirm()
         store.put_stem(job.songhash, stem, "wav", io.BytesIO(stem_of(job.songhash, stem)))
     watch.report(Stage.STORING, 0.99)

@@ -117,7 +117,7 @@ def calls() -> list[str]:
 
 def test_the_runs_here_go_through_every_kind_of_call_that_a_job_makes() -> None:
     fetch = ["set", "beat idle", "lindex", "blmove", "claim", "get report", "fget song"]
-    store = ["beat", "put stem", "beat", "put stem", "beat", "put report", "settle", "remove message"]
+    store = [*["beat", "put stem"] * 3, "beat", "put peaks", "put report", "settle", "remove message"]
     assert calls() == [f"worker: {name}" for name in [*fetch, *store, *fetch, *store, *fetch[:4]]]
 
 

@@ -130,7 +130,7 @@ def test_30_a_stem_that_comes_in_long_after_its_sender_gave_up_mixes_nothing(sto
         eventually(lambda: is_stopped(sender))
         proxy.silent = True
         go_on(sender)
-        eventually(lambda: proxy.held == len(STEMS))  # on their way
+        eventually(lambda: proxy.held == len(STEMS) + 1)  # with the mixture, on their way
         stop(sender)
         rig.ready(rig.worker())
         eventually(lambda: rig.over([song]), 2 * BOUND + SLACK)

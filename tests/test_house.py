@@ -155,5 +155,5 @@ def test_every_package_we_ask_for_is_pinned() -> None:
 
 def test_make_alone_lists_the_targets() -> None:
     listed = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for target in ("help", "demo", "run", "logs", "doctor", "test", "lint", "bench", "soak", "clean"):
+    for target in ("help", "demo", "run", "logs", "doctor", "test", "test-page", "lint", "bench", "soak", "clean"):
         assert f"make {target} " in listed.stdout

@@ -8,9 +8,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
 from functools import partial
-from itertools import chain
+from itertools import chain, starmap
 from pathlib import Path
 from typing import Any, Protocol
+
+import numpy as np
 
 from msas.buckets import ObjectMissing
 from msas.job import Job, Stage
@@ -141,7 +143,7 @@ def _stems(
                 if name in (stems.rest, MIXTURE):
                     # Of the song as it is: what the engine heard may have been resampled for it.
                     pairs = in_step(exactly(mixture.blocks(to_rate), length), blocks)
-                    blocks = (whole if name == MIXTURE else whole - block for whole, block in pairs)
+                    blocks = starmap(_first if name == MIXTURE else np.subtract, pairs)
                 encoder = open_encoder(options, to_rate, length, _tags(mixture, name))
                 stack.callback(encoder.close)
                 stems.frame = encoder.frame
@@ -154,6 +156,10 @@ def _stems(
             for channel in stems.channels.values():
                 channel.end(error)
             raise
+
+
+def _first(whole: Samples, _: Samples) -> Samples:
+    return whole
 
 
 def _confirmed(blocks: Iterable[Samples], watch: Watch) -> Iterator[Samples]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from re import findall
 
 import pytest
+from requests import Session
 
 from local.demo import default_song
 from msas_client import Client
@@ -64,6 +66,14 @@ def test_a_song_becomes_stems_in_containers_that_can_write_nowhere_but_in_tmp(ru
         assert len(job.download(tmp_path)) == 4
     for name in ("worker", "rest"):
         assert running("diff", running.called(name)) == "C /etc\n", "that is podman's: the names of hosts"
+
+
+def test_rest_brings_the_page_along(running: Podman) -> None:
+    with Session() as browser:
+        page = browser.get(running.address("rest", 5000), headers={"Accept": "text/html"}, timeout=10)
+        assert page.headers["Content-Type"].startswith("text/html")
+        for name in findall(r'"(/page/[^"]+)"', page.text):
+            assert browser.get(running.address("rest", 5000) + name, timeout=10).status_code == 200, name
 
 
 def test_told_to_stop_the_worker_leaves_and_rest_ends_in_time(running: Podman) -> None:

@@ -1,0 +1,109 @@
+"""The web page: a document that is never kept, and files that may be kept for ever: their address changes with them.
+
+The files lie in rest/web and go out as they are: there is no build step. All of them are served under one digest of
+all, so that modules find each other by their plain names and never meet one of another version.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
+from pydantic import BaseModel
+
+from msas.problem import NotFound
+from rest.contract import problems
+
+blueprint = APIBlueprint("page", __name__)
+
+WELCOME = """MSaaS, Music Separation as a Service.
+POST a song to /apiv1/separate, ask /apiv1/status/<songhash>, fetch /apiv1/track/<songhash>/<stem>.
+"""
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_DOCUMENT = "index.html"
+_KINDS = {"css": "text/css", "html": "text/html", "js": "text/javascript", "svg": "image/svg+xml"}
+_FOREVER, _ASK_EACH_TIME = "public, max-age=31536000, immutable", "no-cache"
+
+
+@dataclass(frozen=True)
+class File:
+    """A file as it goes out."""
+
+    kind: str
+    plain: bytes
+    zipped: bytes
+
+    def answer(self, caching: str) -> Response:
+        """Send it, compressed where the caller can read that."""
+        small = bool(request.accept_encodings["gzip"])
+        response = Response(self.zipped if small else self.plain, content_type=f"{self.kind}; charset=utf-8")
+        if small:
+            response.content_encoding = "gzip"
+        response.vary.update(["Accept-Encoding", "Accept"])
+        response.headers["Cache-Control"] = caching
+        response.headers["Content-Security-Policy"] = POLICY
+        return response
+
+
+@dataclass(frozen=True)
+class Page:
+    """The document and all its files, by name; `digest` changes with any of them."""
+
+    digest: str
+    files: dict[str, File]
+
+
+@cache
+def page() -> Page:
+    """Read the page from its folder, once."""
+    folder = files("rest") / "web"
+    found = {path.name: path.read_bytes() for path in sorted(folder.iterdir(), key=lambda path: path.name)}
+    digest = hashlib.sha256(b"".join(name.encode() + content for name, content in found.items())).hexdigest()[:16]
+    modules = "".join(
+        f'<link rel="modulepreload" href="/page/{digest}/{name}">\n' for name in found if name.endswith(".js")
+    )
+    document = found[_DOCUMENT].decode().replace("{digest}", digest).replace("{modules}", modules)
+    found[_DOCUMENT] = document.encode()
+    return Page(digest, {name: _file(name, content) for name, content in found.items()})
+
+
+def _file(name: str, content: bytes) -> File:
+    return File(_KINDS[name.rpartition(".")[2]], content, gzip.compress(content, mtime=0))
+
+
+class FilePath(BaseModel):
+    digest: str
+    name: str
+
+
+@blueprint.get(
+    "/",
+    responses={
+        200: {"content": {kind: {"schema": {"type": "string"}} for kind in ("text/html", "text/plain")}},
+        **problems(inside=False),
+    },
+)
+def index() -> Response:
+    """Always 200, for cloud load balancers ask for it: the page to a browser, a line of text to others."""
+    if request.accept_mimetypes.best_match(["text/plain", "text/html"]) == "text/html":
+        return page().files[_DOCUMENT].answer(_ASK_EACH_TIME)
+    response = Response(WELCOME, content_type="text/plain; charset=utf-8")
+    response.vary.add("Accept")
+    return response
+
+
+@blueprint.get("/page/<digest>/<name>", doc_ui=False)
+def asset(path: FilePath) -> Response:
+    """One of the page's files. Of another version than ours, as pods have while they are replaced: ours, unkept."""
+    found = page().files.get(path.name)
+    if found is None or path.name == _DOCUMENT:
+        raise NotFound(f"The page has no file {path.name[:80]!r}; reload it.")
+    return found.answer(_FOREVER if path.digest == page().digest else _ASK_EACH_TIME)

@@ -1,0 +1,76 @@
+// The service: every call with the key, every failure in its own words.
+
+const KEY = "msas.key";
+
+/** What the service refused: `code` is stable, the message is for people. `retryAfter` in seconds, or null. */
+export class Problem extends Error {
+  constructor(status, { code = "", detail = "" }, retryAfter = null) {
+    super(detail || `The service answered with ${status}.`);
+    Object.assign(this, { status, code, retryAfter });
+  }
+
+  /** Whether the same call may succeed a little later. */
+  get passing() {
+    return this.status === 429 || this.status >= 502;
+  }
+}
+
+/** The service did not answer at all. */
+export class Away extends Error {
+  passing = true;
+  retryAfter = null;
+  constructor() {
+    super("The service can't be reached.");
+  }
+}
+
+export const key = {
+  get: () => localStorage.getItem(KEY) ?? "",
+  set: (value) => localStorage.setItem(KEY, value),
+  forget: () => localStorage.removeItem(KEY),
+};
+
+/** The headers that every call takes along. */
+export function credentials() {
+  return key.get() ? { Authorization: `Bearer ${key.get()}` } : {};
+}
+
+/** Call the service; return its answer, 304 among them. Raises Problem, Away, or an AbortError. */
+export async function call(path, { headers = {}, ...options } = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, { ...options, headers: { ...headers, ...credentials() } });
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new Away();
+  }
+  if (answer.ok || answer.status === 304) return answer;
+  throw problem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
+}
+
+/** Read a refusal; what stands between us and the service may answer in other words than its own. */
+export function problem(status, text, retryAfter) {
+  let content = {};
+  try {
+    content = JSON.parse(text) ?? {};
+  } catch {
+    // a proxy's page
+  }
+  return new Problem(status, content, Number(retryAfter) || null);
+}
+
+/** How long to wait before the next try, in ms: as long as the service said, else twice as long each time. */
+export function backoff(error, failures) {
+  return error.retryAfter ? error.retryAfter * 1000 : Math.min(30_000, 500 * 2 ** failures);
+}
+
+/** Fetch a file with the key, and hand it to the browser as a download. */
+export async function download(url) {
+  const answer = await call(url);
+  const named = /filename\*=UTF-8''([^;]+)/.exec(answer.headers.get("Content-Disposition") ?? "");
+  const address = URL.createObjectURL(await answer.blob());
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = named ? decodeURIComponent(named[1]) : url.split("/").pop();
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}

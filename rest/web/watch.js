@@ -1,0 +1,101 @@
+// News of the songs, by the long poll of their status: one call at a time, at most two and a half a second, whatever
+// the number of songs; seldom while nobody looks.
+
+import { backoff, call } from "./api.js";
+
+const GAP_MS = 400;
+const ALONE_SECONDS = 25;
+const AMONG_OTHERS_SECONDS = 2;
+const HIDDEN_MS = [5_000, 15_000, 60_000];
+
+export class Watch {
+  #songs;
+  #told;
+  #stop = new AbortController();
+  #turn = 0;
+
+  /** `told` gets every failure that is no song's own: Away, or a Problem; null once all is well again. */
+  constructor(songs, told) {
+    this.#songs = songs;
+    this.#told = told;
+    document.addEventListener("visibilitychange", () => this.wake());
+  }
+
+  /** Look at once: there is a new song, somebody looks again, or there is a key. */
+  wake() {
+    this.#stop.abort();
+  }
+
+  async run() {
+    let failures = 0;
+    let looks = 0;
+    for (;;) {
+      this.#stop = new AbortController();
+      looks = document.hidden ? looks + 1 : 0;
+      const song = this.#next();
+      if (!song) {
+        await this.#sleep(Infinity);
+        continue;
+      }
+      try {
+        await this.#ask(song);
+        if (failures) this.#told(null);
+        failures = 0;
+        await this.#sleep(looks ? HIDDEN_MS[Math.min(looks, HIDDEN_MS.length) - 1] : GAP_MS, !looks);
+      } catch (error) {
+        if (error.name === "AbortError") {
+          await this.#sleep(GAP_MS, true);
+          continue;
+        }
+        this.#told(error);
+        await this.#sleep(error.status === 401 ? Infinity : backoff(error, failures++));
+      }
+    }
+  }
+
+  /** The song that moves, or comes next in line, each second time; else the others in turn. */
+  #next() {
+    const open = this.#songs.all.filter((song) => song.open);
+    const unknown = open.filter((song) => !song.status);
+    if (unknown.length) return unknown[0];
+    this.#turn++;
+    const place = (song) => (song.status.status === "running" ? 0 : (song.status.queue_position ?? Infinity));
+    const first = open.reduce((best, song) => (best && place(best) <= place(song) ? best : song), undefined);
+    if (open.length < 2 || this.#turn % 2) return first;
+    const others = open.filter((song) => song !== first);
+    return others[(this.#turn / 2) % others.length];
+  }
+
+  async #ask(song) {
+    const waits = song.status && !document.hidden && (this.#turn % 2 || this.#alone);
+    const wait = waits ? (this.#alone ? ALONE_SECONDS : AMONG_OTHERS_SECONDS) : 0;
+    const headers = song.etag ? { "If-None-Match": song.etag } : {};
+    try {
+      const answer = await call(`/apiv1/status/${song.hash}?wait=${wait}`, { headers, signal: this.#stop.signal });
+      if (answer.status === 304) return;
+      const status = await answer.json();
+      if (!this.#songs.all.includes(song)) return;
+      const named = song.name !== "";
+      song.say({ status, etag: answer.headers.get("ETag"), name: song.name || status.name });
+      if (!named) this.#songs.keep();
+    } catch (error) {
+      if (error.code !== "unknown_song") throw error;
+      song.say({ gone: true, status: null, etag: null, error: error.message });
+    }
+  }
+
+  get #alone() {
+    return this.#songs.all.filter((song) => song.open).length === 1;
+  }
+
+  /** Wait so many ms, or until `wake`; where `whole`, the pause between two calls is kept all the same. */
+  #sleep(ms, whole = false) {
+    const { signal } = this.#stop;
+    return new Promise((resolve) => {
+      if (ms < Infinity) setTimeout(resolve, ms);
+      if (whole) return;
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+}

@@ -1,0 +1,43 @@
+"""What the tests of the page share: the browser, and the service that tests/conftest.py starts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+from local import Service
+from tests.audio import RATE, true_waves, write
+from tests.page import CHROMIUM
+from tests.page.visit import Visit, visiting
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path=f"/usr/bin/{CHROMIUM}", args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def visit(browser: Browser, service: Service) -> Iterator[Visit]:
+    with visiting(browser, service.url) as opened:
+        opened.go()
+        opened.ready()
+        yield opened
+
+
+@pytest.fixture
+def short(tmp_path: Path) -> Path:
+    """A song that is separated at once."""
+    return write(tmp_path / "short.wav", true_waves()["mixture"][:, RATE : 3 * RATE])
+
+
+@pytest.fixture
+def long(tmp_path: Path) -> Path:
+    """A song that takes some seconds: two minutes."""
+    return write(tmp_path / "long.mp3", np.tile(true_waves()["mixture"], 20), codec="libmp3lame")

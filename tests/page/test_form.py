@@ -1,0 +1,130 @@
+"""The page as such: for everybody's eyes and hands, on a phone, small, and asking nobody outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser
+
+from local import Service
+from tests.page.visit import Visit, visiting
+
+
+def serious(visit: Visit) -> list[str]:
+    """Return what axe-core finds that keeps somebody out."""
+    found: dict[str, Any] = Axe().run(visit.page).response
+    grave = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+    return [f"{each['id']}: {node['html']}" for each in grave for node in each["nodes"]]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_in_any_state(browser: Browser, service: Service, short: Path, theme: Any) -> None:
+    with visiting(browser, service.url, color_scheme=theme) as visit:
+        visit.go()
+        visit.ready()
+        visit.page.locator("#options summary").click()
+        assert serious(visit) == [], "empty, with options"
+        broken = short.with_name("broken.mp3")
+        broken.write_bytes(b"words" * 100)
+        visit.choose(broken)
+        visit.until(lambda: visit.words("broken") == "Refused")
+        assert serious(visit) == [], "refused"
+        visit.choose(short)
+        visit.done("short")
+        visit.drawn("other")
+        assert serious(visit) == [], "player"
+        visit.press("Mute Drums")
+        visit.press("Remove", visit.item("short"))
+        assert serious(visit) == [], "a question"
+        visit.errors.clear()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_on_a_phone_nothing_is_wider_than_the_screen(visit: Visit, short: Path, width: int) -> None:
+    visit.page.set_viewport_size({"width": width, "height": 844})
+    visit.page.locator("#options summary").click()
+    visit.choose(short)
+    visit.done("short")
+    visit.drawn("other")
+    assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+    for each in visit.page.locator("button:visible, input:visible, a:visible").all():
+        box = each.bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= width
+        assert box["height"] >= 23, each.inner_text()
+
+
+def test_the_page_works_by_keyboard_alone(visit: Visit, short: Path) -> None:
+    keys = visit.page.keyboard
+
+    def tab_to(selector: str) -> None:
+        for _ in range(60):
+            keys.press("Tab")
+            if visit.page.evaluate("selector => document.activeElement.matches(selector)", selector):
+                return
+        raise AssertionError(f"{selector} is never reached")
+
+    # Listened for from the start: a page that isn't yet told to leave the choice to us opens nothing.
+    visit.page.on("filechooser", lambda chooser: chooser.set_files(str(short)))
+    tab_to("#choose")
+    keys.press("Enter")
+    visit.done("short")
+    visit.drawn("other")
+    visit.page.locator("body").evaluate("each => each.ownerDocument.activeElement.blur()")
+    tab_to(".play")
+    keys.press("Enter")
+    visit.until(lambda: visit.position() > 0)
+    keys.press("Enter")
+    tab_to(".position")
+    keys.press("ArrowRight")
+    tab_to("[aria-label='Solo Bass']")
+    keys.press("Space")
+    assert visit.page.get_by_label("Solo Bass").get_attribute("aria-pressed") == "true"
+
+
+def test_options_are_sent_and_remembered(visit: Visit, service: Service, short: Path) -> None:
+    visit.page.locator("#options summary").click()
+    visit.page.locator("#stems").wait_for()
+    visit.page.get_by_label("drums").uncheck()
+    visit.page.get_by_label("and what they leave").check()
+    visit.page.locator("#format").select_option("flac 24")
+    visit.choose(short)
+    visit.done("short")
+    status = requests.get(f"{service.url}/apiv1/status/{visit.songhash()}", timeout=10).json()
+    assert [track["name"] for track in status["tracks"]] == ["vocals", "bass", "other", "residual"]
+    assert (status["options"]["format"], status["options"]["bit_depth"]) == ("flac", 24)
+    visit.page.reload()
+    visit.ready()
+    assert "FLAC, 24 bit" in visit.page.locator("#chosen").inner_text()
+
+
+def test_the_first_load_is_small(browser: Browser, service: Service) -> None:
+    with visiting(browser, service.url) as visit:
+        answers: list[Any] = []
+        visit.page.on("requestfinished", lambda request: answers.append(request))
+        visit.go()
+        visit.ready()
+        sizes = [each.sizes() for each in answers]
+        assert len(sizes) > 10
+        assert sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes) < 150_000
+
+
+def test_files_are_kept_for_ever_under_names_that_change_with_them_and_the_page_is_not(service: Service) -> None:
+    browser = {"Accept": "text/html,*/*;q=0.8"}
+    page = requests.get(service.url, headers=browser, timeout=10)
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert page.headers["Cache-Control"] == "no-cache"
+    assert "script-src 'self'" in page.headers["Content-Security-Policy"]
+    assert "unsafe" not in page.headers["Content-Security-Policy"]
+    digest = page.text.partition("/page/")[2].partition("/")[0]
+    kept = requests.get(f"{service.url}/page/{digest}/main.js", timeout=10)
+    assert "immutable" in kept.headers["Cache-Control"]
+    other = requests.get(f"{service.url}/page/0123/main.js", timeout=10)
+    assert (other.content, other.headers["Cache-Control"]) == (kept.content, "no-cache")
+    assert requests.get(f"{service.url}/page/{digest}/nothing.js", timeout=10).status_code == 404
+    assert requests.get(service.url, timeout=10).text.startswith("MSaaS, Music Separation as a Service.")

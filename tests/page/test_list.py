@@ -1,0 +1,157 @@
+"""The list of songs: from the drop to the stems, through reloads, restarts and refusals."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import requests
+from playwright.sync_api import Browser
+
+from local import Service
+from msas.store import Store
+from msas_client import Client
+from tests.audio import RATE, true_waves, write
+from tests.page.visit import Visit, visiting
+from tests.rig import stopped
+
+STEMS = ("vocals", "drums", "bass", "other")
+
+
+def test_a_dropped_song_goes_through_its_stages_to_a_player_with_four_waveforms(visit: Visit, song: Path) -> None:
+    name = song.stem
+    visit.drop(song)
+    visit.done(name)
+    said = " / ".join(visit.said())
+    assert re.search("Sending.*(Fetching|Decoding|Separating|Encoding|Storing).*Done, with", said)
+    for stem in STEMS:
+        visit.drawn(stem)
+
+
+def test_downloads_are_the_bytes_of_the_api(visit: Visit, service: Service, short: Path) -> None:
+    visit.choose(short)
+    visit.done("short")
+    player = visit.page.locator(".player")
+    player.locator("canvas").first.wait_for()
+    for label, path in (("Download Bass", "track/{}/bass.mp3"), ("All stems as ZIP", "archive/{}.zip")):
+        with visit.page.expect_download() as download:
+            player.get_by_role("link", name=label).click()
+        expected = requests.get(f"{service.url}/apiv1/{path.format(visit.songhash())}", timeout=20).content
+        if "ZIP" in label:  # its entries carry the time of day
+            assert len(download.value.path().read_bytes()) == len(expected)
+        else:
+            assert download.value.path().read_bytes() == expected
+
+
+def test_a_reload_in_mid_separation_finds_the_song_again(visit: Visit, long: Path) -> None:
+    visit.choose(long)
+    visit.until(lambda: visit.words("long").startswith("Separating"))
+    visit.page.reload()
+    visit.until(lambda: visit.words("long").startswith("Separating"))
+    assert 0 < visit.page.locator("progress").evaluate("each => each.value") < 1
+    visit.done("long")
+
+
+def test_a_song_is_cancelled_and_gone_from_the_service(visit: Visit, service: Service, tmp_path: Path) -> None:
+    song = write(tmp_path / "other.mp3", true_waves()["mixture"].repeat(12, axis=1), codec="libmp3lame")
+    visit.choose(song)
+    visit.until(lambda: visit.words("other").startswith("Separating"))
+    songhash = visit.songhash()
+    visit.press("Cancel")
+    visit.until(lambda: visit.words("other") == "Cancelled")
+    assert requests.get(f"{service.url}/apiv1/status/{songhash}", timeout=10).json().get("status") != "succeeded"
+    visit.press("Remove")
+    visit.until(lambda: visit.page.locator(".song").count() == 0)
+
+
+def test_a_file_that_is_no_song_is_refused_in_the_words_of_the_api(
+    visit: Visit, service: Service, tmp_path: Path
+) -> None:
+    broken = tmp_path / "broken.mp3"
+    broken.write_bytes(b"These are words." * 100)
+    visit.choose(broken)
+    visit.until(lambda: visit.words("broken") == "Refused")
+    told = requests.post(
+        f"{service.url}/apiv1/separate", data=broken.read_bytes(), headers={"Content-Type": "audio/mpeg"}, timeout=20
+    ).json()["detail"]
+    assert visit.item("broken").locator(".error").inner_text() == told
+    visit.press("Retry")
+    visit.until(lambda: visit.said().count("Refused") > 1)
+    visit.errors.clear()  # the browser itself complains of each 415
+
+
+def test_two_songs_at_once_are_both_done_and_keep_their_order(visit: Visit, short: Path, song: Path) -> None:
+    visit.choose(short, song)
+    visit.done("short")
+    visit.done(song.stem)
+    assert visit.page.locator("h3").all_inner_texts() == ["short.wav", song.name]
+
+
+def test_while_the_service_restarts_the_page_waits_and_goes_on(visit: Visit, service: Service, tmp_path: Path) -> None:
+    song = write(tmp_path / "third.wav", true_waves()["mixture"][:, : 2 * RATE])
+    with stopped(service.children["worker"]):  # so that it waits for as long as this takes
+        visit.choose(song)
+        visit.until(lambda: visit.words("third").startswith("Queued"))
+        try:
+            service.children["rest"].process.kill()
+            visit.until(lambda: visit.page.locator("#notice").is_visible())
+        finally:
+            service.children["rest"].start()
+    assert "can't be reached" in visit.page.locator("#notice").inner_text()
+    visit.until(lambda: not visit.page.locator("#notice").is_visible())
+    visit.done("third")
+    visit.errors.clear()  # the browser itself complains of refused connections
+
+
+def test_a_song_that_failed_says_why_and_is_tried_again_at_a_click(
+    visit: Visit, service: Service, tmp_path: Path
+) -> None:
+    song = write(tmp_path / "fourth.wav", true_waves()["mixture"][:, RATE : 2 * RATE])
+    store = Store.from_settings(service.settings)
+    with stopped(service.children["worker"]):
+        visit.choose(song)
+        visit.until(lambda: visit.words("fourth").startswith("Queued"), 10)
+        store.minio.remove_object(service.settings.bucket_in, visit.songhash())
+    visit.until(lambda: visit.words("fourth") == "Failed")
+    assert "no longer in the store" in visit.item("fourth").locator(".error").inner_text()
+    with song.open("rb") as file:
+        store.put_song(visit.songhash(), file, song.stat().st_size)
+    visit.press("Retry")
+    visit.done("fourth")
+
+
+def test_a_link_opens_the_same_song_elsewhere_and_a_removed_one_says_so(
+    browser: Browser, visit: Visit, service: Service, short: Path
+) -> None:
+    visit.choose(short)
+    visit.done("short")
+    visit.page.locator(".player canvas").first.wait_for()
+    href = visit.page.get_by_role("link", name="Link to this song").get_attribute("href") or ""
+    with visiting(browser, service.url) as other:
+        other.go(href)
+        other.done("short")
+        other.drawn("vocals")
+        visit.press("Remove")
+        visit.press("From the service, with all stems")
+        visit.until(lambda: visit.page.locator(".song").count() == 0)
+        other.page.reload()
+        other.until(lambda: other.words("short") == "Gone")
+        assert "no song under that hash" in other.item("short").locator(".error").inner_text()
+        other.errors.clear()  # the browser itself complains of each 404
+
+
+def test_many_songs_cost_no_more_than_a_few_calls_a_second(visit: Visit, client: Client, tmp_path: Path) -> None:
+    calls: list[str] = []
+    service_is_busy = write(tmp_path / "busy.mp3", true_waves()["mixture"].repeat(20, axis=1), codec="libmp3lame")
+    client.separate(service_is_busy, model="small")
+    songs = [
+        write(tmp_path / f"n{number:02}.wav", true_waves()["mixture"][:, number * 999 : number * 999 + 9_000])
+        for number in range(12)
+    ]
+    visit.choose(*songs)
+    visit.until(lambda: "sent" not in " ".join(visit.page.locator(".words").all_inner_texts()))
+    visit.page.on("request", lambda request: calls.append(request.url))
+    visit.page.wait_for_timeout(4_000)
+    assert 1 <= len([url for url in calls if "/status/" in url]) <= 12
+    for song in songs:
+        visit.done(song.stem, 120)

@@ -1,0 +1,56 @@
+"""The page of a service that wants keys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Browser
+
+from local import Service
+from rest.auth import key_digest
+from tests.another_rest import another_rest
+from tests.page.visit import Visit, visiting
+
+KEY = "alices-key"
+
+
+@pytest.fixture(scope="module")
+def locked(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with another_rest(service, tmp_path_factory.mktemp("locked"), API_KEYS=f"alice:{key_digest(KEY)}") as url:
+        yield url
+
+
+def give(visit: Visit, key: str) -> None:
+    visit.page.get_by_label("API key").fill(key)
+    visit.press("Use this key")
+
+
+def test_a_wrong_key_is_said_to_be_wrong_and_the_right_one_opens_all(
+    browser: Browser, locked: str, short: Path
+) -> None:
+    with visiting(browser, locked) as visit:
+        visit.go()
+        visit.until(lambda: visit.page.locator("#key").is_visible())
+        assert "needs a key" in visit.page.locator("#key-why").inner_text()
+        give(visit, "mallorys-key")
+        visit.until(lambda: "does not fit" in visit.page.locator("#key-why").inner_text())
+        give(visit, KEY)
+        visit.ready()
+        assert not visit.page.locator("#key").is_visible()
+        visit.choose(short)
+        visit.done("short")
+        visit.drawn("vocals")
+        with visit.page.expect_download() as download:
+            visit.page.get_by_role("link", name="Download Vocals").click()
+        headers = {"X-API-Key": KEY}
+        expected = requests.get(f"{locked}/apiv1/track/{visit.songhash()}/vocals", headers=headers, timeout=20)
+        assert download.value.path().read_bytes() == expected.content
+        assert download.value.suggested_filename == "short-vocals.mp3"
+        visit.press("Play")
+        visit.until(lambda: visit.position() > 0.2)
+        visit.press("Forget the key")
+        visit.until(lambda: visit.page.locator("#key").is_visible())
+        visit.errors.clear()  # the browser itself complains of each 401

@@ -1,0 +1,129 @@
+"""The player: tracks that stay together to the sample, mute, solo, seek, the original."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+from playwright.sync_api import Browser
+
+from local import Service
+from msas_client import Client
+from tests.audio import decode, lag
+from tests.page.visit import Visit, visiting
+
+TRACKS = ("vocals", "drums", "bass", "other", "mixture")
+
+
+@pytest.fixture
+def player(visit: Visit, client: Client, song: Path) -> Visit:
+    """The stempeg song's player, opened by its link."""
+    visit.go(f"#{client.separate(song, wait=True).songhash}")
+    visit.page.locator(".player canvas").first.wait_for()
+    return visit
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        *({"format": "mp3", "mp3_bitrate": kbits} for kbits in (64, 128, 320)),
+        *({"format": "wav", "bit_depth": bits} for bits in (16, 32)),
+        *({"format": "flac", "bit_depth": bits} for bits in (16, 24)),
+    ],
+    ids=lambda form: " ".join(map(str, form.values())),
+)
+def test_all_tracks_sound_in_step_without_a_seam_and_as_their_files_decode(
+    browser: Browser, service: Service, client: Client, song: Path, tmp_path: Path, form: dict[str, Any]
+) -> None:
+    songhash = client.separate(song, wait=True, **form).songhash
+    with visiting(browser, service.url, bypass_csp=True) as visit:  # the tape is code that the page would not run
+        visit.go(f"#{songhash}")
+        visit.press("Play")
+        visit.until(lambda: visit.page.evaluate("gains.length") == 5)
+        visit.press("Pause")
+        visit.start_tape()
+        visit.page.get_by_label("Position").fill("0")
+        visit.press("Original")  # all five are fetched from now on; and all but it are silent
+        visit.open_all()
+        visit.press("Play")
+        visit.until(lambda: visit.position() > 0.1)
+        visit.until(lambda: visit.position() == 0)  # it ended
+        heard = visit.tape()
+    files = []
+    for name in TRACKS:
+        path = tmp_path / f"{name}.{form['format']}"
+        path.write_bytes(requests.get(f"{service.url}/apiv1/track/{songhash}/{name}", timeout=20).content)
+        files.append(decode(path)[0])
+    begin = lag(files[4][None], heard[4][None])
+    for name, track, file in zip(TRACKS, heard, files, strict=True):
+        found = track[begin : begin + len(file)]
+        assert len(found) == len(file)
+        clipped = np.abs(found - file.clip(-1, 1))  # as browsers' decoders of some formats do
+        assert np.minimum(np.abs(found - file), clipped).max() < 1e-4, name
+
+
+def test_time_advances_and_stops_where_it_is_paused(player: Visit) -> None:
+    player.press("Play")
+    player.until(lambda: player.position() > 0.5)
+    player.press("Pause")
+    stood = player.position()
+    player.page.wait_for_timeout(300)
+    assert player.position() == stood
+    assert "0:00 / 0:06" not in player.page.locator(".time").inner_text() or stood < 1
+
+
+def test_mute_and_solo_silence_what_they_say(player: Visit) -> None:
+    player.page.get_by_label("Position").fill("1")
+    player.press("Play")
+    player.until(lambda: min(player.levels()[:4]) > 0.001)
+    player.press("Mute Drums")
+    player.until(lambda: [level > 0 for level in player.levels()[:4]] == [True, False, True, True], 5)
+    player.press("Mute Drums")
+    player.press("Solo Bass")
+    player.until(lambda: [level > 0 for level in player.levels()[:4]] == [False, False, True, False], 5)
+    player.press("Solo Bass")
+    player.page.get_by_label("Volume of Bass").fill("0")
+    player.until(lambda: player.levels()[2] == 0 and player.levels()[1] > 0, 5)
+
+
+def test_the_original_is_heard_alone_and_only_fetched_when_it_is_wanted(player: Visit) -> None:
+    asked: list[str] = []
+    player.page.on("request", lambda request: asked.append(request.url))
+    player.press("Play")
+    player.until(lambda: player.levels()[1] > 0)
+    assert not [url for url in asked if "mixture" in url]
+    player.press("Original")
+    player.until(lambda: [level > 0 for level in player.levels()] == [False] * 4 + [True], 6)
+
+
+def test_a_click_on_a_waveform_and_the_arrow_keys_seek(player: Visit) -> None:
+    wave = player.page.locator(".drums canvas")
+    box = wave.bounding_box()
+    assert box
+    wave.click(position={"x": box["width"] / 2, "y": 20})
+    assert player.position() == pytest.approx(3.04, abs=0.1)
+    slider = player.page.get_by_label("Position")
+    slider.focus()
+    before = player.position()
+    slider.press("ArrowRight")
+    assert player.position() == pytest.approx(before + 6.08 / 20, abs=0.02)
+    slider.press("PageDown")
+    assert player.position() < before
+    player.press("Play")
+    wave.click(position={"x": box["width"] * 0.8, "y": 20})
+    player.until(lambda: player.position() > 4.8, 5)
+
+
+def test_four_waveforms_and_the_originals_are_drawn_before_any_sound_is_fetched(player: Visit) -> None:
+    asked: list[str] = []
+    player.page.on("request", lambda request: asked.append(request.url))
+    player.page.reload()
+    player.page.locator(".player canvas").nth(4).wait_for()
+    for name in TRACKS:
+        player.drawn(name)
+    shapes = {player.page.locator(f".{name} canvas").evaluate("each => each.toDataURL()") for name in TRACKS}
+    assert len(shapes) == 5, "each has its own shape"
+    assert not [url for url in asked if "/track/" in url]
