@@ -9,10 +9,17 @@ import { Watch } from "./watch.js";
 
 const at = (id) => document.getElementById(id);
 const songs = new Songs();
-const form = new Form((files) => files.reverse().forEach((file) => send(songs.add({ file, name: file.name, options: form.options }))));
+const form = new Form(dropped);
 const uploads = new Uploads(told);
 const watch = new Watch(songs, told);
 const list = new List(songs, { retry, cancel, remove });
+
+/** The newest songs stand on top, the first of several above the others and first in line. */
+function dropped(files) {
+  const { options } = form;
+  const added = files.reverse().map((file) => songs.add({ file, name: file.name, options }));
+  added.reverse().forEach(send);
+}
 
 function send(song) {
   uploads.add(song);
@@ -24,7 +31,7 @@ function told(error) {
   at("notice").hidden = !error || locked;
   at("notice").textContent = error && !locked ? `${error.message} Trying again.` : "";
   if (!locked) return;
-  at("key-why").textContent = key.get() ? `The key does not fit. ${error.message}` : error.message;
+  at("key-why").textContent = key.get() ? "That key does not fit: the service does not know it." : "Those who run it can give you one.";
   at("forget").hidden = true;
   if (at("key").hidden) {
     at("key").hidden = false;

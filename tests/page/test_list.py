@@ -81,10 +81,13 @@ def test_a_file_that_is_no_song_is_refused_in_the_words_of_the_api(
 
 
 def test_two_songs_at_once_are_both_done_and_keep_their_order(visit: Visit, short: Path, song: Path) -> None:
+    sent: list[str] = []
+    visit.page.on("request", lambda request: sent.append(request.url) if "separate" in request.url else None)
     visit.choose(short, song)
     visit.done("short")
     visit.done(song.stem)
     assert visit.page.locator("h3").all_inner_texts() == ["short.wav", song.name]
+    assert ["short" in url for url in sent] == [True, False]
 
 
 def test_while_the_service_restarts_the_page_waits_and_goes_on(visit: Visit, service: Service, tmp_path: Path) -> None:
