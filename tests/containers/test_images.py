@@ -69,11 +69,12 @@ def test_a_song_becomes_stems_in_containers_that_can_write_nowhere_but_in_tmp(ru
 
 
 def test_rest_brings_the_page_along(running: Podman) -> None:
+    url = f"http://{running.address('rest', 5000)}"
     with Session() as browser:
-        page = browser.get(running.address("rest", 5000), headers={"Accept": "text/html"}, timeout=10)
+        page = browser.get(url, headers={"Accept": "text/html"}, timeout=10)
         assert page.headers["Content-Type"].startswith("text/html")
         for name in findall(r'"(/page/[^"]+)"', page.text):
-            assert browser.get(running.address("rest", 5000) + name, timeout=10).status_code == 200, name
+            assert browser.get(url + name, timeout=10).status_code == 200, name
 
 
 def test_told_to_stop_the_worker_leaves_and_rest_ends_in_time(running: Podman) -> None:
