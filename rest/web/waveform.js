@@ -1,5 +1,11 @@
 // A waveform out of peaks, as wide as there is room.
 
+// By canvas, how to draw it anew; one listener for all, for one each would keep every canvas that ever was.
+const painted = new WeakMap();
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
+  requestAnimationFrame(() => document.querySelectorAll("canvas").forEach((canvas) => painted.get(canvas)?.())),
+);
+
 /** Read a track's peaks: signed bytes, lowest and highest in turn. */
 export function read(encoded) {
   return Int8Array.from(atob(encoded), (c) => c.charCodeAt(0));
@@ -29,5 +35,5 @@ export function draw(canvas, peaks) {
     }
   };
   new ResizeObserver(paint).observe(canvas);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(paint));
+  painted.set(canvas, paint);
 }

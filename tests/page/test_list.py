@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
+from zipfile import ZipFile
 
 import requests
 from playwright.sync_api import Browser
@@ -16,6 +18,11 @@ from tests.page.visit import Visit, visiting
 from tests.rig import stopped
 
 STEMS = ("vocals", "drums", "bass", "other")
+
+
+def unzipped(archive: bytes) -> dict[str, bytes]:
+    with ZipFile(io.BytesIO(archive)) as entries:
+        return {name: entries.read(name) for name in entries.namelist()}
 
 
 def test_a_dropped_song_goes_through_its_stages_to_a_player_with_four_waveforms(visit: Visit, song: Path) -> None:
@@ -37,10 +44,12 @@ def test_downloads_are_the_bytes_of_the_api(visit: Visit, service: Service, shor
         with visit.page.expect_download() as download:
             player.get_by_role("link", name=label).click()
         expected = requests.get(f"{service.url}/apiv1/{path.format(visit.songhash())}", timeout=20).content
+        found = download.value.path().read_bytes()
         if "ZIP" in label:  # its entries carry the time of day
-            assert len(download.value.path().read_bytes()) == len(expected)
+            assert unzipped(found) == unzipped(expected)
+            assert len(unzipped(found)) == len(STEMS)
         else:
-            assert download.value.path().read_bytes() == expected
+            assert found == expected
 
 
 def test_a_reload_in_mid_separation_finds_the_song_again(visit: Visit, long: Path) -> None:
@@ -52,14 +61,17 @@ def test_a_reload_in_mid_separation_finds_the_song_again(visit: Visit, long: Pat
     visit.done("long")
 
 
-def test_a_song_is_cancelled_and_gone_from_the_service(visit: Visit, service: Service, tmp_path: Path) -> None:
+def test_a_song_is_cancelled_at_the_service_too_and_goes_off_the_list(
+    visit: Visit, service: Service, tmp_path: Path
+) -> None:
     song = write(tmp_path / "other.mp3", true_waves()["mixture"].repeat(12, axis=1), codec="libmp3lame")
     visit.choose(song)
     visit.until(lambda: visit.words("other").startswith("Separating"))
     songhash = visit.songhash()
     visit.press("Cancel")
     visit.until(lambda: visit.words("other") == "Cancelled")
-    assert requests.get(f"{service.url}/apiv1/status/{songhash}", timeout=10).json().get("status") != "succeeded"
+    found = requests.get(f"{service.url}/apiv1/status/{songhash}", timeout=10).json()
+    assert (found["status"], found["tracks"]) == ("cancelled", [])
     visit.press("Remove")
     visit.until(lambda: visit.page.locator(".song").count() == 0)
 
