@@ -41,8 +41,8 @@ def serve(settings: Settings, models: Engines, counts: Counts, pulse: Pulse, **a
     drain.install()
     receiver, store = Receiver.from_settings(settings), Store.from_settings(settings, retries=3)
     heartbeat = Heartbeat(receiver, settings.beat_seconds, settings.stall_seconds, drain, pulse)
-    log.event(_log, "ready", worker=receiver.worker, model=models.default, **about)
-    Upkeep(Queue.from_settings(settings), store, settings).start()
     with scratch_folder() as scratch:
+        log.event(_log, "ready", worker=receiver.worker, model=models.default, **about)
+        Upkeep(Queue.from_settings(settings), store, settings).start()
         Worker(receiver, store, models, heartbeat, drain, counts, scratch, settings.max_duration_minutes).run()
     log.event(_log, "stopped")
