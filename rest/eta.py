@@ -44,7 +44,9 @@ class Eta:
 
     def __init__(self, queue: Queue) -> None:
         self._outlook, self._queue = Outlook(queue), queue
-        self._seen, self._workers, self._running, self._pace = -_FRESH_SECONDS, 1, 0, Pace(())
+        self._seen, self._workers, self._pace = -_FRESH_SECONDS, 1, Pace(())
+        self._ahead: dict[str, float] = {}  # seconds of work in front of each job that waits
+        self._whole = 0.0  # and in front of one that came since
 
     def seconds(self, job: JobStatus) -> float | None:
         """Return about how long `job` still takes, in seconds; None where it is over or nothing is known yet."""
@@ -56,9 +58,7 @@ class Eta:
             return self._rest(job, own)
         if own is None or job.position is None:
             return None
-        usual = self._pace.seconds(job.model, None) or own
-        ahead = (job.position - 1) * usual + self._running * usual / 2
-        return round(ahead / max(self._workers, 1) + own, 1)
+        return round(self._ahead.get(job.songhash, self._whole) / max(self._workers, 1) + own, 1)
 
     def _rest(self, job: JobStatus, own: float | None) -> float | None:
         """What is left of a running job, by what it took so far where that says enough, else by its like."""
@@ -72,6 +72,16 @@ class Eta:
     def _look(self) -> None:
         if time.monotonic() - self._seen < _FRESH_SECONDS:
             return
-        self._workers, self._running = self._outlook.workers(), len(self._queue.overview()[1])
+        self._workers = self._outlook.workers()
         self._pace = Pace(self._outlook.recent_reports())
+        waiting, running, _ = self._queue.overview()
+        jobs = [*running, *waiting]
+        facts = [self._outlook.fields(jobs, name) for name in ("model", "seconds", "progress")]
+        ahead = 0.0
+        self._ahead = {}
+        for songhash, model, seconds, progress in zip(jobs, *facts, strict=True):
+            self._ahead[songhash] = ahead
+            takes = self._pace.seconds(model, float(seconds) if seconds else None) or 0.0
+            ahead += takes * (1 - float(progress or 0))
+        self._whole = ahead
         self._seen = time.monotonic()

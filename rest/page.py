@@ -65,7 +65,8 @@ class Page:
 def page() -> Page:
     """Read the page from its folder, once."""
     folder = files("rest") / "web"
-    found = {path.name: path.read_bytes() for path in sorted(folder.iterdir(), key=lambda path: path.name)}
+    ours = [path for path in folder.iterdir() if path.name.rpartition(".")[2] in _KINDS]  # and not an editor's
+    found = {path.name: path.read_bytes() for path in sorted(ours, key=lambda path: path.name)}
     digest = hashlib.sha256(b"".join(name.encode() + content for name, content in found.items())).hexdigest()[:16]
     modules = "".join(
         f'<link rel="modulepreload" href="/page/{digest}/{name}">\n' for name in found if name.endswith(".js")

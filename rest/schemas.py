@@ -121,6 +121,7 @@ class ModelAnswer(Answer):
 class ModelsAnswer(Answer):
     models: list[ModelAnswer]
     default: str
+    max_upload_mb: int = Field(description="how large a song may be")
 
 
 class Health(Answer):

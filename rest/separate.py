@@ -79,6 +79,8 @@ def retry(path: SongPath) -> Response:
     job = replace(Job.from_message(message), owner=caller(), request_id=request_id())
     _check_room(job)
     created, state = services().queue.enqueue(job)
+    if state is State.CANCELLED:
+        raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
     log.event(_log, "song retried", songhash=job.songhash, created=created)
     reason = "Song enqueued for separation" if created else _REASONS[state]
     return answer(Taken(hash=job.songhash, reason=reason, status=state, model=known.model or ""))

@@ -134,21 +134,25 @@ def test_the_pace_is_the_median_of_the_device_that_the_model_ran_on_last() -> No
     assert pace.seconds("b", 200.0) is None
 
 
-def test_a_song_further_back_in_the_line_is_told_a_later_end(service: Service, queue: Queue) -> None:
+def test_a_song_in_line_is_told_an_end_by_the_lengths_of_the_songs_before_it(service: Service, queue: Queue) -> None:
     """The line is one of the test's own."""
     other = Queue(queue.redis, replace(service.settings, work_queue="line-of-a-test"))
     try:
-        for number in range(5):
-            job = Job(f"{number:056x}", Options("lite"), seconds=60.0)
-            other.enqueue(job)
+        lengths = [60.0, 300.0, 6.0, 60.0]
+        for number, seconds in enumerate(lengths):
+            other.enqueue(Job(f"{number:056x}", Options("lite"), seconds=seconds))
         done = f"{9:056x}"
         other.redis.hset(
             other.job_key(done), mapping={"status": "succeeded", "report": json.dumps(report("lite", "cpu", 6.0))}
         )
         other.redis.zadd(f"{other.prefix}ended", {done: 1})
         eta = Eta(other)
-        line = [other.status(f"{number:056x}") for number in range(5)]
-        assert [eta.seconds(job) for job in line if job] == pytest.approx([10 + n * 100 / 6 for n in range(5)], abs=0.1)
+        line = [other.status(f"{number:056x}") for number in range(4)]
+        assert [eta.seconds(job) for job in line if job] == [10.0, 60.0, 61.0, 71.0]
+        other.enqueue(Job(f"{5:056x}", Options("lite"), seconds=12.0))
+        newest = other.status(f"{5:056x}")
+        assert newest
+        assert eta.seconds(newest) == 73.0
         assert isinstance(line[0], JobStatus)
         assert line[0].state is State.QUEUED
     finally:

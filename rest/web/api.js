@@ -1,5 +1,7 @@
 // The service: every call with the key, every failure in its own words.
 
+import { read, write } from "./kept.js";
+
 const KEY = "msas.key";
 
 /** What the service refused: `code` is stable, the message is for people. `retryAfter` in seconds, or null. */
@@ -25,9 +27,11 @@ export class Away extends Error {
 }
 
 export const key = {
-  get: () => localStorage.getItem(KEY) ?? "",
-  set: (value) => localStorage.setItem(KEY, value),
-  forget: () => localStorage.removeItem(KEY),
+  get: () => String(read(KEY, "")),
+  set: (value) => write(KEY, value),
+  forget: () => write(KEY, null),
+  /** Whether it can be sent at all: what was copied along with a key may be a letter that no header can hold. */
+  fits: (value) => /^[\x21-\x7e]+$/.test(value),
 };
 
 /** The headers that every call takes along. */
@@ -38,8 +42,9 @@ export function credentials() {
 /** Call the service; return its answer, 304 among them. Raises Problem, Away, or an AbortError. */
 export async function call(path, { headers = {}, ...options } = {}) {
   let answer;
+  const given = new Headers({ ...headers, ...credentials() });
   try {
-    answer = await fetch(path, { ...options, headers: { ...headers, ...credentials() } });
+    answer = await fetch(path, { ...options, headers: given });
   } catch (error) {
     throw error.name === "AbortError" ? error : new Away();
   }

@@ -2,12 +2,15 @@
 
 import { call } from "./api.js";
 import { element } from "./dom.js";
+import { read, write } from "./kept.js";
 
 const KEPT = "msas.options";
 const at = (id) => document.getElementById(id);
 
 export class Form {
   #models = [];
+  #usual = ""; // the default model's name
+  #most = Infinity; // MB that a song may have
 
   /** `dropped` gets the files. */
   constructor(dropped) {
@@ -29,21 +32,32 @@ export class Form {
       drop.classList.remove("over");
       if (event.dataTransfer.files.length) dropped([...event.dataTransfer.files]);
     };
-    at("options").onchange = (event) => this.#chosen(event.target === at("model"));
+    at("options").onchange = ({ target }) => {
+      if (target === at("model")) this.#stems();
+      if (!this.#checked.length) target.checked = true; // one stem it must be
+      this.#show();
+      this.#keep();
+    };
   }
 
   /** Ask which models there are, and show them. Raises Problem, Away. */
   async load() {
-    const { models, default: usual } = await (await call("/apiv1/models")).json();
-    this.#models = models;
-    const kept = JSON.parse(localStorage.getItem(KEPT) ?? "{}");
+    const { models, default: usual, max_upload_mb: most } = await (await call("/apiv1/models")).json();
+    [this.#models, this.#usual, this.#most] = [models, usual, most];
+    const kept = read(KEPT, {});
+    const wanted = models.some(({ name }) => name === kept.model) ? kept.model : usual;
     at("model").replaceChildren(
-      ...models.map(({ name }) => element("option", { value: name, selected: name === (kept.model ?? usual) }, name === usual ? `${name} (default)` : name)),
+      ...models.map(({ name }) => element("option", { value: name, selected: name === wanted }, name === usual ? `${name} (default)` : name)),
     );
     if (kept.format) at("format").value = kept.format;
     if (!at("format").value) at("format").selectedIndex = 0;
-    this.#stems(kept.stems);
-    this.#chosen(false);
+    this.#stems(kept.stems, kept.residual);
+    this.#show();
+  }
+
+  /** Why a file can't be sent at all; empty where it can. */
+  refusal(file) {
+    return file.size > this.#most * 1e6 ? `The song is larger than this service takes; send one of at most ${this.#most} MB.` : "";
   }
 
   /** The options as the API wants them in a query; empty before the models are known: then the service chooses. */
@@ -69,23 +83,34 @@ export class Form {
     return [...at("stems").querySelectorAll("[name=stem]:checked")].map((box) => box.value);
   }
 
-  #stems(chosen) {
+  #stems(chosen, residual = false) {
     const box = (properties, text) => element("label", {}, element("input", { type: "checkbox", ...properties }), ` ${text}`);
+    const { stems } = this.#model;
+    const wanted = stems.filter((stem) => Array.isArray(chosen) && chosen.includes(stem));
     at("stems").replaceChildren(
-      ...this.#model.stems.map((stem) => box({ name: "stem", value: stem, checked: !chosen || chosen.includes(stem) }, stem)),
-      box({ id: "residual" }, "and what they leave of the song"),
+      ...stems.map((stem) => box({ name: "stem", value: stem, checked: !wanted.length || wanted.includes(stem) }, stem)),
+      box({ id: "residual", checked: residual === true }, "and what they leave of the song"),
     );
   }
 
-  #chosen(modelChanged) {
-    if (modelChanged) this.#stems();
+  /** Keep what was chosen: where that is the service's own choice, it may change with the service. */
+  #keep() {
+    const model = this.#model;
+    const stems = this.#checked;
+    write(KEPT, {
+      model: model.name === this.#usual ? null : model.name,
+      stems: stems.length === model.stems.length ? null : stems,
+      residual: at("residual").checked,
+      format: at("format").value,
+    });
+  }
+
+  #show() {
     const model = this.#model;
     at("about").textContent = `${model.name}: ${model.about}`;
-    if (!this.#checked.length) this.#stems();
     const stems = this.#checked;
     const which = stems.length === model.stems.length ? "all stems" : stems.join(", ");
     const rest = at("residual").checked ? " and the rest" : "";
     at("chosen").textContent = `${model.name}, ${which}${rest}, ${at("format").selectedOptions[0].text}`;
-    localStorage.setItem(KEPT, JSON.stringify({ model: model.name, stems, format: at("format").value }));
   }
 }

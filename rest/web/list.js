@@ -1,11 +1,9 @@
 // The list of songs as a person sees it: one item a song, what it is doing, and what can be done with it.
 
-import { about, button, element, set } from "./dom.js";
+import { button, element, set } from "./dom.js";
 import { Player } from "./player.js";
-
-const STAGES = {
-  fetching: "Fetching", decoding: "Decoding", separating: "Separating", encoding: "Encoding", storing: "Storing",
-};
+import { ask } from "./watch.js";
+import { described } from "./words.js";
 
 export class List {
   #songs;
@@ -32,23 +30,24 @@ export class List {
 
   #show(song) {
     if (!this.#songs.all.includes(song)) {
-      this.#items.get(song)?.player?.close();
-      this.#items.get(song)?.root.remove();
-      this.#items.delete(song);
+      this.#drop(song);
     } else {
       const item = this.#items.get(song) ?? this.#make(song);
       const { words, share, error, kind } = described(song);
       set(item.name, "textContent", song.name || "A song");
-      if (item.words.textContent !== words) {
-        item.words.textContent = words;
-        if (item.kind !== undefined && item.kind !== kind) this.#said.textContent = `${song.name}: ${words}`;
-      }
+      set(item.words, "textContent", words);
       set(item.error, "textContent", error ?? "");
       set(item.error, "hidden", !error);
       set(item.bar, "hidden", share === null);
       if (share !== null && share !== undefined) item.bar.value = share;
       else item.bar.removeAttribute("value");
-      if (item.kind !== kind) this.#turned(song, item, kind);
+      if (item.kind !== kind) {
+        // What was so when the page came up is no news.
+        if (![undefined, "asking"].includes(item.kind) && kind !== "asking") {
+          this.#said.textContent = `${song.name}: ${words}. ${error ?? ""}`;
+        }
+        this.#turned(song, item, kind);
+      }
       if (item.wanted && kind === "succeeded" && !item.player) this.#listen(song, item);
     }
     this.#order();
@@ -68,38 +67,54 @@ export class List {
     return item;
   }
 
+  /** It went off the list; who stood on it by keyboard goes on with its neighbour. */
+  #drop(song) {
+    const item = this.#items.get(song);
+    if (!item) return;
+    const next = item.root.nextElementSibling ?? item.root.previousElementSibling;
+    const focused = item.root.contains(document.activeElement);
+    item.player?.close();
+    item.root.remove();
+    this.#items.delete(song);
+    if (focused) (next?.querySelector("button") ?? document.getElementById("choose")).focus();
+  }
+
   /** It is in another kind of state than before: other things can be done with it. */
   #turned(song, item, kind) {
     const before = item.kind;
     item.kind = kind;
     item.root.dataset.kind = kind;
     const { retry, cancel } = this.#actions;
-    const remove = button("Remove", () => this.#ask(song, item), { className: "quiet" });
+    // The second click of a double click is meant for the button that was there, not for the one that came.
+    const act = (text, action, properties) => button(text, (event) => event.detail < 2 && action(), properties);
+    const remove = act("Remove", () => this.#ask(song, item), { className: "quiet" });
     const focused = item.actions.contains(document.activeElement);
+    item.open = button("Listen", () => (item.player ? this.#fold(item) : this.#listen(song, item)), { className: "main" });
     const choices = {
-      moving: [button("Cancel", () => cancel(song))],
-      failed: [button("Retry", () => retry(song), { className: "main" }), remove],
-      succeeded: [(item.open = button("Listen", () => this.#toggle(song, item), { className: "main", "aria-expanded": "false" })), remove],
+      asking: [remove],
+      moving: [act("Cancel", () => cancel(song))],
+      failed: [act("Retry", () => retry(song), { className: "main" }), remove],
+      succeeded: [item.open, remove],
     };
     item.actions.replaceChildren(...choices[kind]);
     if (focused) item.actions.querySelector("button").focus();
     if (kind !== "succeeded") this.#fold(item);
     else if (before === "moving" && ![...this.#items.values()].some((each) => each.player)) item.wanted = true;
+    this.#name(item);
   }
 
-  #toggle(song, item) {
-    if (item.player) this.#fold(item);
-    else this.#listen(song, item);
-  }
-
+  /** Open the player, on what the service has of the song now: others may have removed it, or some of it. */
   async #listen(song, item) {
-    item.player = new Player(song.status);
-    item.open.setAttribute("aria-expanded", "true");
-    item.open.textContent = "Close";
-    item.slot.replaceChildren(item.player.element);
+    const player = (item.player = new Player());
+    this.#name(item);
+    song.say({ error: null });
     try {
-      await item.player.open();
+      await ask(song);
+      if (item.player !== player) return;
+      await player.open(song.status);
+      item.slot.replaceChildren(player.element);
     } catch (error) {
+      if (item.player !== player) return;
       this.#fold(item);
       song.say({ error: error.message });
     }
@@ -110,8 +125,13 @@ export class List {
     item.player?.close();
     item.player = null;
     item.slot.replaceChildren();
-    item.open?.setAttribute("aria-expanded", "false");
-    if (item.open) item.open.textContent = "Listen";
+    this.#name(item);
+  }
+
+  /** Say on the button whether the player is open. */
+  #name({ open, player }) {
+    set(open, "textContent", player ? "Close" : "Listen");
+    open.setAttribute("aria-expanded", String(Boolean(player)));
   }
 
   /** Removing from the service takes it from everybody who has its link. */
@@ -122,8 +142,7 @@ export class List {
       return;
     }
     const back = () => {
-      item.kind = undefined;
-      this.#show(song);
+      this.#turned(song, item, item.kind);
       item.actions.querySelector("button").focus();
     };
     const first = button("From this list", () => remove(song, false));
@@ -144,43 +163,4 @@ export class List {
     });
     document.getElementById("empty").hidden = this.#songs.all.length > 0;
   }
-}
-
-/** What a song is doing in words; how far it is, 0 to 1, undefined where nobody knows, null where nothing moves. */
-function described(song) {
-  const { phase, status, error } = song;
-  const failed = (words, why) => ({ kind: "failed", words, error: why, share: null });
-  const moving = (words, share, why = null) => ({ kind: "moving", words, share, error: why });
-  if (phase === "waiting") return moving(error ? "Not sent yet; trying again" : "Waiting to be sent", undefined, error);
-  if (phase === "uploading") return moving(song.uploaded < 1 ? `Sending, ${percent(song.uploaded)}` : "Sent; being checked", song.uploaded);
-  if (phase === "refused") return failed("Refused", error);
-  if (phase === "cancelled") return failed("Cancelled", error);
-  if (phase === "interrupted") return failed("Not sent", "The page was closed before the song was sent. Retry asks for its file.");
-  if (song.gone) return failed("Gone", error);
-  switch (status?.status) {
-    case undefined:
-      return moving("Asking the service", undefined);
-    case "queued": {
-      const place = status.queue_position ? `number ${status.queue_position} in line` : "waiting for the next try";
-      return moving(`Queued, ${place}${left(status)}`, undefined, status.error?.message);
-    }
-    case "running": {
-      const again = status.attempt > 1 ? `, attempt ${status.attempt}` : "";
-      return moving(`${STAGES[status.stage] ?? "Running"}, ${percent(status.progress)}${again}${left(status)}`, status.progress);
-    }
-    case "succeeded":
-      return { kind: "succeeded", words: `Done, with ${status.model}`, share: null, error };
-    case "cancelled":
-      return failed("Cancelled", null);
-    default:
-      return failed("Failed", status.error?.message);
-  }
-}
-
-function percent(share) {
-  return `${Math.floor(share * 100)} %`;
-}
-
-function left({ eta_seconds: seconds }) {
-  return seconds === null ? "" : `, about ${about(seconds)} left`;
 }

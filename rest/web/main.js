@@ -1,6 +1,7 @@
 // The page: puts form, uploads, songs, news and list together.
 
 import { backoff, call, key } from "./api.js";
+import { set } from "./dom.js";
 import { Form } from "./form.js";
 import { List } from "./list.js";
 import { Songs } from "./songs.js";
@@ -10,7 +11,7 @@ import { Watch } from "./watch.js";
 const at = (id) => document.getElementById(id);
 const songs = new Songs();
 const form = new Form(dropped);
-const uploads = new Uploads(told);
+const uploads = new Uploads({ locked: told, unwanted: leave });
 const watch = new Watch(songs, told);
 const list = new List(songs, { retry, cancel, remove });
 
@@ -22,16 +23,22 @@ function dropped(files) {
 }
 
 function send(song) {
-  uploads.add(song);
+  const refusal = form.refusal(song.file);
+  if (refusal) song.say({ phase: "refused", file: null, error: refusal });
+  else uploads.add(song);
 }
 
 /** A failure of the service as a whole; null: all is well. */
 function told(error) {
   const locked = error?.status === 401;
+  set(at("notice"), "textContent", error && !locked ? `${error.message} Trying again.` : "");
   at("notice").hidden = !error || locked;
-  at("notice").textContent = error && !locked ? `${error.message} Trying again.` : "";
-  if (!locked) return;
-  at("key-why").textContent = key.get() ? "That key does not fit: the service does not know it." : "Those who run it can give you one.";
+  if (locked) lock(key.get() ? "That key does not fit: the service does not know it." : "Those who run it can give you one.");
+}
+
+/** Ask for a key, and say why. */
+function lock(why) {
+  set(at("key-why"), "textContent", why);
   at("forget").hidden = true;
   if (at("key").hidden) {
     at("key").hidden = false;
@@ -57,21 +64,29 @@ async function start() {
   }
 }
 
+/** Have the service try again what it still has; send it again otherwise. */
 async function retry(song) {
-  if (song.hash && song.status?.status === "failed") {
+  const { status, error } = song.status ?? {};
+  if (status === "failed" && error?.code !== "song_missing") {
     try {
       await call(`/apiv1/retry/${song.hash}`, { method: "POST" });
       song.say({ status: null, etag: null, error: null });
       return;
-    } catch (error) {
-      if (!["song_missing", "unknown_song"].includes(error.code)) {
-        told(error);
+    } catch (problem) {
+      if (problem.code === "not_failed") {
+        song.say({ status: null, etag: null, error: null }); // somebody else was faster
+        return;
+      }
+      if (!["song_missing", "unknown_song"].includes(problem.code)) {
+        song.say({ error: problem.message });
         return;
       }
     }
   }
-  song.file ??= await chosen();
-  if (song.file) send(song);
+  const file = song.file ?? (await chosen());
+  if (!file) return;
+  song.say({ file, name: file.name });
+  send(song);
 }
 
 /** Ask for a file that the page does not have any more; null where nobody gives it. */
@@ -85,33 +100,31 @@ function chosen() {
   });
 }
 
-async function cancel(song) {
-  if (song.phase === "sent" && song.hash) {
-    await taken(song);
-  } else {
-    song.say({ phase: "cancelled", error: null });
-    song.abort?.();
-  }
+function cancel(song) {
+  if (song.phase === "sent") leave(song);
+  else if (["waiting", "uploading"].includes(song.phase)) uploads.cancel(song);
 }
 
 /** Remove it from the service; whether that is done. */
-async function taken(song) {
+async function leave(song) {
+  song.say({ phase: "leaving", error: null });
   try {
     await call(`/apiv1/remove/${song.hash}`, { method: "DELETE" });
   } catch (error) {
     if (error.code !== "unknown_song") {
-      song.say({ error: error.message });
+      song.say({ phase: "sent", error: error.message });
       return false;
     }
   }
-  song.hash = null;
-  song.say({ phase: "cancelled", status: null, etag: null, error: null });
-  songs.keep();
+  song.say({ phase: "cancelled", hash: null, status: null, etag: null, gone: false });
   return true;
 }
 
 async function remove(song, everywhere) {
-  if (!everywhere || (await taken(song))) songs.remove(song);
+  const { hash } = song;
+  if (everywhere && !(await leave(song))) return;
+  songs.remove(song);
+  if (location.hash === `#${hash}`) history.replaceState(null, "", location.pathname);
 }
 
 /** A link to a song names its hash. */
@@ -125,9 +138,14 @@ function follow() {
 songs.addEventListener("change", ({ detail }) => detail.open && !detail.status && watch.wake());
 at("key").onsubmit = (event) => {
   event.preventDefault();
-  key.set(at("key-given").value.trim());
+  const given = at("key-given").value.trim();
   at("key-given").value = "";
-  start();
+  if (key.fits(given)) {
+    key.set(given);
+    start();
+  } else {
+    lock("That can't be a key: it has a blank in it, or a letter that no key has. Copy it once more.");
+  }
 };
 at("forget").onclick = () => {
   key.forget();

@@ -18,16 +18,30 @@ export class Player {
   #peaks = null;
   #transport = null;
   #context = null;
+  #frame = 0;
+  #trouble = element("p", { className: "error", role: "alert", hidden: true });
   element = element("div", { className: "player", role: "group", "aria-label": "Player" });
 
-  constructor(status) {
+  /** Fetch the waveforms of the song whose status this is, and show everything; without them, the downloads alone. */
+  async open(status) {
     this.#status = status;
     for (const track of [...status.tracks, ...(status.mixture ? [status.mixture] : [])]) this.#tracks.set(track.name, track);
+    try {
+      this.#peaks = await (await call(`/apiv1/peaks/${status.hash}`)).json();
+    } catch (error) {
+      this.#tell(error.message);
+    }
+    const rows = [...this.#tracks.keys()].map((name) => this.#row(name));
+    this.element.append(
+      ...(this.#peaks ? [this.#head()] : []),
+      this.#trouble,
+      element("ul", { className: "tracks" }, ...rows),
+      element("p", { className: "links" }, this.#link(`/apiv1/archive/${status.hash}.zip`, "All stems as ZIP"), this.#share()),
+    );
+    if (this.#peaks) this.#show();
   }
 
-  /** Fetch the waveforms, and show everything. Raises Problem, Away. */
-  async open() {
-    this.#peaks = await (await call(`/apiv1/peaks/${this.#status.hash}`)).json();
+  #head() {
     this.toggle = button("Play", () => this.#playOrPause(), { className: "main play" });
     this.slider = element("input", {
       type: "range", min: 0, max: this.#seconds, step: 0.01, value: 0, className: "position", "aria-label": "Position",
@@ -36,19 +50,13 @@ export class Player {
     });
     this.time = element("span", { className: "time" });
     this.compare = button("Original", () => this.#compare(), { "aria-pressed": "false", title: "The song as it was" });
-    this.trouble = element("p", { className: "error", role: "alert", hidden: true });
-    const rows = [...this.#tracks.keys()].map((name) => this.#row(name));
-    this.element.append(
-      element("div", { className: "transport" }, this.toggle, this.slider, this.time, this.#tracks.has(MIXTURE) ? this.compare : null),
-      this.trouble,
-      element("ul", { className: "tracks" }, ...rows),
-      element("p", { className: "links" }, this.#link(`/apiv1/archive/${this.#status.hash}.zip`, "All stems as ZIP"), this.#share()),
-    );
-    this.#show();
+    const compare = this.#tracks.has(MIXTURE) ? this.compare : null;
+    return element("div", { className: "transport" }, this.toggle, this.slider, this.time, compare);
   }
 
   /** Stop, and let go of the sound. */
   close() {
+    cancelAnimationFrame(this.#frame);
     this.#transport?.pause();
     this.#context?.close();
     this.#transport = this.#context = null;
@@ -59,8 +67,19 @@ export class Player {
   }
 
   #row(name) {
+    const { url, bytes } = this.#tracks.get(name);
+    const get = this.#link(url, `${url.split(".").pop().toUpperCase()}, ${size(bytes)}`);
+    get.setAttribute("aria-label", `Download ${title(name)}`);
+    const heading = element("span", { className: "name" }, title(name));
+    const shown = this.#peaks?.tracks[name];
+    const mixer = shown && name !== MIXTURE ? this.#mixer(name) : element("span");
+    const wave = shown ? this.#wave(name, shown.peaks) : element("span");
+    return element("li", { className: `track ${name}` }, heading, mixer, wave, get);
+  }
+
+  #wave(name, peaks) {
     const canvas = element("canvas", { className: "wave", role: "img", "aria-label": `Waveform: ${title(name)}` });
-    draw(canvas, read(this.#peaks.tracks[name].peaks));
+    draw(canvas, read(peaks));
     const at = (event) => {
       const { left, width } = canvas.getBoundingClientRect();
       this.#seek(((event.clientX - left) / width) * this.#seconds);
@@ -70,12 +89,10 @@ export class Player {
       at(event);
     };
     canvas.onpointermove = (event) => canvas.hasPointerCapture(event.pointerId) && at(event);
-    const { url, bytes } = this.#tracks.get(name);
-    const get = this.#link(url, `${url.split(".").pop().toUpperCase()}, ${size(bytes)}`);
-    get.setAttribute("aria-label", `Download ${title(name)}`);
-    const wave = element("div", { className: "scope" }, canvas);
-    const heading = element("span", { className: "name" }, title(name));
-    if (name === MIXTURE) return element("li", { className: `track ${name}` }, heading, element("span"), wave, get);
+    return element("div", { className: "scope" }, canvas);
+  }
+
+  #mixer(name) {
     const press = (text) => {
       const made = button(text, () => {
         made.setAttribute("aria-pressed", String(made.getAttribute("aria-pressed") !== "true"));
@@ -88,8 +105,7 @@ export class Player {
     });
     const controls = { mute: press("Mute"), solo: press("Solo"), volume };
     this.#controls.set(name, controls);
-    const mixer = element("span", { className: "mixer" }, controls.mute, controls.solo, volume);
-    return element("li", { className: `track ${name}` }, heading, mixer, wave, get);
+    return element("span", { className: "mixer" }, controls.mute, controls.solo, volume);
   }
 
   /** A download: with a key, the page fetches it, for a link can't bring one along. */
@@ -97,7 +113,7 @@ export class Player {
     const onclick = async (event) => {
       if (!key.get()) return;
       event.preventDefault();
-      await download(url).catch((error) => this.#tell(error));
+      await download(url).catch((error) => this.#tell(error.message));
     };
     return element("a", { href: url, download: "", onclick }, text);
   }
@@ -127,7 +143,9 @@ export class Player {
     const names = [...this.#controls.keys()];
     this.#transport = new Transport(this.#context, slices, this.#peaks, names);
     this.#transport.addEventListener("change", () => this.#show());
-    this.#transport.addEventListener("fail", ({ detail }) => this.#tell(detail));
+    this.#transport.addEventListener("trouble", ({ detail: error }) => {
+      this.#tell(error ? `${error.message} ${this.#transport?.playing ? "Trying again." : "Press Play to go on."}` : "");
+    });
     if (this.#original) this.#transport.include(MIXTURE);
     this.#levels();
     this.#transport.seek(this.slider.valueAsNumber);
@@ -167,14 +185,13 @@ export class Player {
     if (this.#tracks.has(MIXTURE)) this.#transport?.level(MIXTURE, this.#original ? 1 : 0);
   }
 
-  #tell(error) {
-    this.trouble.textContent = error ? `${error.message} Press Play to go on.` : "";
-    this.trouble.hidden = !error;
+  #tell(words) {
+    set(this.#trouble, "textContent", words);
+    this.#trouble.hidden = !words;
   }
 
   #show() {
     const transport = this.#transport;
-    if (transport?.playing) this.#tell(null);
     const position = transport ? transport.position : this.slider.valueAsNumber;
     if (transport) this.slider.value = position;
     this.slider.setAttribute("aria-valuetext", `${clock(position)} of ${clock(this.#seconds)}`);
@@ -182,7 +199,8 @@ export class Player {
     this.element.style.setProperty("--at", position / this.#seconds);
     set(this.toggle, "textContent", transport?.playing ? "Pause" : "Play");
     this.toggle.setAttribute("aria-busy", String(Boolean(transport?.loading)));
-    if (transport?.playing) requestAnimationFrame(() => transport === this.#transport && this.#show());
+    cancelAnimationFrame(this.#frame);
+    if (transport?.playing) this.#frame = requestAnimationFrame(() => this.#show());
   }
 }
 

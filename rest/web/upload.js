@@ -5,11 +5,14 @@ import { Away, backoff, credentials, problem } from "./api.js";
 export class Uploads {
   #line = [];
   #busy = false;
-  #unauthorized;
+  #locked;
+  #unwanted;
 
-  /** `unauthorized` is called where a key is wanted; what waits goes on with `resume`. */
-  constructor(unauthorized) {
-    this.#unauthorized = unauthorized;
+  /** `locked` is called where a key is wanted; what waits goes on with `resume`. `unwanted` gets each song that was
+   * cancelled too late to be stopped. */
+  constructor({ locked, unwanted }) {
+    this.#locked = locked;
+    this.#unwanted = unwanted;
   }
 
   /** Send the song's file with its options; the song is told how it goes. */
@@ -17,6 +20,16 @@ export class Uploads {
     song.say({ phase: "waiting", error: null });
     this.#line.push(song);
     this.resume();
+  }
+
+  /** Don't send it, or no further. */
+  cancel(song) {
+    if (song.phase === "uploading" && song.uploaded === 1) {
+      song.say({ phase: "unwanted" }); // the service may have it already: only its answer says so
+    } else {
+      song.say({ phase: "cancelled", error: null });
+      song.abort?.();
+    }
   }
 
   /** Go on with what waits. */
@@ -32,24 +45,29 @@ export class Uploads {
 
   /** Send one song; whether it is settled, and the next one may follow. */
   async #send(song) {
-    for (let failures = 0; song.phase !== "cancelled"; failures++) {
+    for (let failures = 0; song.phase === "waiting"; failures++) {
       try {
-        const { hash } = await send(song);
+        const { hash, status } = await send(song);
+        const unwanted = song.phase === "unwanted";
         song.sent(hash);
+        if (unwanted && status !== "succeeded") this.#unwanted(song);
         return true;
       } catch (error) {
-        if (song.phase === "cancelled") return true;
-        if (error.status === 401) {
+        const lost = error instanceof Away && !(await readable(song.file));
+        if (["cancelled", "unwanted"].includes(song.phase)) {
+          song.say({ phase: "cancelled", error: null });
+        } else if (error.status === 401) {
           song.say({ phase: "waiting" });
-          this.#unauthorized(error);
+          this.#locked(error);
           return false;
-        }
-        if (!error.passing) {
+        } else if (lost) {
+          song.say({ phase: "refused", file: null, error: "The file can't be read any more; Retry asks for it." });
+        } else if (!error.passing) {
           song.say({ phase: "refused", error: error.message });
-          return true;
+        } else {
+          song.say({ phase: "waiting", error: error.message });
+          await new Promise((resolve) => setTimeout(resolve, backoff(error, failures)));
         }
-        song.say({ phase: "waiting", error: error.message });
-        await new Promise((resolve) => setTimeout(resolve, backoff(error, failures)));
       }
     }
     return true;
@@ -68,11 +86,24 @@ function send(song) {
   return new Promise((resolve, reject) => {
     request.upload.onprogress = ({ loaded, total }) => song.say({ uploaded: loaded / total });
     request.onload = () => {
-      if (request.status === 200) resolve(JSON.parse(request.responseText));
-      else reject(problem(request.status, request.responseText, request.getResponseHeader("Retry-After")));
+      const { status, responseText } = request;
+      if (status !== 200) reject(problem(status, responseText, request.getResponseHeader("Retry-After")));
+      else if (!responseText.startsWith("{")) reject(new Away()); // what stands between us answered in its place
+      else resolve(JSON.parse(responseText));
     };
     request.onerror = request.onabort = () => reject(new Away());
     song.say({ phase: "uploading", uploaded: 0, error: null, abort: () => request.abort() });
     request.send(file);
   });
+}
+
+/** Whether the file is still there as it was: a browser says of one that is not, or of a folder, that the service is
+ * away. */
+async function readable(file) {
+  try {
+    await file.slice(0, 1).arrayBuffer();
+    return true;
+  } catch {
+    return false;
+  }
 }

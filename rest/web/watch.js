@@ -8,6 +8,27 @@ const ALONE_SECONDS = 25;
 const AMONG_OTHERS_SECONDS = 2;
 const HIDDEN_MS = [5_000, 15_000, 60_000];
 
+/**
+ * Ask how a song is doing, once that changed, or after `wait` seconds, and note it: also that the service has it no
+ * more. Raises Problem, Away, AbortError.
+ */
+export async function ask(song, wait = 0, signal = undefined) {
+  const { hash, etag } = song;
+  const meant = () => song.hash === hash && song.phase === "sent"; // else it was cancelled, or sent anew, meanwhile
+  try {
+    const answer = await call(`/apiv1/status/${hash}?wait=${wait}`, { headers: wait ? { "If-None-Match": etag } : {}, signal });
+    const unchanged = answer.status === 304;
+    const status = unchanged ? song.status : await answer.json();
+    if (!meant()) return;
+    // Its estimate changes all the time, and counts for no change: after a 304 the next call asks for it.
+    if (unchanged) song.etag = null;
+    else song.say({ status, etag: answer.headers.get("ETag"), ...(song.name ? {} : { name: status.name }) });
+  } catch (error) {
+    if (error.code !== "unknown_song") throw error;
+    if (meant()) song.say({ gone: true, status: null, etag: null, error: error.message });
+  }
+}
+
 export class Watch {
   #songs;
   #told;
@@ -66,22 +87,9 @@ export class Watch {
     return others[(this.#turn / 2) % others.length];
   }
 
-  async #ask(song) {
-    const waits = song.status && !document.hidden && (this.#turn % 2 || this.#alone);
-    const wait = waits ? (this.#alone ? ALONE_SECONDS : AMONG_OTHERS_SECONDS) : 0;
-    const headers = song.etag ? { "If-None-Match": song.etag } : {};
-    try {
-      const answer = await call(`/apiv1/status/${song.hash}?wait=${wait}`, { headers, signal: this.#stop.signal });
-      if (answer.status === 304) return;
-      const status = await answer.json();
-      if (!this.#songs.all.includes(song)) return;
-      const named = song.name !== "";
-      song.say({ status, etag: answer.headers.get("ETag"), name: song.name || status.name });
-      if (!named) this.#songs.keep();
-    } catch (error) {
-      if (error.code !== "unknown_song") throw error;
-      song.say({ gone: true, status: null, etag: null, error: error.message });
-    }
+  #ask(song) {
+    const waits = song.etag && !document.hidden && (this.#turn % 2 || this.#alone);
+    return ask(song, waits ? (this.#alone ? ALONE_SECONDS : AMONG_OTHERS_SECONDS) : 0, this.#stop.signal);
   }
 
   get #alone() {

@@ -7,18 +7,12 @@ from typing import Any
 
 import pytest
 import requests
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser
 
 from local import Service
+from tests.audio import RATE, true_waves, write
 from tests.page.visit import Visit, visiting
-
-
-def serious(visit: Visit) -> list[str]:
-    """Return what axe-core finds that keeps somebody out."""
-    found: dict[str, Any] = Axe().run(visit.page).response
-    grave = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
-    return [f"{each['id']}: {node['html']}" for each in grave for node in each["nodes"]]
+from tests.rig import stopped
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -27,20 +21,30 @@ def test_axe_finds_nothing_serious_in_any_state(browser: Browser, service: Servi
         visit.go()
         visit.ready()
         visit.page.locator("#options summary").click()
-        assert serious(visit) == [], "empty, with options"
+        assert visit.serious() == [], "empty, with options"
         broken = short.with_name("broken.mp3")
         broken.write_bytes(b"words" * 100)
         visit.choose(broken)
         visit.until(lambda: visit.words("broken") == "Refused")
-        assert serious(visit) == [], "refused"
+        assert visit.serious() == [], "refused"
         visit.choose(short)
         visit.done("short")
         visit.drawn("other")
-        assert serious(visit) == [], "player"
+        assert visit.serious() == [], "player"
         visit.press("Mute Drums")
         visit.press("Remove", visit.item("short"))
-        assert serious(visit) == [], "a question"
-        visit.errors.clear()
+        assert visit.serious() == [], "a question"
+        with stopped(service.children["worker"]):
+            visit.choose(write(short.with_name("in line.wav"), true_waves()["mixture"][:, : RATE + len(theme)]))
+            visit.until(lambda: visit.words("in line").startswith("Queued"))
+            assert visit.serious() == [], "in line"
+            visit.page.context.set_offline(True)
+            visit.until(lambda: visit.page.locator("#notice").is_visible())
+            assert visit.serious() == [], "away"
+            visit.page.context.set_offline(False)
+            visit.until(lambda: not visit.page.locator("#notice").is_visible())
+        visit.done("in line")
+        visit.failed.clear()
 
 
 @pytest.mark.parametrize("width", [320, 390])

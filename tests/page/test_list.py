@@ -89,7 +89,7 @@ def test_a_file_that_is_no_song_is_refused_in_the_words_of_the_api(
     assert visit.item("broken").locator(".error").inner_text() == told
     visit.press("Retry")
     visit.until(lambda: visit.said().count("Refused") > 1)
-    visit.errors.clear()  # the browser itself complains of each 415
+    visit.failed.clear()  # the browser itself complains of each 415
 
 
 def test_two_songs_at_once_are_both_done_and_keep_their_order(visit: Visit, short: Path, song: Path) -> None:
@@ -115,7 +115,7 @@ def test_while_the_service_restarts_the_page_waits_and_goes_on(visit: Visit, ser
     assert "can't be reached" in visit.page.locator("#notice").inner_text()
     visit.until(lambda: not visit.page.locator("#notice").is_visible())
     visit.done("third")
-    visit.errors.clear()  # the browser itself complains of refused connections
+    visit.failed.clear()  # the browser itself complains of refused connections
 
 
 def test_a_song_that_failed_says_why_and_is_tried_again_at_a_click(
@@ -126,13 +126,29 @@ def test_a_song_that_failed_says_why_and_is_tried_again_at_a_click(
     with stopped(service.children["worker"]):
         visit.choose(song)
         visit.until(lambda: visit.words("fourth").startswith("Queued"), 10)
-        store.minio.remove_object(service.settings.bucket_in, visit.songhash())
+        store.put_song(visit.songhash(), io.BytesIO(b"words"), 5)
     visit.until(lambda: visit.words("fourth") == "Failed")
-    assert "no longer in the store" in visit.item("fourth").locator(".error").inner_text()
+    told = requests.get(f"{service.url}/apiv1/status/{visit.songhash()}", timeout=10).json()["error"]["message"]
+    assert visit.item("fourth").locator(".error").inner_text() == told
+    sent = visit.calls("/separate")
     with song.open("rb") as file:
         store.put_song(visit.songhash(), file, song.stat().st_size)
     visit.press("Retry")
     visit.done("fourth")
+    assert sent == [], "the service still had it"
+
+
+def test_a_song_that_the_store_lost_is_sent_again_at_a_click(visit: Visit, service: Service, tmp_path: Path) -> None:
+    song = write(tmp_path / "fifth.wav", true_waves()["mixture"][:, RATE : 2 * RATE + 99])
+    store = Store.from_settings(service.settings)
+    with stopped(service.children["worker"]):
+        visit.choose(song)
+        visit.until(lambda: visit.words("fifth").startswith("Queued"), 10)
+        store.minio.remove_object(service.settings.bucket_in, visit.songhash())
+    visit.until(lambda: visit.words("fifth") == "Failed")
+    assert "no longer in the store" in visit.item("fifth").locator(".error").inner_text()
+    visit.press("Retry")
+    visit.done("fifth")
 
 
 def test_a_link_opens_the_same_song_elsewhere_and_a_removed_one_says_so(
@@ -152,7 +168,7 @@ def test_a_link_opens_the_same_song_elsewhere_and_a_removed_one_says_so(
         other.page.reload()
         other.until(lambda: other.words("short") == "Gone")
         assert "no song under that hash" in other.item("short").locator(".error").inner_text()
-        other.errors.clear()  # the browser itself complains of each 404
+        other.failed.clear()  # the browser itself complains of each 404
 
 
 def test_many_songs_cost_no_more_than_a_few_calls_a_second(visit: Visit, client: Client, tmp_path: Path) -> None:

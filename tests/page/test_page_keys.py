@@ -35,6 +35,9 @@ def test_a_wrong_key_is_said_to_be_wrong_and_the_right_one_opens_all(
         visit.go()
         visit.until(lambda: visit.page.locator("#key").is_visible())
         assert "needs a key" in visit.page.locator("#key h2").inner_text()
+        assert visit.serious() == []
+        give(visit, "alices\N{NON-BREAKING HYPHEN}key")
+        visit.until(lambda: "can't be a key" in visit.page.locator("#key-why").inner_text())
         give(visit, "mallorys-key")
         visit.until(lambda: "does not fit" in visit.page.locator("#key-why").inner_text())
         give(visit, KEY)
@@ -53,4 +56,4 @@ def test_a_wrong_key_is_said_to_be_wrong_and_the_right_one_opens_all(
         visit.until(lambda: visit.position() > 0.2)
         visit.press("Forget the key")
         visit.until(lambda: visit.page.locator("#key").is_visible())
-        visit.errors.clear()  # the browser itself complains of each 401
+        visit.failed.clear()  # the browser itself complains of each 401

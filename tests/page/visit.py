@@ -10,6 +10,7 @@ from typing import Any, cast
 from urllib.parse import urlsplit
 
 import numpy as np
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page
 
 from tests.audio import Wave
@@ -19,8 +20,7 @@ from tests.conftest import eventually
 _WITNESS = """
 window.said = [];
 window.gains = [];
-window.violations = [];
-document.addEventListener("securitypolicyviolation", (event) => violations.push(event.violatedDirective));
+document.addEventListener("securitypolicyviolation", (event) => violated(event.violatedDirective));
 new MutationObserver(() => {
   for (const { textContent } of document.querySelectorAll(".words")) said.push(textContent);
 }).observe(document, { subtree: true, childList: true, characterData: true });
@@ -75,21 +75,35 @@ _OPEN = """() => gains.forEach(({ gain }) => {
   gain.cancelScheduledValues(0);
   gain.value = 1;
 })"""
-_INKED = """each => each.getContext("2d").getImageData(0, 0, each.width, each.height).data
-  .filter((value, i) => i % 4 === 3 && value).length"""
+# Where a waveform is drawn, row by row of its canvas: how many points of each are inked.
+_INKED = """each => {
+  const { data } = each.getContext("2d").getImageData(0, 0, each.width, each.height);
+  return Array.from({ length: each.height }, (_, y) => {
+    let inked = 0;
+    for (let x = 0; x < each.width; x++) inked += data[4 * (y * each.width + x) + 3] > 0;
+    return inked;
+  });
+}"""
 
 
 class Visit:
-    """One tab on the page; `hosts` are those that it asked for anything, `errors` what its console complained of."""
+    """One tab on the page; `hosts` are those that it asked for anything, `errors` what its console complained of, and
+    `failed` the calls that the browser itself complained of there."""
 
     def __init__(self, page: Page, url: str) -> None:
         self.page, self.url = page, url
         self.errors: list[str] = []
+        self.failed: list[str] = []
+        self.violations: list[str] = []
         self.hosts = set[str]()
-        page.on("console", lambda said: self.errors.append(said.text) if said.type == "error" else None)
+        page.on("console", lambda said: self._hear(said.text) if said.type == "error" else None)
         page.on("pageerror", lambda error: self.errors.append(str(error)))
         page.on("request", lambda request: self.hosts.add(urlsplit(request.url).netloc))
+        page.expose_function("violated", lambda directive: self.violations.append(directive))
         page.add_init_script(_WITNESS)
+
+    def _hear(self, text: str) -> None:
+        (self.failed if text.startswith("Failed to load resource") else self.errors).append(text)
 
     def go(self, fragment: str = "") -> None:
         self.page.goto(self.url + fragment)
@@ -140,9 +154,35 @@ class Visit:
         """Return how loud each track is right now, as an AnalyserNode shows it."""
         return cast(list[float], self.page.evaluate(_LEVELS))
 
+    def shape(self, name: str) -> list[int]:
+        """Return how many points are inked in each row of the track's waveform."""
+        return cast(list[int], self.page.locator(f".{name} canvas").evaluate(_INKED))
+
     def drawn(self, name: str) -> None:
-        """Wait until the track's waveform is there, and not blank."""
-        self.until(lambda: self.page.locator(f".{name} canvas").evaluate(_INKED) > 300)
+        """Wait until the track's waveform is there, and neither blank nor the line that silence is."""
+
+        def has_waves() -> bool:
+            rows = self.shape(name)
+            away = len(rows) // 20  # from the middle
+            return sum(rows[: len(rows) // 2 - away]) > 30 and sum(rows[len(rows) // 2 + away + 1 :]) > 30
+
+        self.until(has_waves)
+
+    def calls(self, part: str) -> list[str]:
+        """Return a list of the calls, from now on, whose URL holds `part`; it grows."""
+        found: list[str] = []
+        self.page.on("request", lambda request: found.append(request.url) if part in request.url else None)
+        return found
+
+    def focused(self) -> str:
+        """Return the words on what has the keyboard's focus."""
+        return cast(str, self.page.evaluate("document.activeElement.textContent"))
+
+    def serious(self) -> list[str]:
+        """Return what axe-core finds that keeps somebody out."""
+        found: dict[str, Any] = Axe().run(self.page).response
+        grave = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
+        return [f"{each['id']}: {node['html']}" for each in grave for node in each["nodes"]]
 
     def open_all(self) -> None:
         """Let every track be heard at full volume, whatever is muted."""
@@ -163,6 +203,6 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
     with browser.new_context(**options) as context:
         visit = Visit(context.new_page(), url)
         yield visit
-        assert visit.page.evaluate("violations") == []
+        assert visit.violations == []
         assert visit.hosts <= {urlsplit(url).netloc, ""}
-        assert visit.errors == []
+        assert (visit.errors, visit.failed) == ([], [])

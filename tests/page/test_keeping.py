@@ -1,0 +1,120 @@
+"""What the browser keeps: in several tabs, over reloads, and where it keeps nothing at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser
+
+from local import Service
+from tests.audio import RATE, true_waves, write
+from tests.page.visit import Visit, visiting
+
+_FORBIDDEN = """Object.defineProperty(window, "localStorage", {
+  get() { throw new DOMException("It is forbidden.", "SecurityError"); },
+})"""
+_FULL = """Storage.prototype.setItem = () => { throw new DOMException("It is full.", "QuotaExceededError"); }"""
+_OF_ANOTHER_MAKE = (
+    """for (const name of ["msas.songs", "msas.options", "msas.key"]) localStorage.setItem(name, '{"a": 1}')"""
+)
+_BROKEN = """for (const name of ["msas.songs", "msas.options", "msas.key"]) localStorage.setItem(name, "{")"""
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> list[Path]:
+    wave = true_waves()["mixture"]
+    return [write(tmp_path / f"{name}.wav", wave[:, n * 777 : n * 777 + RATE]) for n, name in enumerate(("one", "two"))]
+
+
+def test_two_tabs_share_one_list(visit: Visit, pair: list[Path]) -> None:
+    other = Visit(visit.page.context.new_page(), visit.url)
+    other.go()
+    other.ready()
+    visit.choose(pair[0])
+    other.choose(pair[1])
+    for tab in (visit, other):
+        tab.done("one")
+        tab.done("two")
+    visit.page.reload()
+    visit.done("one")
+    visit.done("two")
+    visit.press("Remove", visit.item("one"))
+    visit.press("From this list")
+    other.until(lambda: other.item("one").count() == 0)
+    other.page.reload()
+    other.done("two")
+    assert other.item("one").count() == 0
+    assert (other.errors, other.failed) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "storage", [_FORBIDDEN, _FULL, _OF_ANOTHER_MAKE, _BROKEN], ids=["forbidden", "full", "of another make", "broken"]
+)
+def test_the_page_works_whatever_the_browser_keeps(
+    browser: Browser, service: Service, pair: list[Path], storage: str
+) -> None:
+    with visiting(browser, service.url) as visit:
+        visit.page.add_init_script(storage)
+        visit.go()
+        visit.ready()
+        visit.choose(pair[0])
+        visit.done("one")
+        visit.drawn("vocals")
+
+
+def test_what_was_refused_or_cancelled_still_is_after_a_reload(visit: Visit, tmp_path: Path) -> None:
+    broken = tmp_path / "broken.mp3"
+    broken.write_bytes(b"These are words." * 90)
+    visit.choose(broken)
+    visit.until(lambda: visit.words("broken") == "Refused")
+    said = visit.item("broken").locator(".error").inner_text()
+    visit.page.reload()
+    visit.ready()
+    assert (visit.words("broken"), visit.item("broken").locator(".error").inner_text()) == ("Refused", said)
+    visit.failed.clear()  # the browser itself complains of the 415
+
+
+def test_only_a_model_that_somebody_chose_is_kept(visit: Visit) -> None:
+    kept = "JSON.parse(localStorage.getItem('msas.options'))"
+    assert visit.page.evaluate(kept) is None
+    visit.page.locator("#options summary").click()
+    visit.page.get_by_label("and what they leave").check()
+    assert (visit.page.evaluate(kept)["model"], visit.page.evaluate(kept)["stems"]) == (None, None)
+    visit.page.reload()
+    visit.ready()
+    visit.page.locator("#options summary").click()
+    assert visit.page.get_by_label("and what they leave").is_checked()
+    for stem in ("vocals", "drums", "bass"):
+        visit.page.get_by_label(stem).uncheck()
+    visit.page.get_by_label("other").click()
+    assert visit.page.get_by_label("other").is_checked(), "one stem it must be"
+    visit.page.locator("#model").select_option("small")
+    assert visit.page.evaluate(kept)["model"] == "small"
+
+
+def test_news_is_read_out_and_what_was_known_is_not(visit: Visit, pair: list[Path]) -> None:
+    def aloud() -> str:
+        return visit.page.locator("#said").inner_text()
+
+    visit.choose(pair[0])
+    visit.done("one")
+    assert aloud() == "one.wav: Done, with lite."
+    visit.page.reload()
+    visit.done("one")
+    assert aloud() == ""
+    assert visit.page.locator(".player").count() == 0, "nobody asked for it in this visit"
+
+
+def test_the_focus_goes_to_a_neighbour_of_the_song_that_is_removed(visit: Visit, pair: list[Path]) -> None:
+    visit.choose(*pair)
+    visit.done("one")
+    visit.done("two")
+    keys = visit.page.keyboard
+    for _, neighbour in ((visit.item("one"), "two"), (visit.item("two"), "Choose songs")):
+        visit.page.locator(".song").first.get_by_role("button", name="Remove").focus()
+        keys.press("Enter")
+        visit.until(lambda: visit.focused() == "From this list")
+        keys.press("Enter")
+        expected = "Listen" if neighbour == "two" else neighbour
+        visit.until(lambda expected=expected: visit.focused() in (expected, "Close"), 5)

@@ -1,0 +1,116 @@
+"""Playing where something is in the way: no waveforms, no service, no end of seeking, nobody who looks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import requests
+
+from local import Service
+from msas.store import Store
+from msas_client import Client
+from tests.audio import true_waves, write
+from tests.page.visit import Visit
+from tests.rig import stopped
+
+SLICE = 208 * 1152  # samples, at 48 kHz, of an MP3's frames: 4.992 s, thrice which is no end that floats hit
+
+
+@pytest.fixture
+def player(visit: Visit, client: Client, long: Path) -> Visit:
+    """The player of a song of two minutes, opened by its link."""
+    visit.go(f"#{client.separate(long, wait=True).songhash}")
+    visit.page.locator(".player canvas").first.wait_for()
+    return visit
+
+
+def test_a_song_without_waveforms_can_be_downloaded_all_the_same(
+    visit: Visit, service: Service, client: Client, tmp_path: Path
+) -> None:
+    song = write(tmp_path / "old.wav", true_waves()["mixture"][:, :50_001])
+    songhash = client.separate(song, wait=True).songhash
+    store = Store.from_settings(service.settings)
+    store.minio.remove_object(service.settings.bucket_out, f"{songhash}-peaks.json")
+    visit.go(f"#{songhash}")
+    visit.page.locator(".player").wait_for()
+    told = requests.get(f"{service.url}/apiv1/peaks/{songhash}", timeout=10).json()["detail"]
+    assert visit.page.locator(".player .error").inner_text() == told
+    assert visit.page.get_by_role("button", name="Play").count() == 0
+    with visit.page.expect_download() as download:
+        visit.page.get_by_role("link", name="Download Vocals").click()
+    stem = requests.get(f"{service.url}/apiv1/track/{songhash}/vocals", timeout=20).content
+    assert download.value.path().read_bytes() == stem
+    visit.failed.clear()  # the browser itself complains of the 404
+
+
+def test_a_song_of_whole_slices_is_played_to_its_end(visit: Visit, client: Client, tmp_path: Path) -> None:
+    wave = true_waves()["mixture"].repeat(3, axis=1)[:, : 3 * SLICE]
+    song = write(tmp_path / "whole.wav", wave, 48_000)
+    visit.go(f"#{client.separate(song, wait=True).songhash}")
+    visit.page.get_by_label("Position").fill("14")
+    visit.press("Play")
+    visit.until(lambda: visit.position() > 14.5)
+    visit.until(lambda: visit.position() == 0)
+    assert not visit.page.locator(".player .error").is_visible()
+
+
+def test_dragging_over_a_waveform_fetches_the_sound_of_the_place_where_it_ends(player: Visit) -> None:
+    player.press("Play")
+    player.until(lambda: player.position() > 0.1)
+    fetched = player.calls("/track/")
+    box = player.page.locator(".drums canvas").bounding_box()
+    assert box
+    mouse = player.page.mouse
+    mouse.move(box["x"] + 1, box["y"] + 20)
+    mouse.down()
+    mouse.move(box["x"] + box["width"] * 0.8, box["y"] + 20, steps=100)
+    mouse.up()
+    there = 0.8 * float(player.page.locator(".position").get_attribute("max") or 0)
+    player.until(lambda: there < player.position() < there + 20)
+    assert len(fetched) <= 4 * 4, "of four tracks, the place itself, the next slice, and where it may have paused"
+
+
+def test_music_goes_on_while_the_service_is_away_and_after(player: Visit) -> None:
+    trouble = player.page.locator(".player .error")
+    player.press("Play")
+    player.until(lambda: player.position() > 0.1)
+    player.page.context.set_offline(True)
+    player.until(lambda: trouble.is_visible())
+    assert trouble.inner_text() == "The service can't be reached. Trying again."
+    assert 0 < player.position() < 5.1
+    assert player.page.get_by_role("button", name="Pause").is_visible()
+    player.until(lambda: player.position() > 4.9)  # as far as there is sound
+    player.page.context.set_offline(False)
+    player.until(lambda: player.position() > 5.5)
+    assert not trouble.is_visible()
+    player.failed.clear()  # the browser itself complains of the network
+
+
+def test_while_nobody_looks_the_service_is_seldom_asked(visit: Visit, service: Service, tmp_path: Path) -> None:
+    with stopped(service.children["worker"]):
+        visit.choose(write(tmp_path / "unseen.wav", true_waves()["mixture"][:, :60_001]))
+        visit.until(lambda: visit.words("unseen").startswith("Queued"))
+        visit.page.evaluate("""() => {
+          Object.defineProperty(document, "hidden", { get: () => window.unseen, configurable: true });
+          window.unseen = true;
+          document.dispatchEvent(new Event("visibilitychange"));
+        }""")
+        asked = visit.calls("/status/")
+        visit.page.wait_for_timeout(4_000)
+        assert len(asked) <= 1
+    visit.page.evaluate("""() => {
+      window.unseen = false;
+      document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    visit.done("unseen", 4)
+
+
+def test_where_the_system_sets_all_colours_what_is_pressed_and_the_playhead_can_be_seen(player: Visit) -> None:
+    player.page.emulate_media(forced_colors="active")
+    player.press("Mute Drums")
+    colour = "(each, part) => getComputedStyle(each, part).backgroundColor"
+    pressed, other = (player.page.get_by_label(f"Mute {stem}").evaluate(colour) for stem in ("Drums", "Bass"))
+    assert pressed != other
+    playhead = player.page.locator(".drums .scope").evaluate(colour, "::after")
+    assert playhead != player.page.locator("body").evaluate(colour)
