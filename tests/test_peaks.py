@@ -112,11 +112,18 @@ def test_slices_begin_where_they_are_said_to(form: dict[str, Any], rate: int) ->
             assert start == len(content) - (wave.shape[1] - number * size) * bits // 4
         elif form["format"] == "flac":
             assert content[start : start + 2] == b"\xff\xf8"
+            assert _number(content[start + 4 : start + 11]) == number * size // file._encoder.frame
         else:
             assert content[start] == 0xFF
             assert content[start + 1] & 0xE0 == 0xE0
             frames = _frames(content[file.starts[0] : start], rate)
             assert frames == number * size // file._encoder.frame
+
+
+def _number(coded: bytes) -> int:
+    """Read the number of a FLAC frame, coded as UTF-8 codes a character."""
+    more = next(bit for bit in range(8) if not coded[0] << bit & 0x80)
+    return ord(coded[: more or 1].decode())
 
 
 def _frames(content: bytes, rate: int) -> int:

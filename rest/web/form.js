@@ -84,7 +84,7 @@ export class Form {
   }
 
   #stems(chosen, residual = false) {
-    const box = (properties, text) => element("label", {}, element("input", { type: "checkbox", ...properties }), ` ${text}`);
+    const box = (properties, text) => element("label", {}, element("input", { type: "checkbox", ...properties }), text);
     const { stems } = this.#model;
     const wanted = stems.filter((stem) => Array.isArray(chosen) && chosen.includes(stem));
     at("stems").replaceChildren(
