@@ -38,6 +38,11 @@ class Pace:
             return None
         return (song_seconds or mean(self._lengths)) / factor
 
+    def usual_seconds(self, model: str | None, song_seconds: float | None) -> float:
+        """Return how long a song takes; of a model that did none lately, what the model takes that ran last."""
+        found = self.seconds(model, song_seconds)
+        return found if found is not None else self.seconds(next(iter(self._device), None), song_seconds) or 0.0
+
 
 class Eta:
     """Estimates for all who ask, from one look at the queue every few seconds."""
@@ -45,7 +50,7 @@ class Eta:
     def __init__(self, queue: Queue) -> None:
         self._outlook, self._queue = Outlook(queue), queue
         self._seen, self._workers, self._pace = -_FRESH_SECONDS, 1, Pace(())
-        self._ahead: dict[str, float] = {}  # seconds of work in front of each job that waits
+        self._ahead: dict[str, float] = {}  # seconds of work in front of each job that runs or waits
         self._whole = 0.0  # and in front of one that came since
 
     def seconds(self, job: JobStatus) -> float | None:
@@ -77,11 +82,10 @@ class Eta:
         waiting, running, _ = self._queue.overview()
         jobs = [*running, *waiting]
         facts = [self._outlook.fields(jobs, name) for name in ("model", "seconds", "progress")]
-        ahead = 0.0
-        self._ahead = {}
+        ahead, whole = dict[str, float](), 0.0
         for songhash, model, seconds, progress in zip(jobs, *facts, strict=True):
-            self._ahead[songhash] = ahead
-            takes = self._pace.seconds(model, float(seconds) if seconds else None) or 0.0
-            ahead += takes * (1 - float(progress or 0))
-        self._whole = ahead
+            ahead[songhash] = whole
+            takes = self._pace.usual_seconds(model, float(seconds) if seconds else None)
+            whole += takes * (1 - float(progress or 0))
+        self._ahead, self._whole = ahead, whole
         self._seen = time.monotonic()

@@ -49,18 +49,27 @@ export async function call(path, { headers = {}, ...options } = {}) {
     throw error.name === "AbortError" ? error : new Away();
   }
   if (answer.ok || answer.status === 304) return answer;
-  throw problem(answer.status, await answer.text(), answer.headers.get("Retry-After"));
+  throw problem(answer.status, await content(answer, "text"), answer.headers.get("Retry-After"));
+}
+
+/** Read an answer's body, as `json`, `text`, `blob` or `arrayBuffer`: one that breaks off is no better than none. */
+export async function content(answer, kind) {
+  try {
+    return await answer[kind]();
+  } catch (error) {
+    throw error.name === "AbortError" ? error : new Away();
+  }
 }
 
 /** Read a refusal; what stands between us and the service may answer in other words than its own. */
 export function problem(status, text, retryAfter) {
-  let content = {};
+  let said = {};
   try {
-    content = JSON.parse(text) ?? {};
+    said = JSON.parse(text) ?? {};
   } catch {
     // a proxy's page
   }
-  return new Problem(status, content, Number(retryAfter) || null);
+  return new Problem(status, said, Number(retryAfter) || null);
 }
 
 /** How long to wait before the next try, in ms: as long as the service said, else twice as long each time. */
@@ -72,7 +81,7 @@ export function backoff(error, failures) {
 export async function download(url) {
   const answer = await call(url);
   const named = /filename\*=UTF-8''([^;]+)/.exec(answer.headers.get("Content-Disposition") ?? "");
-  const address = URL.createObjectURL(await answer.blob());
+  const address = URL.createObjectURL(await content(answer, "blob"));
   const link = document.createElement("a");
   link.href = address;
   link.download = named ? decodeURIComponent(named[1]) : url.split("/").pop();

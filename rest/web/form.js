@@ -1,6 +1,6 @@
 // What a person chooses: songs, and what is to be made of them. The choice is kept in this browser.
 
-import { call } from "./api.js";
+import { call, content } from "./api.js";
 import { element } from "./dom.js";
 import { read, write } from "./kept.js";
 
@@ -42,7 +42,7 @@ export class Form {
 
   /** Ask which models there are, and show them. Raises Problem, Away. */
   async load() {
-    const { models, default: usual, max_upload_mb: most } = await (await call("/apiv1/models")).json();
+    const { models, default: usual, max_upload_mb: most } = await content(await call("/apiv1/models"), "json");
     [this.#models, this.#usual, this.#most] = [models, usual, most];
     const kept = read(KEPT, {});
     const wanted = models.some(({ name }) => name === kept.model) ? kept.model : usual;

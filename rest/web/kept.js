@@ -4,7 +4,7 @@ const unkept = new Map();
 
 /** Return what was kept under a name; `otherwise` where there is nothing, or nothing that can be read. */
 export function read(name, otherwise) {
-  if (unkept.has(name)) return unkept.get(name);
+  if (unkept.has(name)) return unkept.get(name) ?? otherwise;
   try {
     return JSON.parse(localStorage.getItem(name)) ?? otherwise;
   } catch {
@@ -23,7 +23,16 @@ export function write(name, value) {
   }
 }
 
-/** Call `changed` whenever another tab of this browser keeps something else under the name. */
-export function follow(name, changed) {
-  window.addEventListener("storage", (event) => event.key === name && changed());
+/** Return all names that begin so and were kept by an earlier visit or another tab. */
+export function names(beginning) {
+  try {
+    return Object.keys(localStorage).filter((name) => name.startsWith(beginning));
+  } catch {
+    return [];
+  }
+}
+
+/** Call `changed` with each name that begins so, whenever another tab keeps something else under it, or forgets it. */
+export function follow(beginning, changed) {
+  window.addEventListener("storage", ({ key }) => key?.startsWith(beginning) && changed(key));
 }

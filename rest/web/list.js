@@ -29,9 +29,7 @@ export class List {
   }
 
   #show(song) {
-    if (!this.#songs.all.includes(song)) {
-      this.#drop(song);
-    } else {
+    if (this.#songs.all.includes(song)) {
       const item = this.#items.get(song) ?? this.#make(song);
       const { words, share, error, kind } = described(song);
       set(item.name, "textContent", song.name || "A song");
@@ -62,7 +60,7 @@ export class List {
       actions: element("div", { className: "actions" }),
       slot: element("div"),
     };
-    item.root = element("li", { className: "song" }, item.name, item.words, item.bar, item.error, item.actions, item.slot);
+    item.root = element("li", { className: "song", tabIndex: -1 }, item.name, item.words, item.bar, item.error, item.actions, item.slot);
     this.#items.set(song, item);
     return item;
   }
@@ -88,16 +86,17 @@ export class List {
     // The second click of a double click is meant for the button that was there, not for the one that came.
     const act = (text, action, properties) => button(text, (event) => event.detail < 2 && action(), properties);
     const remove = act("Remove", () => this.#ask(song, item), { className: "quiet" });
-    const focused = item.actions.contains(document.activeElement);
+    const focused = item.root === document.activeElement || item.actions.contains(document.activeElement);
     item.open = button("Listen", () => (item.player ? this.#fold(item) : this.#listen(song, item)), { className: "main" });
     const choices = {
       asking: [remove],
       moving: [act("Cancel", () => cancel(song))],
+      leaving: [],
       failed: [act("Retry", () => retry(song), { className: "main" }), remove],
       succeeded: [item.open, remove],
     };
     item.actions.replaceChildren(...choices[kind]);
-    if (focused) item.actions.querySelector("button").focus();
+    if (focused) (item.actions.querySelector("button") ?? item.root).focus();
     if (kind !== "succeeded") this.#fold(item);
     else if (before === "moving" && ![...this.#items.values()].some((each) => each.player)) item.wanted = true;
     this.#name(item);
@@ -112,7 +111,7 @@ export class List {
       await ask(song);
       if (item.player !== player) return;
       await player.open(song.status);
-      item.slot.replaceChildren(player.element);
+      if (item.player === player) item.slot.replaceChildren(player.element);
     } catch (error) {
       if (item.player !== player) return;
       this.#fold(item);
@@ -157,10 +156,10 @@ export class List {
 
   #order() {
     const place = document.getElementById("songs");
-    this.#songs.all.forEach((song, i) => {
-      const { root } = this.#items.get(song) ?? {};
-      if (root && place.children[i] !== root) place.insertBefore(root, place.children[i] ?? null);
-    });
+    const { all } = this.#songs;
+    for (const song of this.#items.keys()) if (!all.includes(song)) this.#drop(song);
+    const roots = all.filter((song) => this.#items.has(song)).map((song) => this.#items.get(song).root);
+    roots.forEach((root, i) => place.children[i] !== root && place.insertBefore(root, place.children[i] ?? null));
     document.getElementById("empty").hidden = this.#songs.all.length > 0;
   }
 }

@@ -11,7 +11,7 @@ import { Watch } from "./watch.js";
 const at = (id) => document.getElementById(id);
 const songs = new Songs();
 const form = new Form(dropped);
-const uploads = new Uploads({ locked: told, unwanted: leave });
+const uploads = new Uploads({ locked: told, unwanted: takeBack });
 const watch = new Watch(songs, told);
 const list = new List(songs, { retry, cancel, remove });
 
@@ -70,19 +70,23 @@ async function retry(song) {
   if (status === "failed" && error?.code !== "song_missing") {
     try {
       await call(`/apiv1/retry/${song.hash}`, { method: "POST" });
-      song.say({ status: null, etag: null, error: null });
-      return;
     } catch (problem) {
-      if (problem.code === "not_failed") {
-        song.say({ status: null, etag: null, error: null }); // somebody else was faster
+      if (["song_missing", "unknown_song"].includes(problem.code)) {
+        await sendAgain(song);
         return;
       }
-      if (!["song_missing", "unknown_song"].includes(problem.code)) {
+      if (problem.code !== "not_failed") { // else somebody else was faster
         song.say({ error: problem.message });
         return;
       }
     }
+    song.say({ phase: "sent", status: null, etag: null, error: null });
+  } else {
+    await sendAgain(song);
   }
+}
+
+async function sendAgain(song) {
   const file = song.file ?? (await chosen());
   if (!file) return;
   song.say({ file, name: file.name });
@@ -100,9 +104,20 @@ function chosen() {
   });
 }
 
-function cancel(song) {
-  if (song.phase === "sent") leave(song);
-  else if (["waiting", "uploading"].includes(song.phase)) uploads.cancel(song);
+async function cancel(song) {
+  if (["waiting", "uploading", "unwanted"].includes(song.phase)) uploads.cancel(song);
+  else if (song.phase === "sent" && (await leave(song))) song.say({ phase: "cancelled", hash: null, status: null, etag: null, gone: false });
+}
+
+/** The service took a song that was cancelled meanwhile: take it back, unless it was there before. */
+function takeBack(song, { hash, status }) {
+  const twin = songs.find(hash);
+  if (twin && !twin.gone) {
+    songs.remove(song);
+  } else {
+    song.sent(hash);
+    if (status !== "succeeded") cancel(song);
+  }
 }
 
 /** Remove it from the service; whether that is done. */
@@ -113,10 +128,10 @@ async function leave(song) {
   } catch (error) {
     if (error.code !== "unknown_song") {
       song.say({ phase: "sent", error: error.message });
+      watch.wake();
       return false;
     }
   }
-  song.say({ phase: "cancelled", hash: null, status: null, etag: null, gone: false });
   return true;
 }
 

@@ -1,6 +1,6 @@
 // The player of one song: a waveform per track, one playhead, mute, solo, volume, and the song itself to compare.
 
-import { call, download, key } from "./api.js";
+import { call, content, download, key } from "./api.js";
 import { button, clock, element, set, size } from "./dom.js";
 import { Slices } from "./slices.js";
 import { Transport } from "./transport.js";
@@ -27,7 +27,7 @@ export class Player {
     this.#status = status;
     for (const track of [...status.tracks, ...(status.mixture ? [status.mixture] : [])]) this.#tracks.set(track.name, track);
     try {
-      this.#peaks = await (await call(`/apiv1/peaks/${status.hash}`)).json();
+      this.#peaks = await content(await call(`/apiv1/peaks/${status.hash}`), "json");
     } catch (error) {
       this.#tell(error.message);
     }
@@ -113,6 +113,7 @@ export class Player {
     const onclick = async (event) => {
       if (!key.get()) return;
       event.preventDefault();
+      this.#tell("");
       await download(url).catch((error) => this.#tell(error.message));
     };
     return element("a", { href: url, download: "", onclick }, text);

@@ -1,6 +1,6 @@
 // The sound of a song, five seconds of a track at a time: fetched and decoded when it is wanted, kept for a moment.
 
-import { call } from "./api.js";
+import { call, content } from "./api.js";
 import * as cut from "./cut.js";
 
 const KEPT = 3; // slices of each track
@@ -54,6 +54,6 @@ export class Slices {
 
 async function fetched(url, [from, to]) {
   const answer = await call(url, { headers: { Range: `bytes=${from}-${to - 1}` } });
-  const content = await answer.arrayBuffer();
-  return answer.status === 206 ? content : content.slice(from, to);
+  const sound = await content(answer, "arrayBuffer");
+  return answer.status === 206 ? sound : sound.slice(from, to);
 }

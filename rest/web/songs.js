@@ -1,8 +1,14 @@
 // This browser's songs: their names, hashes and options are kept in it; all else is asked of the service.
 
-import { follow, read, write } from "./kept.js";
+import { follow, names, read, write } from "./kept.js";
 
-const KEPT = "msas.songs";
+const KEPT = "msas.song."; // a name for each song: several tabs keep songs, and none may undo what another kept
+
+/** What becomes of a kept song in another tab, or at the next visit. */
+function restored({ since = 0, name = "", hash = null, options = {}, phase = "", error = null }) {
+  const settled = ["refused", "cancelled"].includes(phase) ? phase : "interrupted";
+  return { since, name, hash, options, error, phase: hash ? "sent" : settled };
+}
 
 /**
  * A song in the list. Its `phase` on the way to the service: waiting, uploading, unwanted (cancelled after all its bytes
@@ -12,13 +18,19 @@ const KEPT = "msas.songs";
 export class Song {
   status = null;
   etag = null;
+  asked = false; // whether the service said anything of it in this visit
   uploaded = 0;
   file = null;
   gone = false;
 
-  constructor(songs, { id, name, hash = null, options = {}, phase = "", error = null }) {
-    const settled = ["refused", "cancelled"].includes(phase) ? phase : "interrupted";
-    Object.assign(this, { songs, id, name, hash, options, error, phase: hash ? "sent" : settled });
+  /** `id` is its name here, `kept` what is known of it, since when (in ms) among it. */
+  constructor(songs, id, kept) {
+    Object.assign(this, { songs, id, ...restored(kept) });
+  }
+
+  /** Whether this tab is doing something to it. */
+  get busy() {
+    return ["waiting", "uploading", "unwanted", "leaving"].includes(this.phase);
   }
 
   /** Whether the service still has something to do with it. */
@@ -26,16 +38,10 @@ export class Song {
     return this.phase === "sent" && !this.gone && !["succeeded", "failed", "cancelled"].includes(this.status?.status);
   }
 
-  /** What is kept of it. */
-  get kept() {
-    const { id, name, hash, options, phase } = this;
-    return { id, name, hash, options, phase, error: hash ? null : this.error };
-  }
-
   /** Note what is new, and tell whoever shows it. */
   say(news) {
     Object.assign(this, news);
-    if ("phase" in news || "name" in news) this.songs.keep();
+    if ("phase" in news || "name" in news) this.keep();
     this.songs.changed(this);
   }
 
@@ -44,34 +50,38 @@ export class Song {
     this.songs.forgetTwin(this, hash);
     this.say({ phase: "sent", hash, status: null, etag: null, gone: false, error: null });
   }
+
+  keep() {
+    const { since, name, hash, options, phase, error } = this;
+    write(KEPT + this.id, { since, name, hash, options, phase, error: hash ? null : error });
+  }
 }
 
 export class Songs extends EventTarget {
-  all = [];
-  #stored = new Set(); // the ids that were kept when we last looked: what is new or missing since, another tab did
+  all = []; // the newest first
 
   /** Bring back what this browser kept. */
   constructor() {
     super();
-    this.#takeOver();
-    follow(KEPT, () => this.#takeOver());
+    names(KEPT).forEach((name) => this.#hear(name));
+    follow(KEPT, (name) => this.#hear(name));
   }
 
   /** Add a song on top: one with a `file` to be sent, or one that the service has under a `hash`. */
   add({ file = null, name = "", hash = null, options = {} }) {
-    const song = new Song(this, { id: crypto.getRandomValues(new Uint32Array(2)).join("-"), name, hash, options });
-    song.file = file;
+    const since = Math.max(Date.now(), (this.all[0]?.since ?? 0) + 1);
+    const song = new Song(this, crypto.getRandomValues(new Uint32Array(2)).join("-"), { since, name, hash, options });
+    if (file) Object.assign(song, { file, phase: "waiting" });
     this.all.unshift(song);
-    this.keep();
+    song.keep();
     this.changed(song);
     return song;
   }
 
   /** Take a song off the list. */
   remove(song) {
-    this.all = this.all.filter((each) => each !== song);
-    this.keep();
-    this.changed(song);
+    write(KEPT + song.id, null);
+    this.#drop(song);
   }
 
   /** The same song with the same options is one: what stood here of it goes. */
@@ -83,28 +93,31 @@ export class Songs extends EventTarget {
     return this.all.find((song) => song.hash === hash);
   }
 
-  /** Keep the list as it is here, with what other tabs did to it since. */
-  keep() {
-    this.#takeOver();
-    this.#stored = new Set(this.all.map(({ id }) => id));
-    write(KEPT, this.all.map(({ kept }) => kept));
-  }
-
   changed(song) {
     this.dispatchEvent(new CustomEvent("change", { detail: song }));
   }
 
-  #takeOver() {
-    const kept = read(KEPT, []);
-    const there = new Map((Array.isArray(kept) ? kept : []).map((each) => [each.id, each]));
-    const gone = this.all.filter(({ id }) => this.#stored.has(id) && !there.has(id));
-    const known = new Set([...this.#stored, ...this.all.map(({ id }) => id)]);
-    const added = [...there.values()].filter(({ id }) => !known.has(id)).map((each) => new Song(this, each));
-    // One that we saw on its way has arrived from the tab that sent it.
-    const arrived = this.all.filter((song) => song.phase === "interrupted" && there.get(song.id)?.hash);
-    for (const song of arrived) Object.assign(song, { phase: "sent", hash: there.get(song.id).hash });
-    this.all = [...added, ...this.all.filter((song) => !gone.includes(song))];
-    this.#stored = new Set(there.keys());
-    for (const song of [...gone, ...added, ...arrived]) this.changed(song);
+  #drop(song) {
+    this.all = this.all.filter((each) => each !== song);
+    this.changed(song);
+  }
+
+  /** Take over what another tab, or an earlier visit, kept under this name; but not of what we have in hands. */
+  #hear(name) {
+    const id = name.slice(KEPT.length);
+    const kept = read(name, null);
+    const song = this.all.find((each) => each.id === id);
+    if (song?.busy) return;
+    if (!(kept instanceof Object)) {
+      if (song) this.#drop(song);
+    } else if (!song) {
+      const added = new Song(this, id, kept);
+      this.all = [...this.all, added].sort((one, other) => other.since - one.since);
+      this.changed(added);
+    } else {
+      const { hash, phase, error } = restored(kept);
+      if (hash !== song.hash || phase !== song.phase) Object.assign(song, { hash, phase, error, status: null, etag: null, gone: false });
+      this.changed(song);
+    }
   }
 }

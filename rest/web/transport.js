@@ -77,6 +77,7 @@ export class Transport extends EventTarget {
   }
 
   pause() {
+    this.#trouble(null);
     this.#position = this.position;
     this.#silence();
     this.playing = this.loading = false;
@@ -104,7 +105,7 @@ export class Transport extends EventTarget {
     const index = Math.floor(sample / slice);
     try {
       if (settle) await sleep(settle);
-      if (turn === this.#turn) await this.#wake();
+      if (turn === this.#turn) await this.#wake(turn);
       const buffers = await this.#load(index, turn);
       for (let lead = LEAD_SECONDS; turn === this.#turn; lead *= 2) {
         const when = this.#sample(this.#context.currentTime + lead);
@@ -151,8 +152,9 @@ export class Transport extends EventTarget {
   }
 
   /** Have the context run; one that finds nothing to play on may never do. */
-  async #wake() {
-    const late = setTimeout(() => this.#trouble(new Error("The browser finds nothing to play sound on.")), PATIENCE_MS);
+  async #wake(turn) {
+    const silent = new Error("The browser finds nothing to play sound on.");
+    const late = setTimeout(() => turn === this.#turn && this.#trouble(silent), PATIENCE_MS);
     try {
       await this.#context.resume();
     } finally {

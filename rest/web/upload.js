@@ -9,7 +9,7 @@ export class Uploads {
   #unwanted;
 
   /** `locked` is called where a key is wanted; what waits goes on with `resume`. `unwanted` gets each song that was
-   * cancelled too late to be stopped. */
+   * cancelled too late to be stopped, and what the service answered. */
   constructor({ locked, unwanted }) {
     this.#locked = locked;
     this.#unwanted = unwanted;
@@ -22,7 +22,7 @@ export class Uploads {
     this.resume();
   }
 
-  /** Don't send it, or no further. */
+  /** Don't send it, or no further. Once all of it is on its way, the first time is a wish, the second time an end. */
   cancel(song) {
     if (song.phase === "uploading" && song.uploaded === 1) {
       song.say({ phase: "unwanted" }); // the service may have it already: only its answer says so
@@ -47,10 +47,9 @@ export class Uploads {
   async #send(song) {
     for (let failures = 0; song.phase === "waiting"; failures++) {
       try {
-        const { hash, status } = await send(song);
-        const unwanted = song.phase === "unwanted";
-        song.sent(hash);
-        if (unwanted && status !== "succeeded") this.#unwanted(song);
+        const taken = await send(song);
+        if (song.phase === "unwanted") this.#unwanted(song, taken);
+        else song.sent(taken.hash);
         return true;
       } catch (error) {
         const lost = error instanceof Away && !(await readable(song.file));

@@ -1,7 +1,7 @@
 // News of the songs, by the long poll of their status: one call at a time, at most two and a half a second, whatever
-// the number of songs; seldom while nobody looks.
+// the number of songs; seldom while nobody looks. (And one more when a player opens.)
 
-import { backoff, call } from "./api.js";
+import { backoff, call, content } from "./api.js";
 
 const GAP_MS = 400;
 const ALONE_SECONDS = 25;
@@ -18,11 +18,16 @@ export async function ask(song, wait = 0, signal = undefined) {
   try {
     const answer = await call(`/apiv1/status/${hash}?wait=${wait}`, { headers: wait ? { "If-None-Match": etag } : {}, signal });
     const unchanged = answer.status === 304;
-    const status = unchanged ? song.status : await answer.json();
+    const status = unchanged ? song.status : await content(answer, "json");
     if (!meant()) return;
     // Its estimate changes all the time, and counts for no change: after a 304 the next call asks for it.
-    if (unchanged) song.etag = null;
-    else song.say({ status, etag: answer.headers.get("ETag"), ...(song.name ? {} : { name: status.name }) });
+    if (unchanged) {
+      song.etag = null;
+      return;
+    }
+    const error = status.status === song.status?.status ? song.error : null; // what failed before is over
+    const name = song.name ? {} : { name: status.name };
+    song.say({ status, etag: answer.headers.get("ETag"), asked: true, error, ...name });
   } catch (error) {
     if (error.code !== "unknown_song") throw error;
     if (meant()) song.say({ gone: true, status: null, etag: null, error: error.message });
@@ -55,6 +60,8 @@ export class Watch {
       looks = document.hidden ? looks + 1 : 0;
       const song = this.#next();
       if (!song) {
+        if (failures) this.#told(null);
+        failures = 0;
         await this.#sleep(Infinity);
         continue;
       }

@@ -7,7 +7,7 @@ const STAGES = {
 };
 
 /**
- * What a song is doing: its `kind` of state (asking, moving, failed, succeeded), the words for it, what went wrong, and
+ * What a song is doing: its `kind` of state (asking, moving, leaving, failed, succeeded), the words for it, what went wrong, and
  * as `share` how far it is: 0 to 1, undefined where nobody knows, null where nothing moves.
  */
 export function described(song) {
@@ -17,17 +17,18 @@ export function described(song) {
   if (phase === "waiting") return moving(error ? "Not sent yet; trying again" : "Waiting to be sent", undefined);
   if (phase === "uploading") return moving(song.uploaded < 1 ? `Sending, ${percent(song.uploaded)}` : "Sent; being checked", song.uploaded);
   if (phase === "unwanted") return moving("Being cancelled", undefined);
-  if (phase === "leaving") return moving("Being removed", undefined);
+  if (phase === "leaving") return { ...moving("Being removed", undefined), kind: "leaving" };
   if (phase === "refused") return failed("Refused");
   if (phase === "cancelled") return failed("Cancelled");
-  if (phase === "interrupted") return failed("Not sent", "The page was closed before the song was sent. Retry asks for its file.");
+  if (phase === "interrupted") return failed("Not sent", "Another tab sends it, or the page was closed before it was sent. Retry asks for its file.");
   if (song.gone) return failed("Gone");
   const why = error ?? status?.error?.message;
   switch (status?.status) {
     case undefined: // sent just now, or of an earlier visit
-      return { ...moving("Asking the service", undefined), ...(song.file ? {} : { kind: "asking" }) };
+      return { ...moving("Asking the service", undefined), ...(song.file || song.asked ? {} : { kind: "asking" }) };
     case "queued": {
-      const place = status.queue_position ? `number ${status.queue_position} in line` : "waiting for the next try";
+      const { queue_position: position, error: failure } = status;
+      const place = position ? `number ${position} in line` : failure ? "waiting for the next try" : "next in line";
       return moving(`Queued, ${place}${left(status)}`, undefined, why);
     }
     case "running": {

@@ -9,22 +9,26 @@ from playwright.sync_api import Browser
 
 from local import Service
 from tests.audio import RATE, true_waves, write
+from tests.page.conftest import novel
+from tests.page.test_sending import rest_stopped
 from tests.page.visit import Visit, visiting
+from tests.rig import stopped
 
-_FORBIDDEN = """Object.defineProperty(window, "localStorage", {
-  get() { throw new DOMException("It is forbidden.", "SecurityError"); },
-})"""
-_FULL = """Storage.prototype.setItem = () => { throw new DOMException("It is full.", "QuotaExceededError"); }"""
-_OF_ANOTHER_MAKE = (
-    """for (const name of ["msas.songs", "msas.options", "msas.key"]) localStorage.setItem(name, '{"a": 1}')"""
-)
-_BROKEN = """for (const name of ["msas.songs", "msas.options", "msas.key"]) localStorage.setItem(name, "{")"""
+_EACH = 'for (const name of ["msas.song.x", "msas.options", "msas.key"])'
+STORAGE = {
+    "forbidden": """Object.defineProperty(window, "localStorage", {
+      get() { throw new DOMException("It is forbidden.", "SecurityError"); },
+    })""",
+    "full": """Storage.prototype.setItem = () => { throw new DOMException("It is full.", "QuotaExceededError"); }""",
+    "odd": """["1", "null", "[null]", '"x"'].forEach((odd) => localStorage.setItem(`msas.song.${odd}`, odd))""",
+    "of another make": f"""{_EACH} localStorage.setItem(name, '{{"a": 1}}')""",
+    "broken": f"""{_EACH} localStorage.setItem(name, "{{")""",
+}
 
 
 @pytest.fixture
 def pair(tmp_path: Path) -> list[Path]:
-    wave = true_waves()["mixture"]
-    return [write(tmp_path / f"{name}.wav", wave[:, n * 777 : n * 777 + RATE]) for n, name in enumerate(("one", "two"))]
+    return [write(tmp_path / f"{name}.wav", novel(true_waves()["mixture"][:, :RATE])) for name in ("one", "two")]
 
 
 def test_two_tabs_share_one_list(visit: Visit, pair: list[Path]) -> None:
@@ -48,14 +52,49 @@ def test_two_tabs_share_one_list(visit: Visit, pair: list[Path]) -> None:
     assert (other.errors, other.failed) == ([], [])
 
 
-@pytest.mark.parametrize(
-    "storage", [_FORBIDDEN, _FULL, _OF_ANOTHER_MAKE, _BROKEN], ids=["forbidden", "full", "of another make", "broken"]
-)
+def test_a_song_sent_again_in_one_tab_is_known_to_all(visit: Visit, service: Service, pair: list[Path]) -> None:
+    with stopped(service.children["worker"]):
+        visit.choose(pair[0])
+        visit.until(lambda: visit.words("one").startswith("Queued"))
+        visit.press("Cancel")
+        visit.until(lambda: visit.words("one") == "Cancelled")
+        other = Visit(visit.page.context.new_page(), visit.url)
+        other.go()
+        other.ready()
+        assert other.words("one") == "Cancelled"
+    visit.press("Retry")
+    visit.done("one")
+    other.done("one")
+    other.choose(pair[1])
+    other.done("two")
+    visit.page.reload()
+    visit.done("one")
+    assert (other.errors, other.failed) == ([], [])
+    visit.failed.clear()  # the browser itself may complain of the call that was in flight when the song was cancelled
+
+
+def test_what_one_tab_is_sending_no_other_takes_off_its_list(visit: Visit, service: Service, pair: list[Path]) -> None:
+    other = Visit(visit.page.context.new_page(), visit.url)
+    other.go()
+    other.ready()
+    with rest_stopped(service):
+        visit.choose(pair[0])
+        visit.until(lambda: visit.words("one") == "Sent; being checked")
+        other.until(lambda: other.words("one") == "Not sent")
+        other.press("Remove")
+        other.until(lambda: other.item("one").count() == 0)
+    visit.done("one")
+    visit.page.reload()
+    visit.done("one")
+    assert (other.errors, other.failed) == ([], [])
+
+
+@pytest.mark.parametrize("storage", STORAGE)
 def test_the_page_works_whatever_the_browser_keeps(
     browser: Browser, service: Service, pair: list[Path], storage: str
 ) -> None:
     with visiting(browser, service.url) as visit:
-        visit.page.add_init_script(storage)
+        visit.page.add_init_script(STORAGE[storage])
         visit.go()
         visit.ready()
         visit.choose(pair[0])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import requests
+from playwright.sync_api import Route
 
 from local import Service
 from msas.store import Store
@@ -85,6 +86,33 @@ def test_music_goes_on_while_the_service_is_away_and_after(player: Visit) -> Non
     player.until(lambda: player.position() > 5.5)
     assert not trouble.is_visible()
     player.failed.clear()  # the browser itself complains of the network
+
+
+def test_a_player_closed_before_it_was_there_does_not_come_up(visit: Visit, client: Client, song: Path) -> None:
+    visit.go(f"#{client.separate(song, wait=True).songhash}")
+    visit.page.locator(".player canvas").first.wait_for()
+    held: list[Route] = []
+    visit.page.route("**/apiv1/peaks/*", lambda route: held.append(route))
+    visit.press("Close")
+    visit.press("Listen")
+    visit.until(lambda: held)
+    visit.press("Close")
+    with visit.page.expect_response("**/apiv1/peaks/*"):
+        held[0].continue_()
+    visit.page.unroute("**/apiv1/peaks/*")
+    visit.press("Listen")
+    visit.page.locator(".player canvas").first.wait_for()
+    assert visit.page.locator(".player").count() == 1
+    visit.press("Close")
+    assert visit.page.locator(".player").count() == 0
+
+
+def test_an_answer_that_breaks_off_is_no_better_than_none(visit: Visit) -> None:
+    assert visit.page.evaluate("""async () => {
+      const { content } = await import(document.querySelector("script").src.replace("main.js", "api.js"));
+      const body = new ReadableStream({ start: (controller) => controller.error(new TypeError("network error")) });
+      return content(new Response(body), "arrayBuffer").catch(({ message, passing }) => [message, passing]);
+    }""") == ["The service can't be reached.", True]
 
 
 def test_while_nobody_looks_the_service_is_seldom_asked(visit: Visit, service: Service, tmp_path: Path) -> None:

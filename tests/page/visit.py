@@ -70,6 +70,9 @@ _DROP = """([name, content]) => {
   }
 }"""
 
+# What the browser keeps of the songs, the newest first.
+_KEPT = """Object.entries(localStorage).filter(([name]) => name.startsWith("msas.song."))
+  .map(([, kept]) => JSON.parse(kept)).sort((one, other) => other.since - one.since)"""
 _OPEN = """() => gains.forEach(({ gain }) => {
   gain.linearRampToValueAtTime = () => {};
   gain.cancelScheduledValues(0);
@@ -144,8 +147,8 @@ class Visit:
         return cast(list[str], self.page.evaluate("said"))
 
     def songhash(self) -> str:
-        """Return the hash of the song on top, as this browser keeps it."""
-        return cast(str, self.page.evaluate("JSON.parse(localStorage.getItem('msas.songs'))[0].hash"))
+        """Return the hash of the song on top, as this browser keeps it; empty where it has none."""
+        return cast(str, self.page.evaluate(_KEPT)[0]["hash"] or "")
 
     def position(self) -> float:
         return cast(float, self.page.locator(".position").evaluate("each => each.valueAsNumber"))
