@@ -99,12 +99,11 @@ def test_a_player_closed_before_it_was_there_does_not_come_up(visit: Visit, clie
     visit.press("Close")
     with visit.page.expect_response("**/apiv1/peaks/*"):
         held[0].continue_()
+    visit.page.wait_for_timeout(300)
+    assert visit.page.locator(".player").count() == 0
     visit.page.unroute("**/apiv1/peaks/*")
     visit.press("Listen")
     visit.page.locator(".player canvas").first.wait_for()
-    assert visit.page.locator(".player").count() == 1
-    visit.press("Close")
-    assert visit.page.locator(".player").count() == 0
 
 
 def test_an_answer_that_breaks_off_is_no_better_than_none(visit: Visit) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import requests
+from playwright.sync_api import Route
 
 from local import Service
 from tests.audio import RATE, Wave, true_waves, write
@@ -125,11 +126,19 @@ def test_a_song_dropped_twice_and_once_cancelled_stays_in_line(visit: Visit, ser
     visit.done("twice")
 
 
+def refuse(route: Route) -> None:
+    """Answer as REST does where the store is away."""
+    told = {"title": "Away", "detail": "The store is away.", "status": 503, "code": "store_unavailable"}
+    route.fulfill(status=503, json=told, content_type="application/problem+json")
+
+
 def test_a_cancel_that_the_service_refuses_is_told_and_the_song_goes_on(
-    visit: Visit, service: Service, tmp_path: Path
+    visit: Visit, service: Service, short: Path, tmp_path: Path
 ) -> None:
-    refuse(visit, "**/apiv1/remove/*")
+    visit.page.route("**/apiv1/remove/*", refuse)
     error = visit.item("stays").locator("> .error")
+    visit.choose(short)
+    visit.done("short")  # and its player opens; so that of the other won't
     with stopped(service.children["worker"]):
         visit.choose(write(tmp_path / "stays.wav", second()))
         visit.until(lambda: visit.words("stays").startswith("Queued"))
@@ -138,19 +147,28 @@ def test_a_cancel_that_the_service_refuses_is_told_and_the_song_goes_on(
         assert (error.inner_text(), visit.words("stays")[:6]) == ("The store is away.", "Queued")
     visit.done("stays")
     assert not error.is_visible()
-    visit.press("Close")
-    visit.press("Remove")
+    visit.press("Remove", visit.item("stays"))
     visit.press("From the service, with all stems")
     visit.until(lambda: error.is_visible())
     assert visit.words("stays").startswith("Done")
-    assert visit.page.locator(".player").count() == 0
+    assert visit.page.locator(".player").count() == 1
     visit.failed.clear()  # the browser itself complains of each 503
 
 
-def refuse(visit: Visit, path: str) -> None:
-    """Answer all such calls as REST does where the store is away."""
-    told = {"title": "Away", "detail": "The store is away.", "status": 503, "code": "store_unavailable"}
-    visit.page.route(path, lambda route: route.fulfill(status=503, json=told, content_type="application/problem+json"))
+def test_a_song_whose_cancel_is_refused_late_is_not_forgotten(visit: Visit, service: Service, tmp_path: Path) -> None:
+    held: list[Route] = []
+    visit.page.route("**/apiv1/remove/*", lambda route: held.append(route))
+    with stopped(service.children["worker"]):
+        with visit.page.expect_request(lambda request: "wait=25" in request.url):
+            visit.choose(write(tmp_path / "late.wav", second()))
+        visit.press("Cancel")
+        visit.until(lambda: held)
+        with visit.page.expect_response("**/apiv1/status/*"):
+            os.kill(service.children["worker"].process.pid, signal.SIGCONT)
+    visit.page.wait_for_timeout(1_000)  # it finds nothing more to ask for
+    refuse(held[0])
+    visit.done("late")
+    visit.failed.clear()  # the browser itself complains of the 503
 
 
 def test_a_song_that_is_too_large_is_refused_before_it_is_sent(visit: Visit, tmp_path: Path) -> None:
