@@ -19,9 +19,9 @@ from tests.page.visit import Visit
 from tests.rig import stopped
 
 
-def second() -> Wave:
-    """Return a second of music that no other test had."""
-    return novel(true_waves()["mixture"][:, :RATE])
+def moment() -> Wave:
+    """Return a moment of music that no other test had: 88 kB, which the system takes while REST stands still."""
+    return novel(true_waves()["mixture"][:, RATE : RATE + RATE // 4])
 
 
 @contextmanager
@@ -40,7 +40,7 @@ def test_a_song_cancelled_in_line_is_gone_from_it_without_a_word_of_error(
 ) -> None:
     with stopped(service.children["worker"]):
         with visit.page.expect_request(lambda request: "wait=25" in request.url):
-            visit.choose(write(tmp_path / "waits.wav", second()))
+            visit.choose(write(tmp_path / "waits.wav", moment()))
         # It is next, for the worker that stands still was listening; and number 1, where it was not.
         assert re.match("Queued, (next|number 1) in line", visit.words("waits"))
         songhash = visit.songhash()
@@ -75,7 +75,7 @@ def test_a_song_cancelled_and_wanted_again_before_its_turn_is_sent_once(
 ) -> None:
     sent = visit.calls("/separate")
     with rest_stopped(service):
-        visit.choose(*(write(tmp_path / f"{name}.wav", second()) for name in ("first", "second")))
+        visit.choose(*(write(tmp_path / f"{name}.wav", moment()) for name in ("first", "second")))
         visit.until(lambda: visit.words("first") == "Sent; being checked")
         visit.press("Cancel", visit.item("second"))
         assert visit.words("second") == "Cancelled"
@@ -90,7 +90,7 @@ def test_a_song_cancelled_when_the_service_has_it_already_is_removed_from_it(
 ) -> None:
     with stopped(service.children["worker"]):
         with rest_stopped(service):
-            visit.choose(write(tmp_path / "late.wav", second()))
+            visit.choose(write(tmp_path / "late.wav", moment()))
             visit.until(lambda: visit.words("late") == "Sent; being checked")
             visit.press("Cancel")
             visit.until(lambda: visit.words("late") == "Being cancelled")
@@ -103,7 +103,7 @@ def test_a_song_cancelled_when_the_service_has_it_already_is_removed_from_it(
 
 def test_a_second_cancel_waits_for_no_answer(visit: Visit, service: Service, tmp_path: Path) -> None:
     with rest_stopped(service):
-        visit.choose(write(tmp_path / "never.wav", second()))
+        visit.choose(write(tmp_path / "never.wav", moment()))
         visit.until(lambda: visit.words("never") == "Sent; being checked")
         visit.press("Cancel")
         visit.until(lambda: visit.words("never") == "Being cancelled")
@@ -112,7 +112,7 @@ def test_a_second_cancel_waits_for_no_answer(visit: Visit, service: Service, tmp
 
 
 def test_a_song_dropped_twice_and_once_cancelled_stays_in_line(visit: Visit, service: Service, tmp_path: Path) -> None:
-    song = write(tmp_path / "twice.wav", second())
+    song = write(tmp_path / "twice.wav", moment())
     with stopped(service.children["worker"]):
         visit.choose(song)
         visit.until(lambda: visit.words("twice").startswith("Queued"))
@@ -140,7 +140,7 @@ def test_a_cancel_that_the_service_refuses_is_told_and_the_song_goes_on(
     visit.choose(short)
     visit.done("short")  # and its player opens; so that of the other won't
     with stopped(service.children["worker"]):
-        visit.choose(write(tmp_path / "stays.wav", second()))
+        visit.choose(write(tmp_path / "stays.wav", moment()))
         visit.until(lambda: visit.words("stays").startswith("Queued"))
         visit.press("Cancel")
         visit.until(lambda: error.is_visible())
@@ -160,7 +160,7 @@ def test_a_song_whose_cancel_is_refused_late_is_not_forgotten(visit: Visit, serv
     visit.page.route("**/apiv1/remove/*", lambda route: held.append(route))
     with stopped(service.children["worker"]):
         with visit.page.expect_request(lambda request: "wait=25" in request.url):
-            visit.choose(write(tmp_path / "late.wav", second()))
+            visit.choose(write(tmp_path / "late.wav", moment()))
         visit.press("Cancel")
         visit.until(lambda: held)
         with visit.page.expect_response("**/apiv1/status/*"):
@@ -184,7 +184,7 @@ def test_a_song_that_is_too_large_is_refused_before_it_is_sent(visit: Visit, tmp
 
 
 def test_a_file_that_vanished_holds_up_nobody_behind_it(visit: Visit, service: Service, tmp_path: Path) -> None:
-    songs = [write(tmp_path / f"{name}.wav", second()) for name in ("one", "two", "three")]
+    songs = [write(tmp_path / f"{name}.wav", moment()) for name in ("one", "two", "three")]
     with rest_stopped(service):
         visit.choose(*songs)
         visit.until(lambda: visit.words("one") == "Sent; being checked")
@@ -193,7 +193,7 @@ def test_a_file_that_vanished_holds_up_nobody_behind_it(visit: Visit, service: S
     assert visit.words("two") == "Refused"
     assert "can't be read any more" in visit.item("two").locator(".error").inner_text()
     visit.failed.clear()  # the browser itself complains of the file
-    write(songs[1], second())
+    write(songs[1], moment())
     with visit.page.expect_file_chooser() as choosing:
         visit.press("Retry", visit.item("two"))
     choosing.value.set_files(str(songs[1]))
