@@ -51,7 +51,9 @@ export class Song {
     this.say({ phase: "sent", hash, status: null, etag: null, gone: false, error: null });
   }
 
+  /** Keep it in this browser, unless it went off the list: late news must not bring it back. */
   keep() {
+    if (!this.songs.all.includes(this)) return;
     const { since, name, hash, options, phase, error } = this;
     write(KEPT + this.id, { since, name, hash, options, phase, error: hash ? null : error });
   }
