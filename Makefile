@@ -36,7 +36,7 @@ lint: .venv/installed  ## ruff and mypy
 	@.venv/bin/mypy
 
 lint-manifests: .venv/installed .venv/checkov/bin/checkov  ## Checkov on all manifests
-	@.venv/bin/python -m tests.manifests >.venv/checkov/manifests.yaml
+	@.venv/bin/python -m tests.support.manifests >.venv/checkov/manifests.yaml
 	@.venv/checkov/bin/checkov --config-file k8s/.checkov.yaml --file .venv/checkov/manifests.yaml
 
 bench: .venv/installed  ## measure, 10 minutes            [LONG=1] [DEVICE=cuda]

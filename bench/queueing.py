@@ -23,9 +23,9 @@ from msas.options import Options
 from msas.problem import QueueUnavailable
 from msas.queue import Queue, Receiver
 from msas.settings import Settings
-from tests.conftest import environment_with, eventually
-from tests.own_store import OwnStore
-from tests.rig import Rig
+from tests.support.own_store import OwnStore
+from tests.support.processes import environment_with, eventually
+from tests.support.rig import Rig
 
 JOBS = 5_000
 PROCESSES, WORKERS_EACH = 5, 10  # workers that sleep: threads, a tenth of which is killed at a time

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.conftest import eventually
 from tests.containers.podman import HARDENED, Podman, missing
+from tests.support.processes import eventually
 
 REST, WORKER = "localhost/msas-rest:v1", "localhost/msas-worker:v1"
 REDIS, MINIO = "docker.io/library/redis:7-bookworm", "quay.io/minio/minio:latest"

@@ -18,9 +18,9 @@ from pathlib import Path
 import requests
 import yaml
 
-from tests.conftest import eventually
 from tests.containers.podman import Podman
-from tests.manifests import Manifest, of_kind
+from tests.support.manifests import Manifest, of_kind
+from tests.support.processes import eventually
 
 _LEFT_OUT = ("startupProbe", "readinessProbe", "livenessProbe", "lifecycle", "ports")
 

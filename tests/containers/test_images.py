@@ -10,9 +10,9 @@ from requests import Session
 
 from local.demo import default_song
 from msas_client import Client
-from tests.conftest import eventually
 from tests.containers.conftest import REST, WORKER
 from tests.containers.podman import Podman, base_of
+from tests.support.processes import eventually
 
 BOTH = pytest.mark.parametrize("image", [REST, WORKER])
 

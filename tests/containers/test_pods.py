@@ -14,12 +14,12 @@ import pytest
 
 from local.demo import default_song
 from msas_client import Client
-from tests.audio import true_waves, write
-from tests.conftest import eventually
 from tests.containers.conftest import SECRET
 from tests.containers.podman import ROOT, Podman
 from tests.containers.pods import Pods
-from tests.manifests import container, of_kind, overlay
+from tests.support.audio import true_waves, write
+from tests.support.manifests import container, of_kind, overlay
+from tests.support.processes import eventually
 
 WAITED_FOR = (("redis-0", "readinessProbe"), ("rest-0", "readinessProbe"), ("worker-0", "livenessProbe"))
 SLOW = 90  # seconds: the lease of a worker that was lost, and what comes after

@@ -1,4 +1,4 @@
-"""What the tests of the page share: the browser, and the service that tests/conftest.py starts."""
+"""What the tests of the page share: the browser, and the service of tests/support/service.py."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 from local import Service
-from tests.audio import RATE, Wave, true_waves, write
 from tests.page import CHROMIUM
 from tests.page.visit import Visit, visiting
+from tests.support.audio import RATE, Wave, true_waves, write
 
 _numbers = itertools.count(1)
 

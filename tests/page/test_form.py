@@ -10,9 +10,9 @@ import requests
 from playwright.sync_api import Browser
 
 from local import Service
-from tests.audio import RATE, true_waves, write
 from tests.page.visit import Visit, visiting
-from tests.rig import stopped
+from tests.support.audio import RATE, true_waves, write
+from tests.support.rig import stopped
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -8,11 +8,11 @@ import pytest
 from playwright.sync_api import Browser
 
 from local import Service
-from tests.audio import RATE, true_waves, write
 from tests.page.conftest import novel
 from tests.page.test_sending import rest_stopped
 from tests.page.visit import Visit, visiting
-from tests.rig import stopped
+from tests.support.audio import RATE, true_waves, write
+from tests.support.rig import stopped
 
 _EACH = 'for (const name of ["msas.song.x", "msas.options", "msas.key"])'
 STORAGE = {

@@ -13,9 +13,9 @@ from playwright.sync_api import Browser
 from local import Service
 from msas.store import Store
 from msas_client import Client
-from tests.audio import RATE, true_waves, write
 from tests.page.visit import Visit, visiting
-from tests.rig import stopped
+from tests.support.audio import RATE, true_waves, write
+from tests.support.rig import stopped
 
 STEMS = ("vocals", "drums", "bass", "other")
 

@@ -11,8 +11,8 @@ from playwright.sync_api import Browser
 
 from local import Service
 from rest.auth import key_digest
-from tests.another_rest import another_rest
 from tests.page.visit import Visit, visiting
+from tests.support.another_rest import another_rest
 
 KEY = "alices-key"
 

@@ -12,8 +12,8 @@ from playwright.sync_api import Browser
 
 from local import Service
 from msas_client import Client
-from tests.audio import RATE, decode, lag, true_waves, write
 from tests.page.visit import Visit, visiting
+from tests.support.audio import RATE, decode, lag, true_waves, write
 
 TRACKS = ("vocals", "drums", "bass", "other", "mixture")
 

@@ -11,9 +11,9 @@ from playwright.sync_api import Route
 from local import Service
 from msas.store import Store
 from msas_client import Client
-from tests.audio import true_waves, write
 from tests.page.visit import Visit
-from tests.rig import stopped
+from tests.support.audio import true_waves, write
+from tests.support.rig import stopped
 
 SLICE = 208 * 1152  # samples, at 48 kHz, of an MP3's frames: 4.992 s, thrice which is no end that floats hit
 

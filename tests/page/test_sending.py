@@ -13,10 +13,10 @@ import requests
 from playwright.sync_api import Route
 
 from local import Service
-from tests.audio import RATE, Wave, true_waves, write
 from tests.page.conftest import novel
 from tests.page.visit import Visit
-from tests.rig import stopped
+from tests.support.audio import RATE, Wave, true_waves, write
+from tests.support.rig import stopped
 
 
 def moment() -> Wave:

@@ -13,8 +13,8 @@ import numpy as np
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Locator, Page
 
-from tests.audio import Wave
-from tests.conftest import eventually
+from tests.support.audio import Wave
+from tests.support.processes import eventually
 
 # What each song's line said, in order; and the gain of each track, in the order that they are listed.
 _WITNESS = """

@@ -1,0 +1,1 @@
+"""The HTTP API, through a real port."""

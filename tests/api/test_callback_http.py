@@ -1,0 +1,296 @@
+"""What a URL may make us do: one POST, to the public Internet or to whom the operator named, that ends in time."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis.strategies import text
+
+from msas.addresses import Allowed, Resolve, is_public, resolve
+from msas.egress import Egress, Failed, Refused, Target
+from tests.support.http_receivers import CERTIFICATE, Receiver, Request, Say, answer, receiving, without_end
+
+HERE = Allowed(networks=(ip_network("127.0.0.1"),))
+NOBODY = Allowed()
+INSIDE = "not on the public Internet"
+
+
+OK = answer(200)
+
+
+def always(*addresses: str) -> Resolve:
+    """Return a resolver by which every name has these addresses."""
+    return lambda _host, _port: addresses
+
+
+def sent(url: object, say: Say = OK, *, seconds: float = 10.0) -> tuple[int, Request]:
+    """Send a POST to the URL, in which PORT stands for a receiver's; return its status and what was received."""
+    with receiving(say) as receiver:
+        status = post(url, receiver, seconds=seconds)
+        return status, receiver.requests[0]
+
+
+def post(url: object, receiver: Receiver, *, seconds: float = 10.0) -> int:
+    place = url.replace("PORT", str(receiver.port)) if isinstance(url, str) else url
+    return Egress(HERE, always("127.0.0.1"), seconds).post(place, b"{}", {"X-Id": "7"})
+
+
+def refused(url: object, allowed: Allowed = NOBODY, resolve: Resolve = resolve) -> str:
+    """Return the reason for which the URL is refused, and see that nobody was called."""
+    with receiving(OK) as receiver:
+        place = url.replace("PORT", str(receiver.port)) if isinstance(url, str) else url
+        with pytest.raises(Refused) as caught:
+            Egress(allowed, resolve).post(place, b"{}", {})
+        assert receiver.connections == 0
+    return str(caught.value)
+
+
+# Addresses.
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("127.0.0.1", "127.9.9.9", "0.0.0.0", "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "192.0.0.192"),
+        *("169.254.1.1", "169.254.169.254", "100.100.100.200", "168.63.129.16", "198.18.0.1", "240.0.0.1"),
+        *("224.0.0.1", "239.255.255.255", "255.255.255.255", "192.0.2.1", "192.88.99.1"),
+        *("::1", "::", "fe80::1", "fe80::1%eth0", "fc00::1", "fd00:ec2::254", "fec0::1", "ff02::1", "ff0e::1"),
+        *("::ffff:127.0.0.1", "::ffff:10.0.0.1", "::7f00:1", "::ffff:0:7f00:1", "2001:db8::1", "100::1"),
+        *("2002:7f00:1::", "2002:a00:1::", "2001:0:7f00:1::", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::1"),
+    ],
+)
+def test_an_address_inside_a_network_is_not_called_in_whichever_clothes(address: str) -> None:
+    assert not is_public(ip_address(address))
+    assert INSIDE in refused("http://a.test:PORT/", resolve=always(address))
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "1.1.1.1", "2606:4700::1111", "2a00:1450::1", "64:ff9b::808:808"])
+def test_an_address_on_the_public_internet_may_be_called(address: str) -> None:
+    assert is_public(ip_address(address))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("127.0.0.1", "localhost", "LOCALHOST.", "2130706433", "0177.0.0.1", "0x7f.1", "0x7f000001", "127.1", "0"),
+        *("[::1]", "[::]", "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "１２７.0.0.1", "①②⑦.⓪.⓪.①", "127。0。0。1"),  # noqa: RUF001
+        "169.254.169.254",
+    ],
+)
+def test_however_a_host_is_written_what_counts_is_where_it_leads(host: str) -> None:
+    assert INSIDE in refused(f"http://{host}:PORT/")
+
+
+def test_a_host_with_one_address_inside_is_refused_whatever_its_others_are() -> None:
+    assert INSIDE in refused("http://a.test:PORT/", resolve=always("8.8.8.8", "127.0.0.1"))
+
+
+def test_the_reason_does_not_tell_which_address_a_name_has_in_our_network() -> None:
+    assert "10.1.2.3" not in refused("http://a.test:PORT/", resolve=always("10.1.2.3"))
+
+
+def test_a_name_server_that_changes_its_answer_is_asked_once_and_changes_nothing() -> None:
+    answers = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.2"]]
+    with receiving(OK) as receiver:
+        egress = Egress(HERE, lambda _host, _port: answers.pop(0))
+        assert egress.post(f"http://a.test:{receiver.port}/", b"{}", {}) == 200
+        assert len(answers) == 2
+        with pytest.raises(Refused, match=INSIDE):
+            egress.post(f"http://a.test:{receiver.port}/", b"{}", {})
+        assert receiver.connections == 1
+
+
+def test_a_redirect_is_an_answer_and_not_followed() -> None:
+    with receiving(OK) as inside:
+        for status in (301, 302, 303, 307, 308):
+            assert sent("http://a.test:PORT/", answer(status, f"Location: {inside.url}"))[0] == status
+        assert inside.connections == 0
+
+
+def test_no_proxy_of_the_environment_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    with receiving(answer(502)) as proxy:
+        for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, f"http://127.0.0.1:{proxy.port}")
+        assert sent("http://a.test:PORT/")[0] == 200
+        assert proxy.connections == 0
+
+
+def test_a_host_that_the_operator_named_may_be_called_wherever_it_is_and_no_other() -> None:
+    allowed = Allowed(hosts=frozenset({"hooks.internal"}))
+    with receiving(OK) as receiver:
+        egress = Egress(allowed, always("127.0.0.1"))
+        assert egress.post(f"http://Hooks.Internal.:{receiver.port}/", b"{}", {}) == 200
+    assert INSIDE in refused("http://not.hooks.internal:PORT/", allowed, always("127.0.0.1"))
+
+
+def test_a_network_that_the_operator_named_may_be_called_and_no_other() -> None:
+    allowed = Allowed(networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
+    assert allowed.covers("a.test", ip_address("10.1.2.3"))
+    assert allowed.covers("a.test", ip_address("fd00::1"))
+    assert not allowed.covers("a.test", ip_address("192.168.0.1"))
+    assert INSIDE in refused("http://a.test:PORT/", allowed, always("10.1.2.3", "127.0.0.1"))
+
+
+def test_of_several_addresses_the_first_that_takes_a_connection_is_called() -> None:
+    allowed = Allowed(networks=(ip_network("127.0.0.0/8"),))
+    with receiving(OK) as receiver:
+        egress = Egress(allowed, always("127.0.0.2", "127.0.0.1"))  # nobody listens at the first
+        assert egress.post(f"http://a.test:{receiver.port}/", b"{}", {}) == 200
+
+
+# URLs.
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(
+            "ftp://a.test/",
+            "file:///etc/passwd",
+            "gopher://a.test:PORT/",
+            "//a.test/",
+            "a.test",
+            "",
+            "http://",
+            "http:///x",
+        ),
+        *("http://a.test:0/", "http://a.test:99999/", "http://a.test:x/", "http://[::1/", "http://a..test/"),
+        *(
+            "http://a b:PORT/",
+            "http://a\x00b/",
+            "http://[fe80::1%25lo]:PORT/",
+            f"http://{'a' * 64}.test/",
+        ),
+        *("http://me@127.0.0.1:PORT/", "http://me:secret@127.0.0.1:PORT/", "http://a.test@127.0.0.1:PORT/"),
+        *(None, 7, ["http://127.0.0.1:PORT/"]),
+    ],
+)
+def test_a_url_that_is_not_plain_http_is_refused(url: object) -> None:
+    assert "URL" in refused(url, HERE, always("127.0.0.1"))
+
+
+@given(text().map("http://a.test{}".format) | text().map("http://{}:1/x".format) | text())
+def test_whatever_a_url_holds_it_is_refused_or_leads_to_a_request_of_plain_letters(url: str) -> None:
+    try:
+        target = Target.from_url(url)
+    except Refused:
+        return
+    assert target.path.startswith("/")
+    for part in (target.path, target.authority):
+        assert all("!" <= letter <= "~" for letter in part)
+
+
+def test_the_request_is_one_post_of_the_body_to_the_path_as_it_was_given() -> None:
+    status, request = sent("http://a.test:PORT/a/b%20c;d?x=1&y=%C3%A9#part")
+    assert (status, request.line, request.body) == (200, "POST /a/b%20c;d?x=1&y=%C3%A9 HTTP/1.1", b"{}")
+    assert request.headers["x-id"] == "7"
+    assert request.headers["host"].startswith("a.test:")
+
+
+def test_nothing_in_a_url_breaks_out_of_its_line() -> None:
+    _, request = sent("http://a.test:PORT/é x\r\nX-Evil: 1\r\n\r\nGET /")
+    assert request.line == "POST /%C3%A9%20xX-Evil:%201GET%20/ HTTP/1.1"
+    assert "x-evil" not in request.headers
+
+
+# Receivers that behave badly.
+
+
+@pytest.mark.parametrize(
+    "say",
+    [
+        without_end(b"", b"H", 0.05),
+        without_end(b"HTTP/1.1 200 OK\r\n", b"A", 0.05),
+        without_end(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n", 0.05),
+        without_end(b"HTTP/1.1 100 Continue\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n", 0.05),
+        without_end(b"", b"", 0.05),
+    ],
+    ids=["status line", "header", "headers", "continues", "silence"],
+)
+def test_a_receiver_that_never_ends_its_answer_is_left_after_the_deadline(say: Say) -> None:
+    with pytest.raises(Failed, match=r"longer than 0\.4 s"):
+        sent("http://a.test:PORT/", say, seconds=0.4)
+
+
+@pytest.mark.parametrize("pause_seconds", [0.0, 0.05])
+def test_a_body_without_end_holds_nobody_and_the_status_counts(pause_seconds: float) -> None:
+    beginning = b"HTTP/1.1 200 OK\r\n\r\n"
+    assert sent("http://a.test:PORT/", without_end(beginning, b"x" * 4096, pause_seconds), seconds=0.4)[0] == 200
+
+
+def test_headers_without_end_are_not_read_for_long() -> None:
+    with pytest.raises(Failed, match="larger than 64 kB"):
+        sent("http://a.test:PORT/", without_end(b"HTTP/1.1 200 OK\r\nA: ", b"x" * 4096))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_receiver_that_never_reads_what_it_is_sent_is_left_after_the_deadline(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"{scheme}://a.test:{deaf.getsockname()[1]}/"
+        with pytest.raises(Failed, match="longer"):
+            Egress(HERE, always("127.0.0.1"), 0.3).post(url, b"x" * 10_000_000, {})
+
+
+def test_a_resolver_that_never_answers_holds_nobody() -> None:
+    never = threading.Event()
+
+    def resolve(_host: str, _port: int) -> Sequence[str]:
+        never.wait(30)
+        return ()
+
+    with pytest.raises(Failed, match="longer"):
+        Egress(NOBODY, resolve, 0.2).post("http://a.test/", b"{}", {})
+    never.set()
+
+
+@pytest.mark.parametrize(
+    "say",
+    [lambda c: c.sendall(b"220 mail ESMTP\r\n"), lambda _: None, lambda c: c.sendall(b"HTTP/1.1 many OK\r\n\r\n")],
+    ids=["another protocol", "nothing", "no number"],
+)
+def test_an_answer_that_is_not_http_is_a_failure(say: Say) -> None:
+    with pytest.raises(Failed, match="not HTTP"):
+        sent("http://a.test:PORT/", say)
+
+
+def test_who_is_not_there_is_a_failure_that_says_so() -> None:
+    with receiving(OK) as gone:
+        pass
+    with pytest.raises(Failed, match="refuses connections"):
+        Egress(HERE).post(gone.url, b"{}", {})
+    with pytest.raises(Failed, match="has no address"):
+        Egress(HERE).post("http://nobody.invalid/", b"{}", {})
+
+
+# TLS.
+
+
+def trusting() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=str(CERTIFICATE))
+
+
+@pytest.mark.parametrize(
+    ("host", "trust", "outcome"),
+    [
+        ("receiver.test", trusting, "200"),
+        ("other.test", trusting, "not to be trusted: Hostname mismatch"),
+        ("receiver.test", ssl.create_default_context, "not to be trusted: self-signed"),
+    ],
+)
+def test_the_certificate_must_be_the_host_s_not_the_address_s(
+    host: str, trust: Callable[[], ssl.SSLContext], outcome: str
+) -> None:
+    with receiving(OK, secure=True) as receiver:
+        egress = Egress(HERE, always("127.0.0.1"), trust=trust)
+        try:
+            found = str(egress.post(f"https://{host}:{receiver.port}/", b"{}", {}))
+        except Failed as failure:
+            found = str(failure)
+        assert outcome in found
+        assert len(receiver.requests) == (outcome == "200")

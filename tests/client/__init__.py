@@ -1,0 +1,1 @@
+"""The client package, the command `msas` and the sample scripts."""

@@ -1,0 +1,1 @@
+"""What must not change, and the rules of the code base."""

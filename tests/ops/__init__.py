@@ -1,0 +1,1 @@
+"""What an operator uses: doctor, logs, metrics, retention, `make run`."""

@@ -1,0 +1,279 @@
+"""The doctor, against servers that are well and servers that are not: each check fails for its cause, and says what to
+do."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from local import Service, servers
+from local.child import Child
+from msas.doctor import of_workers
+from msas.doctor.__main__ import findings
+from msas.doctor.finding import Finding, Verdict
+from msas.models import LITE, Model
+from msas.queue import Receiver
+from msas.settings import Settings
+from msas.store import Store
+from tests.support.faultproxy import FaultProxy
+from tests.support.own_store import OwnStore
+from tests.support.processes import environment_with, eventually
+from tests.support.rig import Rig, stopped
+
+ROOT = Path(__file__).parents[2]
+WELL, LOOK, WRONG = Verdict.WELL, Verdict.LOOK, Verdict.WRONG
+OFFER: dict[str, Any] = {
+    "models": [vars(LITE), vars(Model("htdemucs", ("vocals",), ""))],
+    "default": "htdemucs",
+    "cached": ["htdemucs"],
+    "device": "CPU, 2 threads",
+    "precision": "bfloat16",
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnStore]:
+    with OwnStore(tmp_path_factory.mktemp("own") / "store") as running:
+        Store.from_settings(running.settings).expire_after(15)
+        yield running
+
+
+@pytest.fixture
+def rig(store: OwnStore, tmp_path: Path) -> Iterator[Rig]:
+    """A service that is well: a Redis of this test's own, a store of this module's own, a worker that holds a lease."""
+    places: dict[str, Any] = {"bucket_in": "queue", "bucket_out": "output", "lease_seconds": 600.0}
+    with Rig(tmp_path / "rig", store.settings, **places) as running:
+        running.queue.offer(OFFER)
+        Receiver.from_settings(running.settings).beat(None)
+        yield running
+
+
+def ask(settings: Settings) -> dict[str, Finding]:
+    return {finding.what: finding for finding in findings(settings)}
+
+
+def sick(found: dict[str, Finding]) -> dict[str, Verdict]:
+    """Return what is not well."""
+    return {what: finding.verdict for what, finding in found.items() if finding.verdict is not WELL}
+
+
+def doctor(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the command."""
+    return subprocess.run(
+        [sys.executable, "-m", "msas.doctor", *arguments],
+        env=environment_with(**settings.to_environment(), PYTHONIOENCODING="utf-8"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_where_all_is_well_every_line_has_its_tick_and_the_exit_status_is_0(rig: Rig) -> None:
+    done = doctor(rig.settings)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 16
+    for line in done.stdout.splitlines():
+        assert line.startswith("✓ "), line
+        assert line.endswith(".")
+
+
+def test_it_changes_nothing(rig: Rig) -> None:
+    def state() -> tuple[list[str], list[str]]:
+        buckets = (rig.settings.bucket_in, rig.settings.bucket_out)
+        objects = [each.object_name or "" for bucket in buckets for each in rig.store.minio.list_objects(bucket)]
+        return sorted(map(repr, rig.queue.redis.keys())), objects
+
+    before = state()
+    ask(rig.settings)
+    assert state() == before
+
+
+def test_scripts_get_one_object(rig: Rig) -> None:
+    content = json.loads(doctor(rig.settings, "--json").stdout)
+    assert content["well"] is True
+    assert content["findings"][0].keys() == {"what", "verdict", "sentence"}
+    rig.queue.redis.config_set("appendonly", "no")
+    done = doctor(rig.settings, "--json")
+    content = json.loads(done.stdout)
+    assert (done.returncode, content["well"]) == (1, False)
+    assert [each["what"] for each in content["findings"] if each["verdict"] == "wrong"] == ["persistence"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected", "advice"),
+    [
+        ("appendonly", "no", {"persistence": WRONG}, "appendonly yes"),
+        ("maxmemory-policy", "allkeys-lru", {"eviction": WRONG}, "allkeys-lru"),
+        ("maxmemory", "100mb", {}, ""),
+        ("maxmemory", "1mb", {"memory": LOOK}, "maxmemory"),
+    ],
+)
+def test_a_redis_that_would_lose_jobs_is_found_out(
+    rig: Rig, name: str, value: str, expected: dict[str, Verdict], advice: str
+) -> None:
+    rig.queue.redis.config_set(name, value)
+    found = ask(rig.settings)
+    assert sick(found) == expected
+    for what in expected:
+        assert advice in found[what].sentence
+
+
+def test_a_redis_that_is_away_leaves_the_rest_to_be_looked_at(rig: Rig) -> None:
+    settings = replace(rig.settings, redis_port=servers.free_ports(1)[0])
+    done = doctor(settings)
+    assert done.returncode == 1
+    first, *others = done.stdout.splitlines()
+    assert first.startswith(f"✗ Redis at localhost:{settings.redis_port} does not answer")
+    assert "REDIS_PORT" in first
+    assert any(line.startswith("✓ The store") for line in others)
+
+
+def test_a_redis_that_hangs_holds_the_doctor_up_for_seconds_only(rig: Rig) -> None:
+    with stopped(rig.redis):
+        since = time.monotonic()
+        assert sick(ask(rig.settings)) == {"redis": WRONG}
+    assert time.monotonic() - since < 15
+
+
+def test_a_redis_that_is_slow_is_worth_a_look(rig: Rig) -> None:
+    proxy = FaultProxy(("127.0.0.1", rig.own_redis_port))
+    proxy.delay = 0.15
+    found = ask(replace(rig.settings, redis_port=proxy.port))
+    proxy.close()
+    assert sick(found) == {"redis": LOOK}
+
+
+def test_wrong_credentials_are_told_from_a_store_that_is_away(rig: Rig) -> None:
+    refused = ask(replace(rig.settings, minio_secret_key="not the one"))
+    assert sick(refused) == {"store": WRONG}
+    assert "MINIO_SECRET_KEY" in refused["store"].sentence
+    away = ask(replace(rig.settings, minio_host=f"127.0.0.1:{servers.free_ports(1)[0]}"))
+    assert sick(away) == {"store": WRONG}
+    assert "MINIO_HOST" in away["store"].sentence
+
+
+def test_buckets_that_nobody_made_yet_are_named_and_left_unmade(rig: Rig) -> None:
+    settings = replace(rig.settings, bucket_in="not-yet")
+    for _ in range(2):
+        found = ask(settings)
+        assert sick(found) == {"buckets": LOOK}
+        assert "not-yet" in found["buckets"].sentence
+
+
+def test_a_missing_lifecycle_rule_is_worth_a_look(rig: Rig) -> None:
+    rig.store.minio.delete_bucket_lifecycle("output")
+    assert sick(ask(rig.settings)) == {"lifecycle": LOOK}
+    rig.store.expire_after(15)
+    assert sick(ask(rig.settings)) == {}
+
+
+def test_a_store_that_takes_no_objects_is_wrong(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one whose disk is full: it answers, and knows the buckets."""
+    monkeypatch.setattr(Store, "_get", lambda *_: None)
+    found = ask(rig.settings)
+    assert sick(found) == {"objects": WRONG}
+    assert "disk" in found["objects"].sentence
+
+
+@pytest.mark.parametrize(("off", "verdict"), [(-3, None), (60, LOOK), (-60, LOOK), (900, WRONG), (-900, WRONG)])
+def test_a_clock_that_is_off_is_told_against_both_servers(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, off: float, verdict: Verdict | None
+) -> None:
+    clock = time.time
+    monkeypatch.setattr(time, "time", lambda: clock() + off)
+    found = ask(rig.settings)
+    assert sick(found) == ({"clock of redis": verdict, "clock of the store": verdict} if verdict else {})
+    if verdict:
+        assert ("behind" if off > 0 else "ahead of") in found["clock of redis"].sentence
+
+
+def test_without_a_worker_and_without_models_both_are_wrong(rig: Rig) -> None:
+    rig.queue.redis.delete(f"{rig.queue.prefix}workers")
+    rig.accept()
+    found = ask(rig.settings)
+    assert sick(found) == {"workers": WRONG}
+    assert "1 songs wait" in found["workers"].sentence
+    rig.queue.offer(None)
+    assert sick(ask(rig.settings)) == {"workers": WRONG, "models": WRONG}
+
+
+@pytest.mark.parametrize(
+    ("offer", "model_name", "expected"),
+    [
+        ({"default": "lite", "cached": ["lite"]}, "auto", {"models": LOOK}),
+        ({"default": "lite", "cached": ["lite"]}, "lite", {}),
+        ({}, "htdemucs_ft", {"models": LOOK}),
+        ({"cached": []}, "auto", {"weights": LOOK}),
+    ],
+)
+def test_models_that_are_not_what_was_wanted_are_worth_a_look(
+    rig: Rig, offer: dict[str, Any], model_name: str, expected: dict[str, Verdict]
+) -> None:
+    rig.queue.offer({**OFFER, **offer})
+    assert sick(ask(replace(rig.settings, model_name=model_name))) == expected
+
+
+def test_a_gpu_that_lies_idle_is_worth_a_look(rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "nvidia0").touch()
+    monkeypatch.setattr(of_workers, "_GPU", tmp_path / "nvidia0")
+    assert sick(ask(rig.settings)) == {"device": LOOK}
+    rig.queue.offer({**OFFER, "device": "NVIDIA H200"})
+    assert sick(ask(rig.settings)) == {}
+
+
+def test_a_service_without_keys_that_strangers_can_reach_is_worth_a_look(rig: Rig) -> None:
+    everywhere = replace(rig.settings, rest_host="0.0.0.0")
+    assert sick(ask(everywhere)) == {"keys": LOOK}
+    assert sick(ask(replace(everywhere, api_keys=f"alice:{'0' * 64}"))) == {}
+
+
+def test_default_credentials_at_a_store_elsewhere_are_worth_a_look(rig: Rig) -> None:
+    elsewhere = replace(rig.settings, minio_host="store.invalid:9000")
+    assert sick(ask(elsewhere)) == {"store": WRONG, "credentials": LOOK}
+    assert sick(ask(replace(elsewhere, minio_secret_key="our own"))) == {"store": WRONG}
+
+
+def test_settings_that_make_no_sense_end_it_with_one_sentence() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "msas.doctor"],
+        env=environment_with(REDIS_PORT="six"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (2, "REDIS_PORT must be a whole number, but is 'six'.\n")
+
+
+def test_make_doctor_finds_the_service_that_make_run_keeps(service: Service) -> None:
+    where = service.children["redis"].log.parent.parent
+    done = subprocess.run(
+        ["make", "--no-print-directory", "doctor", f"DATA={where}"],
+        cwd=ROOT,
+        env=environment_with(REDIS_PORT="1", PYTHONIOENCODING="utf-8"),
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert f"✓ Redis at 127.0.0.1:{service.settings.redis_port} answers" in done.stdout
+    assert "✓ In the worker's cache: " in done.stdout
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_store_itself_when_it_is_stopped(store: OwnStore, tmp_path: Path) -> None:
+    """Last, for it does not come back."""
+    child: Child = store.child
+    child.process.kill()
+    child.process.wait()
+    with Rig(tmp_path / "rig", store.settings) as running:
+        found = ask(running.settings)
+        assert found["store"].verdict is WRONG
+        assert "does not answer" in found["store"].sentence
+        eventually(lambda: not child.alive)

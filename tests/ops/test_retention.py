@@ -1,0 +1,186 @@
+"""What is over is kept for KEEP_DAYS, in Redis and in the store alike, and then goes from both."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from local import Service
+from msas.job import Job, State
+from msas.job import songhash as songhash_of
+from msas.options import Options
+from msas.reconcile import Reconciler, remove
+from tests.support.callbacks import courier, going, hook
+from tests.support.processes import eventually
+from tests.support.rig import Rig, new_song
+
+DAY_MS = 86_400_000
+
+
+@pytest.fixture(scope="module")
+def rig(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with Rig(tmp_path_factory.mktemp("retention") / "rig", service.settings, reconcile_seconds=3600.0) as running:
+        running.ready(running.worker())
+        yield running
+
+
+def sweep(rig: Rig, keep_days: float = 7) -> dict[str, int]:
+    return Reconciler(rig.queue, rig.store, keep_days).sweep()
+
+
+def forgotten(rig: Rig) -> str:
+    """Put a song and its job's message into the store, as they lie there once Redis forgot the job."""
+    content, options = new_song(), Options("quick", format="wav")
+    job = Job(songhash_of(io.BytesIO(content), options), options, "song.wav")
+    rig.store.put_song(job.songhash, io.BytesIO(content), len(content))
+    rig.store.put_message(job.songhash, job.message())
+    return job.songhash
+
+
+def age(rig: Rig, songhash: str, days: float) -> None:
+    """Let the job have ended so many days ago."""
+    rig.queue.redis.zincrby(f"{rig.queue.prefix}ended", -days * DAY_MS, songhash)
+
+
+def test_48_a_job_and_its_objects_go_together_once_they_are_old_and_not_before(rig: Rig) -> None:
+    old, young = rig.accept(count=2)
+    failed = rig.accept_content(b"these are words" * 50)
+    eventually(lambda: rig.over([old, young, failed]))
+    for songhash in (old, failed):
+        age(rig, songhash, 7.01)
+    age(rig, young, 6.99)
+    assert sweep(rig)["removed"] == 2
+    assert [rig.queue.status(songhash) for songhash in (old, failed)] == [None, None]
+    assert [rig.objects(songhash) for songhash in (old, failed)] == [[], []]
+    rig.whole(young, rig.status(young))
+    assert sweep(rig)["removed"] == 0
+
+
+def test_48_redis_keeps_nothing_of_jobs_that_are_gone_and_has_as_much_room_as_before(rig: Rig) -> None:
+    [first] = rig.accept()
+    rig.finish([first])
+    report = rig.status(first).report
+    assert report
+    keys, memory = set(rig.queue.redis.scan_iter()), used_memory(rig)
+    songs = rig.accept(count=10)
+    rig.finish(songs)
+    for songhash in songs:
+        age(rig, songhash, 8)
+    for number in range(200):  # these have nothing in the store
+        assert rig.queue.publish({**report, "hash": f"{number:056x}"}, rig.queue.now() - 8 * DAY_MS)
+    assert used_memory(rig) > 1.2 * memory
+    assert sweep(rig)["removed"] == 210
+    assert set(rig.queue.redis.scan_iter()) == keys
+    eventually(lambda: used_memory(rig) < 1.05 * memory, 5)
+    rig.whole(first, rig.status(first))
+
+
+def used_memory(rig: Rig) -> int:
+    used: int = rig.queue.redis.info("memory")["used_memory"]
+    return used
+
+
+def test_objects_that_no_job_owns_go_once_they_are_old_and_running_jobs_keep_theirs(rig: Rig) -> None:
+    [orphan] = rig.accept()
+    rig.finish([orphan])
+    [running] = rig.accept("sleep-1")
+    eventually(lambda: rig.running(running, "separating"))
+    rig.queue.redis.delete(rig.queue.job_key(orphan))
+    rig.queue.redis.zrem(f"{rig.queue.prefix}ended", orphan)
+    rig.store.minio.remove_object(rig.settings.bucket_out, f"{orphan}-report.json")  # else it would come back
+    assert sweep(rig)["removed"] == 0
+    assert rig.objects(orphan)
+    sweep(rig, keep_days=0)
+    assert rig.objects(orphan) == []
+    assert rig.running(running)
+    rig.finish([running])
+
+
+def test_a_sweep_that_another_one_follows_removes_what_the_first_left(rig: Rig) -> None:
+    [song] = rig.accept()
+    rig.finish([song])
+    assert rig.queue.cancel(song, "somebody who died") == "succeeded"
+    assert sweep(rig)["removed"] == 0, "somebody is at it"
+    rig.queue.redis.hset(rig.queue.job_key(song), "removing", 1)
+    assert sweep(rig)["removed"] == 1
+    assert (rig.queue.status(song), rig.objects(song)) == (None, [])
+
+
+def test_the_buckets_have_a_rule_that_outlives_our_own_retention(service: Service, tmp_path: Path) -> None:
+    with Rig(tmp_path / "rig", service.settings) as rig:
+        rig.store.ready()
+        rig.worker()
+
+        def days() -> list[int | None]:
+            buckets = (rig.settings.bucket_in, rig.settings.bucket_out)
+            rules = [rig.store.minio.get_bucket_lifecycle(bucket) for bucket in buckets]
+            return [rule.expiration.days for found in rules if found for rule in found.rules if rule.expiration]
+
+        eventually(lambda: days() == [15, 15], 10)
+
+
+def test_one_odd_object_ends_no_sweep_for_all_others(rig: Rig) -> None:
+    odd, song = "0" * 56, forgotten(rig)
+    rig.store.minio.put_object(rig.settings.bucket_out, f"{odd}-report.json", io.BytesIO(b"no JSON"), 7)
+    assert sweep(rig)["enqueued"] == 1
+    rig.finish([song])
+    rig.store.remove_song(odd)
+
+
+def test_a_song_that_lost_a_stem_is_still_there_after_redis_forgot_it(rig: Rig) -> None:
+    [song] = rig.accept()
+    rig.finish([song])
+    report = dict(rig.status(song).report or {})
+    gone = report["stems"].pop("drums")
+    assert gone
+    rig.store.put_report({**report, "removed": ["drums"]})
+    rig.queue.redis.delete(rig.queue.job_key(song))
+    assert sweep(rig)["published"] == 1
+    assert [track.name for track in rig.status(song).tracks] == ["vocals", "bass", "other"]
+    assert rig.queue.enqueue(Job(song, Options("quick", format="wav"), "song.wav"))[0], "it lacks a stem"
+    rig.finish([song])
+    assert len(rig.status(song).tracks) == 4
+
+
+def test_a_song_that_redis_forgot_can_be_removed_all_the_same(rig: Rig) -> None:
+    song = forgotten(rig)
+    assert remove(rig.queue, rig.store, song) == "forgotten"
+    assert (sweep(rig)["enqueued"], rig.objects(song), rig.queue.status(song)) == (0, [], None)
+    assert remove(rig.queue, rig.store, song) == ""
+
+
+def test_a_song_that_failed_as_it_was_just_published_has_succeeded(rig: Rig) -> None:
+    [song] = rig.accept()
+    rig.finish([song])
+    key = rig.queue.job_key(song)
+    rig.queue.redis.hset(key, mapping={"status": "failed", "error": '{"code": "worker_lost", "message": "Lost."}'})
+    assert sweep(rig)["published"] == 1
+    status = rig.status(song)
+    assert (status.state, status.error) == (State.SUCCEEDED, None)
+
+
+def test_a_job_that_succeeded_but_has_no_report_is_forgotten_by_the_second_sweep(rig: Rig) -> None:
+    [song] = rig.accept()
+    rig.finish([song])
+    rig.store.remove_song(song)
+    keeper = Reconciler(rig.queue, rig.store, 7)
+    assert keeper.sweep()["lost"] == 0
+    assert rig.status(song).state is State.SUCCEEDED
+    assert keeper.sweep()["lost"] == 1
+    assert rig.queue.status(song) is None
+
+
+def test_18_who_asked_to_be_called_back_is_so_where_redis_forgot_a_song_that_was_just_done(rig: Rig) -> None:
+    with hook() as receiver:
+        [songhash] = rig.accept()
+        rig.finish([songhash])
+        callback = {"url": f"http://a.test:{receiver.port}/hook", "data": "done"}
+        rig.store.put_message(songhash, Job(songhash, Options("quick", format="wav"), "song.wav", callback).message())
+        rig.queue.redis.delete(rig.queue.job_key(songhash))
+        assert sweep(rig)["published"] == 1
+        going(courier(rig.queue), lambda: receiver.requests)
+        rig.whole(songhash, rig.status(songhash))
+        assert [request.body for request in receiver.requests] == [b'"done"']

@@ -1,0 +1,210 @@
+"""Any sequence of the queue's steps, by anyone, at any time, does to Redis what the model says; Hypothesis seeks one.
+
+What it finds it makes as short as it can, and prints as a test. The steps are real, on a real server; leases run out
+and delays are over because a rule says so.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from typing import Any, cast
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
+
+from msas.problem import NotAudio
+from msas.queue import Lease
+from msas.status import fields_of_job
+from tests.queue.model import GARBAGE, QueueModel
+from tests.support.in_process import Place, job, report_of
+
+WORKERS = ("worker-0", "worker-1", "worker-2")
+_GARBAGE = b"no job"
+_PROBLEM = NotAudio("It went wrong.")
+_OUTCOMES = {"succeeded": "succeed", "failed": "fail", "retry": "retry", "released": "release", "waiting": "wait"}
+numbers, names, removers = st.integers(0, 1), st.sampled_from(WORKERS), st.sampled_from(["me", "another"])
+
+
+class QueueMachine(RuleBasedStateMachine):
+    """The queue on a server, and the model beside it."""
+
+    leases = Bundle("leases")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = Place().__enter__()
+        self.model = QueueModel()
+        self.receivers = {name: self.place.process(name=name).receiver for name in WORKERS}
+        self.queue, self.redis = self.place.queue, self.place.redis
+        self.numbers = {job(number).message(): number for number in (0, 1)} | {_GARBAGE: GARBAGE}
+        self.messages = {number: message for message, number in self.numbers.items()}
+        self.long_ago = self.queue.now() - 1_000_000
+
+    def teardown(self) -> None:
+        self.place.__exit__(None, None, None)
+
+    @rule(number=numbers, perhaps_lost=st.booleans())
+    def enqueue(self, number: int, perhaps_lost: bool) -> None:
+        created, state = self.queue.enqueue(job(number), perhaps_lost=perhaps_lost)
+        assert (created, str(state)) == self.model.enqueue(number, perhaps_lost)
+
+    @rule(number=st.sampled_from([0, 1, GARBAGE]))
+    def a_stranger_pushes(self, number: int) -> None:
+        """A copy of a job's message, or bytes that are no job."""
+        self.redis.lpush(self.queue.name, self.messages[number])
+        self.model.line.insert(0, number)
+
+    @rule(name=names)
+    def pop(self, name: str) -> None:
+        """A worker takes a message, and the reply is lost, or it pauses or dies."""
+        self.receivers[name].beat(None)
+        self.model.beat(name)
+        if not self.model.taken.get(name):
+            self.redis.lmove(self.queue.name, self.receivers[name].taken, "RIGHT", "LEFT")
+            self.model.pop(name)
+
+    @rule(target=leases, name=names)
+    def take(self, name: str) -> Any:
+        lease = self.receivers[name].take()
+        self.model.beat(name)
+        number = self.model.pop(name)
+        if number == GARBAGE:
+            self.model.bury(name)
+        elif number is not None and (attempt := self.model.claim(name, number)):
+            assert lease
+            assert (lease.job, lease.attempt) == (job(number), attempt)
+            self.model.jobs[number].token = lease.token
+            return lease
+        assert lease is None
+        return multiple()
+
+    @rule(name=names, number=numbers)
+    def claim_after_a_pause(self, name: str, number: int) -> None:
+        """Of a message that the worker popped some time ago: it may be in other hands by now."""
+        own = self.model.taken.get(name, [])
+        if number not in own or own[-1] == number:
+            message, token = self.messages[number], secrets.token_hex(8)
+            fields = fields_of_job(job(number))
+            attempt = self.queue.scripts.run("claim", name, message, token, job(number).songhash, *fields)
+            assert attempt == (self.model.claim(name, number) if number in own else 0)
+            if attempt:
+                self.model.jobs[number].token = token
+
+    @rule(lease=leases)
+    def beat(self, lease: Lease) -> None:
+        """Of any lease that there ever was, by a worker that may be given up for long."""
+        assert lease.beat() == self.model.held(self._number(lease), lease.token)
+        self.model.beat(lease._receiver.worker)
+
+    @rule(lease=leases, outcome=st.sampled_from(list(_OUTCOMES)))
+    def settle(self, lease: Lease, outcome: str) -> None:
+        arguments = {"succeeded": [report_of(lease.job.songhash)], "released": []}.get(outcome, [_PROBLEM])
+        answer = getattr(lease, _OUTCOMES[outcome])(*arguments)
+        assert answer == self._settled(lease, outcome)
+
+    @rule(lease=leases)
+    def let_go(self, lease: Lease) -> None:
+        """Only who was told that the job is cancelled, or has lost it, does so."""
+        if self.model.held(self._number(lease), lease.token) != "ok":
+            assert lease.let_go() == self._settled(lease, "cancelled")
+
+    @rule(name=names)
+    def lease_runs_out(self, name: str) -> None:
+        if name in self.model.known and name not in self.model.lapsed:
+            self.long_ago += 1
+            self.redis.zadd(self.place.key("workers"), {name: self.long_ago})
+            self.model.lapsed.append(name)
+        self.tick()
+
+    @rule()
+    def tick(self) -> None:
+        self.place.due()
+        self.queue.tick()
+        self.model.tick()
+
+    @rule()
+    def outage(self) -> None:
+        """Nobody ticked for long: everybody gets a fresh lease, and loses nothing."""
+        for name in self.model.known:
+            self.redis.zadd(self.place.key("workers"), {name: self.long_ago})
+        self.redis.set(self.place.key("tick"), 1)
+        self.queue.tick()
+        self.model.lapsed = []
+
+    @rule(name=names)
+    def leave(self, name: str) -> None:
+        self.receivers[name].leave()
+        self.model.leave(name)
+
+    @rule(number=numbers, remover=removers)
+    def cancel(self, number: int, remover: str) -> None:
+        assert self.queue.cancel(job(number).songhash, remover) == self.model.cancel(number, remover)
+
+    @rule(number=numbers, remover=removers, removed=st.booleans())
+    def drop(self, number: int, remover: str, removed: bool) -> None:
+        self.queue.drop(job(number).songhash, remover, removed=removed)
+        self.model.drop(number, remover, removed)
+
+    @rule(number=numbers)
+    def publish(self, number: int) -> None:
+        assert self.queue.publish(report_of(job(number).songhash), 1) == self.model.publish(number)
+
+    @invariant()
+    def redis_is_as_the_model_says(self) -> None:
+        assert self._list(self.queue.name) == self.model.line
+        assert set(self._numbers_of(self.redis.zrange(self.place.key("delayed"), 0, -1))) == self.model.delayed
+        for name, receiver in self.receivers.items():
+            assert self._list(receiver.taken) == self.model.taken.get(name, [])
+        assert self.redis.llen(self.place.key("dead")) == self.model.dead
+        for number in (0, 1):
+            assert self._fields(number) == self._expected(number)
+
+    @invariant()
+    def what_is_not_over_lies_somewhere(self) -> None:
+        """Said of Redis, not of the model, which could be wrong in the same way."""
+        lists = {name: self._list(receiver.taken) for name, receiver in self.receivers.items()}
+        everywhere = [
+            *self._list(self.queue.name),
+            *self._numbers_of(self.redis.zrange(self.place.key("delayed"), 0, -1)),
+        ]
+        for number in (0, 1):
+            status, _, holder, _ = self._fields(number)
+            if status == "running":
+                assert number in lists[cast(str, holder)]
+            if status == "queued":
+                assert number in [*everywhere, *(each for held in lists.values() for each in held)]
+
+    def _settled(self, lease: Lease, outcome: str) -> str:
+        return self.model.settle(self._number(lease), lease.token, lease._receiver.worker, outcome)
+
+    def _number(self, lease: Lease) -> int:
+        return self.numbers[lease.job.message()]
+
+    def _numbers_of(self, messages: Any) -> list[int]:
+        return [self.numbers[message] for message in messages]
+
+    def _list(self, key: str) -> list[int]:
+        return self._numbers_of(self.redis.lrange(key, 0, -1))
+
+    def _fields(self, number: int) -> tuple[str | None, ...]:
+        found = self.redis.hmget(self.queue.job_key(job(number).songhash), "status", "token", "worker", "attempt")
+        status, token, holder, attempt = (value.decode() if isinstance(value, bytes) else None for value in found)
+        return status, token, holder, attempt or "0" if status else None
+
+    def _expected(self, number: int) -> tuple[str | None, ...]:
+        found = self.model.jobs.get(number)
+        return (found.status, found.token, found.holder, str(found.attempt)) if found else (None, None, None, None)
+
+
+_LONG = bool(os.environ.get("MSAAS_LONG"))
+TestAnySequenceOfStepsDoesWhatTheModelSays = QueueMachine.TestCase
+TestAnySequenceOfStepsDoesWhatTheModelSays.settings = settings(
+    derandomize=not _LONG,
+    deadline=None,
+    database=None,
+    max_examples=3000 if _LONG else 120,
+    stateful_step_count=40,
+    suppress_health_check=list(HealthCheck),
+)

@@ -1,0 +1,1 @@
+"""What the tests share: servers, processes, faults and audio."""

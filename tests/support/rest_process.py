@@ -1,0 +1,23 @@
+"""What the processes of a REST service hold: their ids and temporary files."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+
+def rest_pids(folder: Path) -> list[int]:
+    """Return the processes whose output goes to the log of the REST in `folder`."""
+    log = (folder / "rest.log").stat()
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            output = (process / "fd/1").stat()
+            if (output.st_dev, output.st_ino) == (log.st_dev, log.st_ino):
+                found.append(int(process.name))
+    return found
+
+
+def open_temporary_files(folder: Path) -> list[str]:
+    links = [link for pid in rest_pids(folder) for link in Path(f"/proc/{pid}/fd").iterdir()]
+    return [name for link in links if (name := str(link.readlink())).startswith("/tmp/#")]

@@ -1,0 +1,1 @@
+"""Code without a server."""

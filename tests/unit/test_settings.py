@@ -1,0 +1,80 @@
+"""Settings: the environment is read once, and what can't be understood is said."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from msas.settings import Settings, SettingsError
+from tests.support.processes import environment_with
+
+
+def test_the_defaults_suit_one_machine() -> None:
+    settings = Settings.from_environment({})
+    assert (settings.redis_host, settings.redis_port, settings.minio_host) == ("localhost", 6379, "localhost:9000")
+    assert (settings.work_queue, settings.log_list) == ("toWorker", "logging")
+    assert (settings.bucket_in, settings.bucket_out, settings.model_name) == ("queue", "output", "auto")
+
+
+def test_each_kind_of_value_is_read_and_an_empty_one_keeps_the_default() -> None:
+    settings = Settings.from_environment(
+        {"MINIO_SECURE": "True", "REDIS_PORT": "7000", "LEASE_SECONDS": "7.5", "MODEL_REPO": "/m", "REDIS_HOST": " "}
+    )
+    assert (settings.minio_secure, settings.redis_port, settings.lease_seconds) == (True, 7000, 7.5)
+    assert (settings.model_repo, settings.redis_host) == (Path("/m"), "localhost")
+
+
+def test_the_port_that_kubernetes_sets_for_a_service_named_redis_is_understood() -> None:
+    assert Settings.from_environment({"REDIS_PORT": "tcp://10.96.0.7:6380"}).redis_port == 6380
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("REDIS_PORT", "six"), ("MINIO_SECURE", "perhaps"), ("LEASE_SECONDS", "soon"), ("BEAT_SECONDS", "31")],
+)
+def test_a_value_that_makes_no_sense_is_named(variable: str, value: str) -> None:
+    with pytest.raises(SettingsError, match=variable):
+        Settings.from_environment({variable: value})
+
+
+@pytest.mark.parametrize("module", ["rest", "worker"])
+def test_a_wrong_setting_ends_a_process_with_one_sentence(module: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", module],
+        cwd=Path(__file__).parents[2],
+        env=environment_with(REDIS_PORT="six"),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (2, "REDIS_PORT must be a whole number, but is 'six'.\n")
+
+
+def test_settings_travel_through_the_environment_unchanged() -> None:
+    settings = Settings(model_repo=Path("/models"), minio_secure=True, lease_seconds=7.5)
+    assert Settings.from_environment(settings.to_environment()) == settings
+
+
+def test_hosts_and_networks_are_read_from_one_setting() -> None:
+    settings = Settings(callback_allow_hosts="Hooks.internal, 10.0.0.0/8,fd00::/8,127.0.0.1, my_host")
+    hosts, networks = settings.callback_allowed()
+    assert hosts == {"hooks.internal", "my_host"}
+    assert [str(network) for network in networks] == ["10.0.0.0/8", "fd00::/8", "127.0.0.1/32"]
+
+
+@pytest.mark.parametrize("value", ["10.0.0.1/8", "a.test:80", "http://a.test", "*.a.test", "10.0.0", "a b", "[::1]"])
+def test_what_is_neither_host_nor_network_is_named(value: str) -> None:
+    with pytest.raises(SettingsError, match="CALLBACK_ALLOW_HOSTS"):
+        Settings(callback_allow_hosts=f"a.test,{value}")
+
+
+@pytest.mark.parametrize(
+    "value", ["secret", "YSBzZWNyZXQgb2YgMjcgYnl0ZXMsIG5vIGxlc3M=", "whsec_", "whsec_c2hvcnQ=", "whsec_ä" * 9]
+)
+def test_a_secret_that_is_too_weak_or_malformed_is_refused_without_being_shown(value: str) -> None:
+    with pytest.raises(SettingsError, match="CALLBACK_SECRET") as caught:
+        Settings(callback_secret=value)
+    assert value not in str(caught.value).replace("whsec_ and", "")

@@ -1,0 +1,1 @@
+"""The worker: pipeline, engines, models, monitoring port."""
