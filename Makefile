@@ -7,7 +7,7 @@ ENGINE ?= $(notdir $(shell command -v docker || command -v podman))
 TAG    ?= v1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run logs doctor test lint bench soak test-containers test-page images push deploy undeploy forward lint-manifests overlay clean
+.PHONY: help demo run logs doctor test test-long lint bench soak test-containers test-page images push deploy undeploy forward lint-manifests overlay clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -27,8 +27,14 @@ logs: .venv/installed  ## follow the log of all services  [DATA=var]
 doctor: .venv/installed  ## look whether all is well       [DATA=var]
 	@$(JOIN); exec .venv/bin/python -m msas.doctor
 
-test: .venv/installed  ## run the tests against real servers
-	@.venv/bin/python -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+# Each test process has a service of its own; one that has no tests left takes some of the other's.
+PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist worksteal
+
+test: .venv/installed  ## run the tests against real servers, in a random order   [ARGS=...]
+	@$(PYTEST) $(ARGS)
+
+test-long: .venv/installed  ## mutations of the queue, pairs of faults, an hour of song: what takes too long for make test
+	@$(PYTEST) -m long $(ARGS)
 
 lint: .venv/installed  ## ruff and mypy
 	@.venv/bin/ruff format --check .
@@ -50,7 +56,7 @@ test-containers: .venv/installed  ## build the images and run the manifests' pod
 
 test-page: .venv/installed  ## drive the page in Debian's Chromium, which root gets installed
 	@.venv/bin/python -m tests.page
-	@.venv/bin/python -m pytest tests/page $(ARGS)
+	@$(PYTEST) tests/page $(ARGS)
 
 images:  ## msas-rest and msas-worker      [TAG=v1] [MODELS="htdemucs lite"] [TORCH_INDEX=url] [BUILD_FLAGS=...]
 	@$(ENGINE) build $(BUILD_FLAGS) --file rest/Dockerfile --tag msas-rest:$(TAG) .

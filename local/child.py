@@ -31,7 +31,9 @@ class Child:
         self.start()
 
     def start(self) -> None:
-        """Start the process, or start it again once it ended."""
+        """Start the process, or start it again once it has ended or was killed."""
+        if hasattr(self, "process"):
+            self.process.wait()
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.started = time.monotonic()
         with self.log.open("ab") as output:

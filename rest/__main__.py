@@ -20,6 +20,8 @@ from rest.patience import Worker
 from rest.processes import Processes
 from rest.services import Services
 
+GRACEFUL_SECONDS = 10  # for requests in progress, once gunicorn is told to stop
+
 
 class _Logger(glogging.Logger):  # type: ignore[misc]
     """Sends what gunicorn has to say the way of all our log lines."""
@@ -43,7 +45,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "workers": self.settings.rest_processes,
             "threads": self.settings.rest_threads,
             "timeout": 120,
-            "graceful_timeout": 10,
+            "graceful_timeout": GRACEFUL_SECONDS,
             "keepalive": 30,
             "logger_class": _Logger,
             "control_socket_disable": True,

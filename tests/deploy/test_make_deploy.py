@@ -1,4 +1,4 @@
-"""make deploy, undeploy and forward: what they tell a cluster, with a kubectl that writes down what it is told."""
+"""make deploy, undeploy and forward, with a kubectl that records its arguments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import yaml
 from tests.support.binaries import binary
 from tests.support.manifests import ROOT, SERVICES
 
-# Builds as the real one does; of all else it keeps the words, and what came on its standard input.
+# `kustomize` runs the real kubectl; every other call is recorded, with its standard input for `delete`.
 RECORDER = """#!/bin/sh
 [ "$1" = kustomize ] && exec {kubectl} "$@"
 printf "%s\\n" "$*" >>{folder}/told
@@ -39,14 +39,14 @@ def told(recorder: Path) -> list[str]:
     return (recorder.parent / "told").read_text().splitlines()
 
 
-def test_deploy_applies_the_overlay_and_waits_for_each_of_the_four(recorder: Path) -> None:
+def test_deploy_applies_the_overlay_and_waits_for_each_deployment(recorder: Path) -> None:
     assert make(recorder, "deploy", "OVERLAY=local").returncode == 0
     _, applied, *waited = told(recorder)
     assert applied == "apply -k k8s/overlays/local"
     assert [line.split()[4] for line in waited] == [f"deployment/{name}" for name in SERVICES]
 
 
-def test_without_the_secret_nothing_is_applied_and_it_says_where_to_read(recorder: Path) -> None:
+def test_deploy_without_the_secret_applies_nothing_and_names_the_readme(recorder: Path) -> None:
     (recorder.parent / "secret").unlink()
     done = make(recorder, "deploy", "OVERLAY=local")
     assert done.returncode != 0
@@ -54,7 +54,7 @@ def test_without_the_secret_nothing_is_applied_and_it_says_where_to_read(recorde
     assert told(recorder) == ["-n msas get secret minio-credentials"]
 
 
-def test_undeploy_leaves_the_namespace_and_the_volumes(recorder: Path) -> None:
+def test_undeploy_deletes_all_but_the_namespace_and_the_volumes(recorder: Path) -> None:
     assert make(recorder, "undeploy", "OVERLAY=local").returncode == 0
     deleted = list(yaml.safe_load_all((recorder.parent / "deleted").read_text()))
     assert {found["kind"] for found in deleted} == {"ConfigMap", "Service", "Deployment", "Ingress"}
@@ -63,20 +63,20 @@ def test_undeploy_leaves_the_namespace_and_the_volumes(recorder: Path) -> None:
 
 @pytest.mark.parametrize("target", ["deploy", "undeploy"])
 @pytest.mark.parametrize("overlay", ["", "aws"])
-def test_an_overlay_that_is_not_there_is_refused_with_those_that_are(recorder: Path, target: str, overlay: str) -> None:
+def test_an_unknown_overlay_is_refused_and_the_known_ones_are_named(recorder: Path, target: str, overlay: str) -> None:
     done = make(recorder, target, f"OVERLAY={overlay}")
     assert done.returncode != 0
     assert "OVERLAY=local (kind, minikube, Docker Desktop) or OVERLAY=gke" in done.stdout
     assert not told(recorder)
 
 
-def test_gke_is_refused_as_long_as_the_images_have_no_registry(recorder: Path) -> None:
+def test_deploy_to_gke_is_refused_until_a_registry_is_named(recorder: Path) -> None:
     done = make(recorder, "deploy", "OVERLAY=gke")
     assert done.returncode != 0
     assert "no registry" in done.stdout
     assert not told(recorder)
 
 
-def test_forward_opens_the_port_that_clients_ask(recorder: Path) -> None:
+def test_forward_maps_the_rest_service_to_port_5000(recorder: Path) -> None:
     assert make(recorder, "forward").returncode == 0
     assert told(recorder) == ["-n msas port-forward svc/rest-service 5000:5000"]

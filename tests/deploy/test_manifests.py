@@ -1,4 +1,4 @@
-"""The manifests: each overlay builds with whatever components, and Kubernetes would take all of it."""
+"""The manifests: each overlay builds with every choice of components and satisfies the schemas of Kubernetes."""
 
 from __future__ import annotations
 
@@ -61,14 +61,14 @@ def test_every_overlay_builds_and_validates_with_every_choice_of_components(
 
 
 @pytest.mark.parametrize("name", OVERLAYS)
-def test_all_of_it_lands_in_the_namespace_that_people_name(name: str) -> None:
+def test_every_object_of_an_overlay_is_in_the_namespace_msas(name: str) -> None:
     for manifest in with_components(name, COMPONENTS):
         expected = None if manifest["kind"] in CLUSTER_WIDE else "msas"
         assert manifest["metadata"].get("namespace") == expected, manifest["metadata"]["name"]
     assert "msas" in of_kind("Namespace", with_components(name, ()))
 
 
-def test_a_misspelt_field_is_noticed_in_kubernetes_own_kinds_and_in_others() -> None:
+def test_a_misspelt_field_fails_validation_in_built_in_and_custom_kinds() -> None:
     misspelt = deepcopy(everything())
     for manifest in misspelt:
         if manifest["kind"] == "Deployment":
@@ -81,7 +81,7 @@ def test_a_misspelt_field_is_noticed_in_kubernetes_own_kinds_and_in_others() -> 
             check(manifest)
 
 
-def test_the_four_files_create_what_the_local_overlay_creates_less_namespace_and_ingress() -> None:
+def test_the_four_service_folders_equal_the_local_overlay_without_namespace_and_ingress() -> None:
     applied = [manifest for service in SERVICES for manifest in build(ROOT / service)]
     local = deepcopy(overlay("local"))
     for manifest in local:
@@ -98,17 +98,17 @@ def _sorted(manifests: list[Manifest]) -> list[Manifest]:
 
 
 @pytest.mark.parametrize("service", SERVICES)
-def test_a_file_names_no_namespace_so_that_apply_decides(service: str) -> None:
+def test_a_service_folder_names_no_namespace(service: str) -> None:
     assert "namespace:" not in (ROOT / service / f"{service}-deployment.yaml").read_text()
     assert all("namespace" not in manifest["metadata"] for manifest in build(ROOT / service))
 
 
-def test_the_local_overlay_asks_for_less_than_the_files_and_for_no_more_than_a_laptop_has() -> None:
+def test_the_local_overlay_requests_little_enough_memory_for_a_laptop() -> None:
     memory = [container(found)["resources"]["requests"]["memory"] for found in _deployments("local")]
     assert sorted(memory) == ["1Gi", "256Mi", "256Mi", "64Mi"]
 
 
-def test_on_a_gpu_a_worker_has_one_of_its_own_and_an_image_that_can_use_it() -> None:
+def test_the_gpu_component_gives_the_worker_one_gpu_and_the_cuda_image() -> None:
     worker = of_kind("Deployment", with_components("local", ("gpu",)))["worker"]
     assert container(worker)["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert container(worker)["image"] == "msas-worker:v1-cuda"
@@ -117,7 +117,7 @@ def test_on_a_gpu_a_worker_has_one_of_its_own_and_an_image_that_can_use_it() -> 
     assert [toleration["key"] for toleration in pod(worker)["tolerations"]] == ["nvidia.com/gpu"]
 
 
-def test_on_gke_our_images_come_from_one_registry_and_rest_does_not_start_without_keys() -> None:
+def test_the_gke_overlay_uses_one_registry_and_requires_api_keys() -> None:
     ours = {name: container(found) for name, found in of_kind("Deployment", overlay("gke")).items() if name in OURS}
     registries = {name: found["image"].rpartition("/")[0] for name, found in ours.items()}
     assert registries["rest"] == registries["worker"] != ""

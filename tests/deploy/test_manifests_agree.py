@@ -1,4 +1,4 @@
-"""The manifests agree with each other: what one of them names, another has."""
+"""The manifests agree with each other: every name that one of them uses is defined by another."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_every_deployment_selects_its_own_pods_and_no_others() -> None:
         assert list(selected(found["spec"]["selector"])) == [name]
 
 
-def test_every_service_leads_to_one_deployment_by_the_names_of_its_ports() -> None:
+def test_every_service_selects_one_deployment_and_its_named_ports() -> None:
     assert {name: {port["name"]: port["port"] for port in found["spec"]["ports"]} for name, found in services()} == {
         "redis": {"redis": 6379},
         "myminio-proj": {"s3": 9000, "console": 9001},
@@ -66,7 +66,7 @@ def services() -> list[tuple[str, Manifest]]:
 
 
 @pytest.mark.parametrize("kind", ["PodMonitor", "PodDisruptionBudget"])
-def test_budgets_and_monitors_select_the_pods_whose_name_they_bear(kind: str) -> None:
+def test_budgets_and_monitors_select_the_pods_of_their_own_name(kind: str) -> None:
     assert sorted(of_kind(kind)) == ["rest", "worker"]
     for name, found in of_kind(kind).items():
         assert list(selected(found["spec"]["selector"])) == [name]
@@ -74,7 +74,7 @@ def test_budgets_and_monitors_select_the_pods_whose_name_they_bear(kind: str) ->
             assert endpoint["port"] in ports(deployments()[name])
 
 
-def test_every_probe_asks_a_port_that_the_container_has() -> None:
+def test_every_probe_uses_a_port_of_its_container() -> None:
     for name, found in deployments().items():
         assert {"startupProbe", "livenessProbe"} <= set(probes(found)), name
         for probe in probes(found).values():
@@ -82,7 +82,7 @@ def test_every_probe_asks_a_port_that_the_container_has() -> None:
                 assert (probe.get("httpGet") or probe["tcpSocket"])["port"] in ports(found)
 
 
-def test_every_secret_is_one_that_the_readme_tells_to_make_and_only_gke_needs_keys() -> None:
+def test_every_secret_is_in_the_readme_and_only_gke_requires_api_keys() -> None:
     told = secrets_told()
     for name, needed in (("local", {"minio-credentials"}), ("gke", {"minio-credentials", "msas-api-keys"})):
         references = [value for key, value in walk(overlay(name)) if key == "secretKeyRef"]
@@ -91,7 +91,7 @@ def test_every_secret_is_one_that_the_readme_tells_to_make_and_only_gke_needs_ke
         assert {reference["name"] for reference in references if not reference.get("optional")} == needed
 
 
-def test_every_volume_that_is_mounted_is_there_and_every_one_that_is_there_is_mounted() -> None:
+def test_mounts_and_volumes_match() -> None:
     for found in deployments().values():
         volumes = {volume["name"]: volume for volume in pod(found)["volumes"]}
         assert sorted(volumes) == sorted(mount["name"] for mount in container(found)["volumeMounts"])
@@ -107,7 +107,7 @@ def test_every_volume_that_is_mounted_is_there_and_every_one_that_is_there_is_mo
                 assert "medium" not in volume["emptyDir"]  # it would count as memory
 
 
-def test_hosts_that_the_variables_name_are_services_and_the_same_for_rest_and_worker() -> None:
+def test_rest_and_worker_are_given_the_same_redis_and_store_services() -> None:
     reachable = {f"{name}:{port['port']}" for name, found in services() for port in found["spec"]["ports"]}
     seen = []
     for name in OURS:
@@ -117,7 +117,7 @@ def test_hosts_that_the_variables_name_are_services_and_the_same_for_rest_and_wo
     assert seen[0] == seen[1]
 
 
-def test_every_network_policy_opens_ports_that_the_pods_behind_them_have() -> None:
+def test_network_policies_open_only_ports_of_the_pods_behind_them() -> None:
     policies = of_kind("NetworkPolicy")
     assert sorted(policies) == sorted([*SERVICES, "deny-all", "dns"])
     assert policies["deny-all"]["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
@@ -133,7 +133,7 @@ def test_every_network_policy_opens_ports_that_the_pods_behind_them_have() -> No
                     assert {port["port"] for port in rule["ports"]} <= set(ports(target))
 
 
-def test_rest_and_worker_may_reach_redis_and_store_who_let_them_in_and_redis_and_store_reach_nobody() -> None:
+def test_network_policies_let_rest_and_worker_reach_redis_and_the_store_and_these_reach_nothing() -> None:
     policies = of_kind("NetworkPolicy")
     for server in ("redis", "minio"):
         peers = policies[server]["spec"]["ingress"][0]["from"]
@@ -150,7 +150,7 @@ def test_rest_and_worker_may_reach_redis_and_store_who_let_them_in_and_redis_and
     assert sorted(selected(policies["dns"]["spec"]["podSelector"])) == ["rest", "worker"]
 
 
-def test_a_worker_reaches_no_address_outside_and_rest_none_inside() -> None:
+def test_network_policies_keep_workers_off_the_internet_and_rest_off_private_networks() -> None:
     policies = of_kind("NetworkPolicy")
     assert not [key for key, _ in walk(policies["worker"]["spec"]["egress"]) if key == "ipBlock"]
     blocks = [value for key, value in walk(policies["rest"]["spec"]["egress"]) if key == "ipBlock"]
@@ -159,13 +159,13 @@ def test_a_worker_reaches_no_address_outside_and_rest_none_inside() -> None:
     assert blocks[1:] == [{"cidr": "2000::/3"}]
 
 
-def test_no_budget_ever_holds_up_the_drain_of_a_node() -> None:
+def test_disruption_budgets_always_allow_one_eviction() -> None:
     for found in of_kind("PodDisruptionBudget").values():
         assert found["spec"]["maxUnavailable"] >= 1
         assert "minAvailable" not in found["spec"]
 
 
-def test_who_is_scaled_has_no_number_of_its_own() -> None:
+def test_scaled_deployments_have_no_replicas_field() -> None:
     for name, replicas in (("rest", 2), ("worker", 1)):
         assert "replicas" not in deployments()[name]["spec"]
         assert of_kind("Deployment", overlay("local"))[name]["spec"]["replicas"] == replicas
@@ -173,7 +173,7 @@ def test_who_is_scaled_has_no_number_of_its_own() -> None:
     assert of_kind("ScaledObject")["worker"]["spec"]["scaleTargetRef"] == {"name": "worker"}
 
 
-def test_the_ingress_leads_to_rest_and_gkes_names_are_there() -> None:
+def test_the_ingress_routes_to_rest_and_names_existing_gke_objects() -> None:
     ingress, backend = of_kind("Ingress")["rest"], of_kind("BackendConfig")["rest"]["spec"]["healthCheck"]
     [service] = [value for key, value in walk(ingress["spec"]) if key == "service"]
     assert service == {"name": "rest-service", "port": {"name": "http"}}
@@ -184,14 +184,14 @@ def test_the_ingress_leads_to_rest_and_gkes_names_are_there() -> None:
     assert (backend["requestPath"], backend["port"]) == (readiness["path"], 5000)
 
 
-def test_no_image_is_called_latest_and_none_is_without_a_release() -> None:
+def test_every_image_is_pinned_to_a_release() -> None:
     for found in deployments().values():
         image = container(found)["image"]
         assert re.fullmatch(r".+[^/]:(v\d.*|\d+\.\d+\.\d+-.+|RELEASE\.\d.+Z)", image), image
         assert container(found)["imagePullPolicy"] == "IfNotPresent"
 
 
-def test_every_container_asks_for_what_it_needs_and_is_held_to_a_limit() -> None:
+def test_every_container_has_requests_within_its_limits() -> None:
     for found in (*deployments().values(), *of_kind("Deployment", overlay("local")).values()):
         resources = container(found)["resources"]
         kinds = {"cpu", "memory", "ephemeral-storage"}
@@ -200,7 +200,7 @@ def test_every_container_asks_for_what_it_needs_and_is_held_to_a_limit() -> None
             assert quantity(resources["requests"][kind]) <= quantity(resources["limits"][kind])
 
 
-def test_no_pod_can_gain_anything() -> None:
+def test_every_pod_runs_unprivileged() -> None:
     users = {"redis": 999, "minio": 1000, "rest": 10001, "worker": 10001}
     for name, found in deployments().items():
         about: dict[str, Any] = pod(found)["securityContext"]
@@ -216,7 +216,7 @@ def test_no_pod_can_gain_anything() -> None:
     assert not keys & {"privileged", "hostPath", "hostNetwork", "hostPID", "hostIPC", "hostPort", "procMount", "add"}
 
 
-def test_everything_says_what_it_is_part_of() -> None:
+def test_every_object_carries_our_labels() -> None:
     for manifest in everything():
         labels = manifest["metadata"]["labels"]
         assert labels["app.kubernetes.io/part-of"] == "msas", manifest["metadata"]["name"]

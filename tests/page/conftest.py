@@ -1,8 +1,7 @@
-"""What the tests of the page share: the browser, and the service of tests/support/service.py."""
+"""The browser and the songs of the page tests; the service is that of tests/support/service.py."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,15 +11,9 @@ from playwright.sync_api import Browser, sync_playwright
 
 from local import Service
 from tests.page import CHROMIUM
+from tests.page.songs import novel
 from tests.page.visit import Visit, visiting
-from tests.support.audio import RATE, Wave, true_waves, write
-
-_numbers = itertools.count(1)
-
-
-def novel(wave: Wave) -> Wave:
-    """Return it a little softer, each time by a little more: a song that the service never saw."""
-    return wave * np.float32(0.99 ** next(_numbers))
+from tests.support.audio import RATE, true_waves, write
 
 
 @pytest.fixture(scope="session")
@@ -41,11 +34,11 @@ def visit(browser: Browser, service: Service) -> Iterator[Visit]:
 
 @pytest.fixture
 def short(tmp_path: Path) -> Path:
-    """A song that is separated at once."""
+    """A song of two seconds."""
     return write(tmp_path / "short.wav", true_waves()["mixture"][:, RATE : 3 * RATE])
 
 
 @pytest.fixture
 def long(tmp_path: Path) -> Path:
-    """A song that takes some seconds: two minutes. No other test had it."""
-    return write(tmp_path / "long.mp3", np.tile(novel(true_waves()["mixture"]), 20), codec="libmp3lame")
+    """A new song of two minutes, whose separation lasts for many times as long as a reload of the page."""
+    return write(tmp_path / "long.flac", np.tile(novel(true_waves()["mixture"]), 20), codec="flac")

@@ -8,10 +8,10 @@ import pytest
 from playwright.sync_api import Browser
 
 from local import Service
-from tests.page.conftest import novel
-from tests.page.test_sending import rest_stopped
+from tests.page.songs import novel
 from tests.page.visit import Visit, visiting
 from tests.support.audio import RATE, true_waves, write
+from tests.support.rest_process import rest_stopped
 from tests.support.rig import stopped
 
 _EACH = 'for (const name of ["msas.song.x", "msas.options", "msas.key"])'

@@ -5,34 +5,17 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import requests
 from playwright.sync_api import Route
 
 from local import Service
-from tests.page.conftest import novel
+from tests.page.songs import moment, novel
 from tests.page.visit import Visit
-from tests.support.audio import RATE, Wave, true_waves, write
+from tests.support.audio import true_waves, write
+from tests.support.rest_process import rest_stopped
 from tests.support.rig import stopped
-
-
-def moment() -> Wave:
-    """Return a moment of music that no other test had: 88 kB, which the system takes while REST stands still."""
-    return novel(true_waves()["mixture"][:, RATE : RATE + RATE // 4])
-
-
-@contextmanager
-def rest_stopped(service: Service) -> Iterator[None]:
-    """Let REST, all its processes, take connections but neither read nor answer."""
-    group = service.children["rest"].process.pid
-    os.killpg(group, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.killpg(group, signal.SIGCONT)
 
 
 def test_a_song_cancelled_in_line_is_gone_from_it_without_a_word_of_error(

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from local import Service
 
 
 def rest_pids(folder: Path) -> list[int]:
@@ -21,3 +26,14 @@ def rest_pids(folder: Path) -> list[int]:
 def open_temporary_files(folder: Path) -> list[str]:
     links = [link for pid in rest_pids(folder) for link in Path(f"/proc/{pid}/fd").iterdir()]
     return [name for link in links if (name := str(link.readlink())).startswith("/tmp/#")]
+
+
+@contextmanager
+def rest_stopped(service: Service) -> Iterator[None]:
+    """Stop all processes of REST for the block: the system accepts connections, but nothing reads or answers."""
+    group = service.children["rest"].process.pid
+    os.killpg(group, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.killpg(group, signal.SIGCONT)

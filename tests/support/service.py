@@ -54,6 +54,7 @@ def service(tmp_path_factory: pytest.TempPathFactory, model_repo: Path) -> Itera
         "MAX_UPLOAD_MB": "20",
         "LEASE_SECONDS": "3",
         "BEAT_SECONDS": "0.5",
+        "RETRY_SECONDS": "0.5",
         "CALLBACK_ALLOW_HOSTS": "127.0.0.1",
         "CALLBACK_SECRET": "whsec_bm9ib2R5IGtub3dzIHRoaXMgc2VjcmV0",
     }

@@ -1,0 +1,86 @@
+"""The README lists what the code has: settings, metrics, packages and make targets."""
+
+from __future__ import annotations
+
+import subprocess
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from itertools import chain
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from msas.queue.outlook import Numbers, Outlook
+from msas.settings import Settings
+from rest import create_app
+from rest.services import Services
+from tests.support.manifests import ROOT
+from worker.counts import Counts as WorkerCounts
+
+PROJECTS = ("pyproject.toml", "client/pyproject.toml")
+
+
+def readme_rows(columns: int) -> Iterator[list[str]]:
+    """Yield the cells of each table row of the README that has so many columns."""
+    for line in (ROOT / "README.md").read_text().splitlines():
+        cells = [cell.strip().strip("`") for cell in line.split("|")[1:-1]]
+        if len(cells) == columns:
+            yield cells
+
+
+def project(path: str) -> dict[str, Any]:
+    found: dict[str, Any] = tomllib.loads((ROOT / path).read_text())["project"]
+    return found
+
+
+def requirements(path: str) -> list[str]:
+    """Return every package that the project asks for, with its pin."""
+    found = project(path)
+    return [*found["dependencies"], *chain.from_iterable(found["optional-dependencies"].values())]
+
+
+def test_the_readme_lists_every_setting_with_its_default_and_no_other() -> None:
+    listed = {name: default for name, default, _ in readme_rows(3) if name.isupper()}
+
+    defined = {
+        field.name.upper(): ""
+        if field.default is None
+        else str(field.default).removesuffix(".0").replace("False", "false")
+        for field in fields(Settings)
+    }
+    assert listed == defined
+
+
+def test_the_readme_lists_every_metric_with_its_type_and_service_and_no_other() -> None:
+    listed = {name: (kind, service) for name, kind, service, _ in readme_rows(4) if name.startswith("msas_")}
+
+    services: Services = create_app(Settings()).extensions["msas"]
+    with patch.object(Outlook, "numbers", return_value=Numbers(0, 0, 0, 0, 0.0)):
+        found = [("REST", metric) for metric in services.counts.registry.collect()]
+    found += [("worker", metric) for metric in WorkerCounts().registry.collect()]
+    names = {"counter": "{}_total"}
+    defined = {names.get(metric.type, "{}").format(metric.name): (metric.type, service) for service, metric in found}
+    assert listed == defined
+
+
+@pytest.mark.parametrize("path", PROJECTS)
+def test_the_readme_names_every_package_of_a_project(path: str) -> None:
+    readme = (ROOT / "README.md").read_text().lower()
+
+    missing = [name for name in requirements(path) if f"`{name.partition('==')[0].lower()}`" not in readme]
+
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", PROJECTS)
+def test_every_package_of_a_project_is_pinned(path: str) -> None:
+    assert [name for name in requirements(path) if "==" not in name] == []
+
+
+def test_make_without_a_target_lists_the_targets() -> None:
+    listed = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
+
+    for target in ("help", "demo", "run", "logs", "doctor", "test", "test-long", "test-page", "lint", "bench", "soak"):
+        assert f"make {target} " in listed.stdout
