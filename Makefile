@@ -75,7 +75,7 @@ deploy: overlay  ## onto the cluster of kubectl's context  OVERLAY=local|gke
 	@! grep -q YOUR-PROJECT k8s/overlays/$(OVERLAY)/kustomization.yaml || { echo \
 		"The images have no registry yet: name yours in k8s/overlays/$(OVERLAY)/kustomization.yaml."; exit 2; }
 	@$(KUBECTL) -n msas get secret minio-credentials >/dev/null || { echo \
-		"README.md, On Kubernetes, says how to make the namespace and the secret."; exit 2; }
+		"docs/kubernetes.md says how to create the namespace and the secret."; exit 2; }
 	@$(KUBECTL) apply -k k8s/overlays/$(OVERLAY)
 	@for name in redis minio rest worker; do \
 		$(KUBECTL) -n msas rollout status deployment/$$name --timeout=10m || exit 1; done

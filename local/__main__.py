@@ -59,7 +59,7 @@ def run(data: Path, port: int | None) -> int:
         )
         if service.settings.rest_port != (port or Settings.rest_port):
             print(
-                f"(Port {Settings.rest_port} is taken: where the README says {Settings.rest_port}, use this one.)",
+                f"(Port {Settings.rest_port} is taken: where the documents say {Settings.rest_port}, use this one.)",
                 flush=True,
             )
         try:

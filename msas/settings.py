@@ -28,7 +28,7 @@ class Settings:
     """One field per environment variable; the variable's name is the field's in capitals.
 
     The defaults suit one machine with every server on it. Times are in seconds, sizes in megabytes.
-    The README's settings table describes each; a test compares the two.
+    docs/settings.md describes each; a test compares the two.
     """
 
     redis_host: str = "localhost"

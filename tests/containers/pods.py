@@ -1,8 +1,7 @@
-"""The pods of an overlay, played by podman: what Kubernetes would make of the manifests, as far as podman goes.
+"""The pods of an overlay, run by podman from the manifests.
 
-Left out, for podman has no such thing or hands it to systemd: probes (the tests ask them by hand), replicas (each is
-a pod of its own here), Services (aliases in the network), ports (podman would take them on the host), size
-limits of volumes.
+Podman has no probes (the tests call them), no replicas (each is a pod of its own here) and no Services (aliases in the
+network); ports (podman would bind them on the host) and size limits of volumes are left out.
 """
 
 from __future__ import annotations
@@ -51,6 +50,12 @@ class Pods:
             self._make_volumes(template)
             self._podman("kube", "play", network, "-", given=yaml.safe_dump_all(documents))
             self._played[name] = deployment
+
+    def start_missing(self) -> None:
+        """Start every deployment that has no pod."""
+        for deployment in ("redis", "minio", "worker", "rest"):
+            if deployment not in self._played.values():
+                self.start(deployment)
 
     def kill(self, deployment: str) -> None:
         """Remove the deployment's pods at once, as a lost node does; volumes stay."""

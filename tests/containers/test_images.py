@@ -1,4 +1,4 @@
-"""The images: small, without what only the build needs, run by nobody, writing nowhere but in /tmp."""
+"""The images: small, without build tools, run by an ordinary user, with nothing to write to but /tmp."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from requests import Session
 
 from local.demo import default_song
 from msas_client import Client
-from tests.containers.conftest import REST, WORKER
+from tests.containers.conftest import REST, WORKER, answers
 from tests.containers.podman import Podman, base_of
 from tests.support.processes import eventually
 
@@ -18,13 +18,13 @@ BOTH = pytest.mark.parametrize("image", [REST, WORKER])
 
 
 @BOTH
-def test_an_image_is_run_by_a_user_who_is_nobody(images: Podman, image: str) -> None:
+def test_an_image_runs_as_an_ordinary_user_who_can_not_change_it(images: Podman, image: str) -> None:
     assert images.once(image, "id", "-u").strip() == "10001"
     assert images.once(image, "sh", "-c", "find /opt -writable | head -3") == ""
 
 
 @BOTH
-def test_nothing_of_the_build_is_left_in_an_image(images: Podman, image: str) -> None:
+def test_an_image_holds_no_build_tools_and_no_caches(images: Podman, image: str) -> None:
     for tool in ("gcc", "cc", "strip", "make", "git"):
         assert images.once(image, "sh", "-c", f"command -v {tool} || true") == "", tool
     assert images.once(image, "sh", "-c", "ls -d /build /root/.cache /opt/venv/bin/pip* 2>/dev/null || true") == ""
@@ -32,7 +32,7 @@ def test_nothing_of_the_build_is_left_in_an_image(images: Podman, image: str) ->
 
 
 @BOTH
-def test_an_image_has_no_code_that_it_does_not_run(images: Podman, image: str) -> None:
+def test_an_image_holds_only_the_packages_that_it_runs(images: Podman, image: str) -> None:
     packages = images.once(
         image,
         "sh",
@@ -49,18 +49,18 @@ def test_rest_adds_less_than_150_mb_to_its_base(images: Podman) -> None:
     assert size(REST) - size(base_of("rest")) < 150e6
 
 
-def test_the_worker_brings_its_model_along_and_needs_no_way_out(images: Podman) -> None:
+def test_the_worker_image_holds_its_model(images: Podman) -> None:
     assert images.once(WORKER, "python", "-m", "worker.fetch", "lite") == "lite: in the cache\n"
 
 
-def test_a_model_that_was_not_baked_in_is_said_not_to_be_there(images: Podman) -> None:
+def test_a_model_that_is_not_in_the_image_ends_the_worker_with_a_sentence(images: Podman) -> None:
     said = images.once(WORKER, "sh", "-c", "MODEL_NAME=htdemucs python -m worker; echo status $?")
     assert "The weights of the model 'htdemucs' are not in the cache" in said
     assert said.endswith("status 1\n")
     assert "Traceback" not in said
 
 
-def test_a_song_becomes_stems_in_containers_that_can_write_nowhere_but_in_tmp(running: Podman, tmp_path: Path) -> None:
+def test_a_song_is_separated_in_containers_that_write_only_to_tmp(running: Podman, tmp_path: Path) -> None:
     with Client(running.address("rest", 5000)) as client:
         job = client.separate(default_song(), wait=True)
         assert len(job.download(tmp_path)) == 4
@@ -68,7 +68,7 @@ def test_a_song_becomes_stems_in_containers_that_can_write_nowhere_but_in_tmp(ru
         assert running("diff", running.called(name)) == "C /etc\n", "that is podman's: the names of hosts"
 
 
-def test_rest_brings_the_page_along(running: Podman) -> None:
+def test_the_rest_image_serves_the_page_and_all_its_files(running: Podman) -> None:
     url = f"http://{running.address('rest', 5000)}"
     with Session() as browser:
         page = browser.get(url, headers={"Accept": "text/html"}, timeout=10)
@@ -77,10 +77,11 @@ def test_rest_brings_the_page_along(running: Podman) -> None:
             assert browser.get(url + name, timeout=10).status_code == 200, name
 
 
-def test_told_to_stop_the_worker_leaves_and_rest_ends_in_time(running: Podman) -> None:
+def test_rest_and_worker_end_in_time_when_they_are_stopped(running: Podman) -> None:
     assert running.exit_status("rest", 30) == 0
     assert running.exit_status("worker", 35) == 0
     assert '"stopped"' in running.logs("worker")
     for name in ("rest", "worker"):
         running("start", running.called(name))
     eventually(lambda: running.logs("worker").count('"ready"') == 2, 60)
+    eventually(lambda: answers(running, "/readyz"), 60)

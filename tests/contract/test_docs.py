@@ -1,4 +1,4 @@
-"""The README lists what the code has: settings, metrics, packages and make targets."""
+"""The documents list what the code has: settings, metrics, packages and make targets."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from worker.counts import Counts as WorkerCounts
 PROJECTS = ("pyproject.toml", "client/pyproject.toml")
 
 
-def readme_rows(columns: int) -> Iterator[list[str]]:
-    """Yield the cells of each table row of the README that has so many columns."""
-    for line in (ROOT / "README.md").read_text().splitlines():
+def rows(page: str, columns: int) -> Iterator[list[str]]:
+    """Yield the cells of each table row of docs/PAGE that has so many columns."""
+    for line in (ROOT / "docs" / page).read_text().splitlines():
         cells = [cell.strip().strip("`") for cell in line.split("|")[1:-1]]
         if len(cells) == columns:
             yield cells
@@ -41,8 +41,8 @@ def requirements(path: str) -> list[str]:
     return [*found["dependencies"], *chain.from_iterable(found["optional-dependencies"].values())]
 
 
-def test_the_readme_lists_every_setting_with_its_default_and_no_other() -> None:
-    listed = {name: default for name, default, _ in readme_rows(3) if name.isupper()}
+def test_the_page_of_settings_lists_every_setting_with_its_default_and_no_other() -> None:
+    listed = {name: default for name, default, _ in rows("settings.md", 3) if name.isupper()}
 
     defined = {
         field.name.upper(): ""
@@ -53,8 +53,8 @@ def test_the_readme_lists_every_setting_with_its_default_and_no_other() -> None:
     assert listed == defined
 
 
-def test_the_readme_lists_every_metric_with_its_type_and_service_and_no_other() -> None:
-    listed = {name: (kind, service) for name, kind, service, _ in readme_rows(4) if name.startswith("msas_")}
+def test_the_page_of_operations_lists_every_metric_with_its_type_and_service_and_no_other() -> None:
+    listed = {name: (kind, service) for name, kind, service, _ in rows("operations.md", 4) if name.startswith("msas_")}
 
     services: Services = create_app(Settings()).extensions["msas"]
     with patch.object(Outlook, "numbers", return_value=Numbers(0, 0, 0, 0, 0.0)):
@@ -66,10 +66,10 @@ def test_the_readme_lists_every_metric_with_its_type_and_service_and_no_other() 
 
 
 @pytest.mark.parametrize("path", PROJECTS)
-def test_the_readme_names_every_package_of_a_project(path: str) -> None:
-    readme = (ROOT / "README.md").read_text().lower()
+def test_the_page_of_dependencies_names_every_package_of_a_project(path: str) -> None:
+    page = (ROOT / "docs" / "dependencies.md").read_text().lower()
 
-    missing = [name for name in requirements(path) if f"`{name.partition('==')[0].lower()}`" not in readme]
+    missing = [name for name in requirements(path) if f"`{name.partition('==')[0].lower()}`" not in page]
 
     assert missing == []
 
@@ -84,3 +84,11 @@ def test_make_without_a_target_lists_the_targets() -> None:
 
     for target in ("help", "demo", "run", "logs", "doctor", "test", "test-long", "test-page", "lint", "bench", "soak"):
         assert f"make {target} " in listed.stdout
+
+
+def test_the_readme_has_at_most_150_lines_and_each_page_at_most_250() -> None:
+    pages = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "docs").glob("*.md")}
+    readme = len((ROOT / "README.md").read_text().splitlines())
+
+    assert readme <= 150
+    assert {name: lines for name, lines in pages.items() if lines > 250} == {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from pathlib import Path
 
 from tests.support.manifests import ROOT
 
@@ -26,6 +27,23 @@ def test_paths_in_texts_and_code_are_in_the_repository() -> None:
         for name in tracked("*.md", "*.py", "*.yaml", "Makefile", ".ci/run")
         for path in _PATH.findall((ROOT / name).read_text())
         if not list(ROOT.glob(path))
+    }
+
+    assert missing == set()
+
+
+def anchors(path: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the headings of a document."""
+    headings = re.findall(r"^#+ (.+)$", path.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_anchors_in_documents_lead_to_headings() -> None:
+    missing = {
+        (name, f"{file}#{anchor}")
+        for name in tracked("*.md")
+        for file, anchor in re.findall(r"\]\((?!https?:)([^)#\s]*)#([^)\s]+)\)", (ROOT / name).read_text())
+        if anchor not in anchors((ROOT / name).parent / file if file else ROOT / name)
     }
 
     assert missing == set()

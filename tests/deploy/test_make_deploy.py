@@ -46,11 +46,11 @@ def test_deploy_applies_the_overlay_and_waits_for_each_deployment(recorder: Path
     assert [line.split()[4] for line in waited] == [f"deployment/{name}" for name in SERVICES]
 
 
-def test_deploy_without_the_secret_applies_nothing_and_names_the_readme(recorder: Path) -> None:
+def test_deploy_without_the_secret_applies_nothing_and_names_the_document(recorder: Path) -> None:
     (recorder.parent / "secret").unlink()
     done = make(recorder, "deploy", "OVERLAY=local")
     assert done.returncode != 0
-    assert "README.md, On Kubernetes" in done.stdout
+    assert "docs/kubernetes.md" in done.stdout
     assert told(recorder) == ["-n msas get secret minio-credentials"]
 
 

@@ -31,11 +31,11 @@ def deployments() -> dict[str, Manifest]:
     return of_kind("Deployment")
 
 
-def secrets_told() -> dict[str, set[str]]:
-    """Return the secrets that the README tells people to make, with their keys."""
+def documented_secrets() -> dict[str, set[str]]:
+    """Return the secrets that docs/kubernetes.md creates, with their keys."""
     told: dict[str, set[str]] = {}
     for name, rest in re.findall(
-        r"create secret generic (\S+)((?:[^\n]*\\\n)*[^\n]*)", (ROOT / "README.md").read_text()
+        r"create secret generic (\S+)((?:[^\n]*\\\n)*[^\n]*)", (ROOT / "docs" / "kubernetes.md").read_text()
     ):
         told.setdefault(name, set()).update(re.findall(r"--from-literal=(\w+)=", rest))
     return told
@@ -82,8 +82,8 @@ def test_every_probe_uses_a_port_of_its_container() -> None:
                 assert (probe.get("httpGet") or probe["tcpSocket"])["port"] in ports(found)
 
 
-def test_every_secret_is_in_the_readme_and_only_gke_requires_api_keys() -> None:
-    told = secrets_told()
+def test_every_secret_is_in_the_document_and_only_gke_requires_api_keys() -> None:
+    told = documented_secrets()
     for name, needed in (("local", {"minio-credentials"}), ("gke", {"minio-credentials", "msas-api-keys"})):
         references = [value for key, value in walk(overlay(name)) if key == "secretKeyRef"]
         assert {reference["name"] for reference in references} == set(told)

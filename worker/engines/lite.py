@@ -27,7 +27,7 @@ from worker.overlap_add import Grid, overlap_add, starts, triangle
 WINDOW, HOP, BINS, FRAMES = 4096, 1024, 1024, 512
 SEGMENT = (FRAMES - 1) * HOP  # samples (11.9 s): with centred windows, exactly one patch of FRAMES
 
-# Chosen on the song in the stempeg wheel; the README says what they gave.
+# Chosen on the song in the stempeg wheel; docs/models.md has the SDR that they gave.
 HARMONIC_FRAMES, PERCUSSIVE_BINS = 31, 7  # lengths of the median filters: 0.72 s, 75 Hz
 BASS_HZ, BASS_ORDER = 300.0, 4
 _SILENCE = 1e-10

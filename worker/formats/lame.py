@@ -1,7 +1,7 @@
 """LAME's C interface, out of the library inside the wheel `lameenc`.
 
 That wheel's own Python face takes 16 bit samples only, which would clip, and writes no header. Its LAME is
-compiled three times as fast as the one in PyAV's FFmpeg; the README has the numbers.
+compiled three times as fast as the one in PyAV's FFmpeg; docs/benchmarks.md has the figures.
 """
 
 from __future__ import annotations
