@@ -28,12 +28,14 @@ class Child:
         # SeaweedFS takes 10 s to end when asked, and loses nothing when it is not.
         self._end_with_parent = partial(_end_with_parent, signal.SIGKILL if name == "store" else signal.SIGTERM)
         self._command, self._environment = list(command), dict(environment)
+        self._started = False
         self.start()
 
     def start(self) -> None:
         """Start the process, or start it again once it has ended or was killed."""
-        if hasattr(self, "process"):
+        if self._started:
             self.process.wait()
+        self._started = True
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.started = time.monotonic()
         with self.log.open("ab") as output:

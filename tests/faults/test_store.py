@@ -1,11 +1,12 @@
-"""The store dies, answers late, forgets its buckets, or lets nobody in. Numbers: FAULTS.md."""
+"""Faults of the store: it dies, pauses, answers late, loses its buckets, or refuses access. FAULTS.md numbers them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
@@ -21,11 +22,12 @@ from tests.support.faultproxy import FaultProxy
 from tests.support.observer import begun
 from tests.support.own_store import OwnStore
 from tests.support.processes import eventually
-from tests.support.rig import BOUND, RECONCILE, Rig, go_on, is_stopped, stop, stopped
+from tests.support.requests import problem
+from tests.support.rig import Rig, go_on, is_stopped, lasting_buckets, new_song, stop, stopped
 
-SLACK = 5.0  # for a server that starts, and for those that look for it once a second
 # Where each worker is when the store dies.
 POINTS = ("fetch_song:before", "put_stem:after", "put_report:before", "put_report:after")
+TIMES: dict[str, Any] = {"lease_seconds": 6.0, "reconcile_seconds": 0.5}
 
 
 @pytest.fixture(scope="module")
@@ -34,142 +36,222 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnStore]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def buckets(store: OwnStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    with lasting_buckets(tmp_path_factory.mktemp("buckets") / "rig", store.settings) as buckets:
+        yield buckets
+
+
 @pytest.fixture
-def rig(store: OwnStore, tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path / "rig", store.settings) as running:
+def own_rig(store: OwnStore, buckets: dict[str, str], tmp_path: Path) -> Iterator[Rig]:
+    """A rig on the store of this module."""
+    with Rig(tmp_path / "rig", store.settings, **buckets, **TIMES) as running:
         yield running
 
 
 @dataclass(frozen=True)
-class Survivor:
-    """A rig whose one worker stood at a certain point when the store died, and its three songs, all done since."""
+class Outage:
+    """What a store that died and came back did to workers at each of POINTS, and what REST answered meanwhile."""
 
     rig: Rig
-    worker: Child
-    songs: list[str]
-    begun_meanwhile: list[str]
+    workers: dict[str, Child]
+    started_before: dict[str, list[str]]  # songs, by the point of their worker
+    started_meanwhile: dict[str, list[str]]
+    waiting: list[str]
+    answers: dict[str, requests.Response]
+    finished: str
+    refused_content: bytes
 
 
 @pytest.fixture(scope="module")
-def outage(store: OwnStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Survivor]]:
-    """One death of the store, met at every point of POINTS at once: it takes long to start again."""
-    with ExitStack() as stack:
-        rigs = [stack.enter_context(Rig(tmp_path_factory.mktemp("rig") / "rig", store.settings)) for _ in POINTS]
-        workers = [rig.worker(CRASH_AT=f"{point}:STOP") for point, rig in zip(POINTS, rigs, strict=True)]
-        for rig, worker in zip(rigs, workers, strict=True):
-            rig.ready(worker)
-        songs = [rig.accept(count=3) for rig in rigs]
-        eventually(lambda: all(is_stopped(worker) for worker in workers))
+def outage(store: OwnStore, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Outage]:
+    """One death of the store for all tests of it: it takes seconds to start again."""
+    # Without reconcilers: they would complete the removal that is to be asked for again.
+    times = {**TIMES, "reconcile_seconds": 3600.0}
+    with Rig(tmp_path_factory.mktemp("outage") / "rig", store.settings, **times) as rig:
+        rig.rest()
+        [finished], first = rig.accept(), rig.worker()
+        rig.finish([finished])
+        first.stop(30)
+        workers = {point: rig.worker(CRASH_AT=f"{point}:STOP") for point in POINTS}
+        songs = rig.accept(count=len(POINTS))
+        eventually(lambda: all(is_stopped(worker) for worker in workers.values()))
+        before = {point: begun(worker.log.read_text()) for point, worker in workers.items()}
+        waiting = rig.accept(count=2)
+
         store.child.process.kill()
         store.child.process.wait()
-        for worker in workers:
+        refused_content = new_song()
+        answers = ask_while_away(rig, finished, refused_content)
+        for worker in workers.values():
             go_on(worker)
-        words = ["message kept" if point == "put_report:after" else "put off" for point in POINTS]
-        eventually(lambda: all(w in worker.log.read_text() for w, worker in zip(words, workers, strict=True)))
-        eventually(lambda: workers[0].log.read_text().count("store away") > 1)
-        meanwhile = [begun(worker.log.read_text()) for worker in workers]
+        eventually(lambda: all(noticed(point, worker) for point, worker in workers.items()))
+        meanwhile = {point: begun(worker.log.read_text()) for point, worker in workers.items()}
         store.child.start()
         eventually(store.takes_objects, 60)
-        for rig, those in zip(rigs, songs, strict=True):
-            rig.finish(those, 2 * RECONCILE + BOUND + SLACK)
-        yield dict(zip(POINTS, map(Survivor, rigs, workers, songs, meanwhile), strict=True))
+        rig.tick_until(lambda: rig.over(songs + waiting))
+        rig.check(songs + waiting)
+
+        yield Outage(rig, workers, before, meanwhile, waiting, answers, finished, refused_content)
 
 
-def test_27_a_store_that_died_before_the_song_was_fetched_costs_no_attempt(outage: dict[str, Survivor]) -> None:
-    met = outage["fetch_song:before"]
-    assert met.begun_meanwhile == met.songs[:1], "nothing more is taken while the store is away"
-    assert [met.rig.separations(song) for song in met.songs] == [1, 1, 1]
-    assert [met.rig.status(song).attempt for song in met.songs] == [1, 1, 1]
-    assert met.worker.alive
+def ask_while_away(rig: Rig, finished: str, content: bytes) -> dict[str, requests.Response]:
+    return {
+        "readyz": requests.get(f"{rig.url}/readyz", timeout=60),
+        "post": rig.posted(content),
+        "delete": requests.delete(f"{rig.url}/apiv1/remove/{finished}", timeout=60),
+    }
 
 
-def test_28_a_song_of_which_some_stems_were_stored_is_separated_again(outage: dict[str, Survivor]) -> None:
-    """Stems are stored while they are made, and kept nowhere else; still no attempt is used up."""
-    met = outage["put_stem:after"]
-    assert met.begun_meanwhile == met.songs[:1]
-    assert [met.rig.separations(song) for song in met.songs] == [2, 1, 1]
-    assert [met.rig.status(song).attempt for song in met.songs] == [1, 1, 1]
-    assert met.worker.alive
+def noticed(point: str, worker: Child) -> bool:
+    """Say whether the worker has looked for the store again, after what it had in hand."""
+    log = worker.log.read_text()
+    return ("message kept" if point == "put_report:after" else "put off") in log and "store away" in log
 
 
-@pytest.mark.parametrize(("point", "separations"), [("put_report:before", 2), ("put_report:after", 1)])
-def test_29_a_store_that_dies_around_the_report_publishes_the_song_whole(
-    outage: dict[str, Survivor], point: str, separations: int
+@pytest.mark.parametrize(
+    ("point", "separations"),
+    [("fetch_song:before", 1), ("put_stem:after", 2), ("put_report:before", 2), ("put_report:after", 1)],
+)
+def test_a_store_that_dies_at_any_point_of_a_song_costs_no_attempt(
+    outage: Outage, point: str, separations: int
 ) -> None:
-    met = outage[point]
-    assert [met.rig.separations(song) for song in met.songs] == [separations, 1, 1]
-    assert [met.rig.status(song).attempt for song in met.songs] == [1, 1, 1]
-    assert met.worker.alive
+    """Faults 27, 28, 29. Stems are kept nowhere but in the store, so a song without a report is separated again."""
+    [song] = outage.started_before[point]
+
+    assert outage.rig.separations(song) == separations
+    assert outage.rig.status(song).attempt == 1
+    assert outage.workers[point].alive
 
 
-def test_27_31_a_store_that_only_pauses_is_waited_for_and_buckets_that_somebody_removed_are_made_again(
-    rig: Rig, store: OwnStore
-) -> None:
-    rig.ready(rig.worker())
-    [song] = rig.accept("sleep-1")
-    eventually(lambda: rig.running(song, "separating"))
+@pytest.mark.parametrize("point", ["fetch_song:before", "put_stem:after", "put_report:before"])
+def test_a_worker_takes_no_song_while_the_store_is_away(outage: Outage, point: str) -> None:
+    """Fault 27."""
+    assert outage.started_meanwhile[point] == outage.started_before[point]
+    assert [outage.rig.separations(song) for song in outage.waiting] == [1, 1]
+    assert [outage.rig.status(song).attempt for song in outage.waiting] == [1, 1]
+
+
+@pytest.mark.parametrize("request_name", ["readyz", "post", "delete"])
+def test_rest_answers_503_while_the_store_is_away(outage: Outage, request_name: str) -> None:
+    """Fault 53."""
+    answer = outage.answers[request_name]
+
+    assert problem(answer) == (503, "store_unavailable")
+    assert answer.headers["Retry-After"]
+
+
+def test_a_song_refused_while_the_store_was_away_is_not_in_line_and_is_accepted_later(outage: Outage) -> None:
+    """Fault 53."""
+    answer = outage.rig.posted(outage.refused_content)
+
+    assert answer.status_code == 200
+    assert answer.json()["reason"] == "Song enqueued for separation"
+    outage.rig.finish([answer.json()["hash"]])
+    assert outage.rig.separations(answer.json()["hash"]) == 1
+
+
+def test_a_removal_that_failed_while_the_store_was_away_is_completed_later(outage: Outage) -> None:
+    """Fault 53."""
+    url = f"{outage.rig.url}/apiv1/remove/{outage.finished}"
+
+    answer = requests.delete(url, timeout=60)
+
+    assert answer.status_code == 200
+    assert outage.rig.queue.status(outage.finished) is None
+    assert outage.rig.objects(outage.finished) == []
+
+
+def test_a_store_that_pauses_costs_no_attempt(own_rig: Rig, store: OwnStore) -> None:
+    """Fault 27."""
+    own_rig.worker()
+    [song] = own_rig.accept("sleep-1")
+    eventually(lambda: own_rig.running(song, "separating"))
+
     with stopped(store.child):
-        eventually(lambda: rig.status(song).progress > 0.3)
-    rig.finish([song], BOUND)
-    assert (rig.status(song).attempt, rig.separations(song)) == (1, 1)
-    for bucket in (rig.settings.bucket_in, rig.settings.bucket_out):
-        for found in rig.store.minio.list_objects(bucket):
-            rig.store.minio.remove_object(bucket, found.object_name or "")
-        rig.store.minio.remove_bucket(bucket)
-    eventually(lambda: rig.store.minio.bucket_exists(rig.settings.bucket_in), 2 * RECONCILE + SLACK)
-    rig.finish(rig.accept(count=2), BOUND + SLACK)
+        eventually(lambda: own_rig.status(song).progress > 0.3)
+    own_rig.finish([song], 60)
+
+    assert own_rig.status(song).attempt == 1
+    assert own_rig.separations(song) == 1
 
 
-def test_30_a_stem_that_comes_in_long_after_its_sender_gave_up_mixes_nothing(store: OwnStore, tmp_path: Path) -> None:
-    """It passed its sender's last look at the lease; but the same song gives the same bytes, whoever sends them."""
+def test_buckets_that_were_removed_are_made_again(store: OwnStore, tmp_path: Path) -> None:
+    """Fault 31."""
+    with Rig(tmp_path / "rig", store.settings, **TIMES) as rig:
+        rig.store.ready()
+        rig.ready(rig.worker())
+        for bucket in (rig.settings.bucket_in, rig.settings.bucket_out):
+            rig.store.minio.remove_bucket(bucket)
+
+        eventually(lambda: rig.store.minio.bucket_exists(rig.settings.bucket_in))
+        songs = rig.accept(count=2)
+
+        rig.finish(songs, 60)
+
+
+def test_a_stem_that_arrives_after_its_sender_lost_the_lease_mixes_nothing(own_rig: Rig, store: OwnStore) -> None:
+    """Fault 30. The sender confirmed its lease before; the same song gives the same bytes, whoever sends them."""
     host, port = store.settings.minio_host.split(":")
     proxy = FaultProxy((host, int(port)))
-    with Rig(tmp_path / "rig", store.settings) as rig:
-        sender = rig.worker(replace(rig.settings, minio_host=f"{host}:{proxy.port}"), CRASH_AT="put_stem:before:STOP")
-        [song] = rig.accept()
-        eventually(lambda: is_stopped(sender))
-        proxy.silent = True
-        go_on(sender)
-        eventually(lambda: proxy.held == len(STEMS) + 1)  # with the mixture, on their way
-        stop(sender)
-        rig.ready(rig.worker())
-        eventually(lambda: rig.over([song]), 2 * BOUND + SLACK)
-        drums = f"{song}-drums.wav"
-        rig.store.minio.remove_object(rig.settings.bucket_out, drums)  # to see the other one come
-        proxy.silent = False
-        go_on(sender)
-        eventually(lambda: drums in rig.objects(song), SLACK)
-        eventually(lambda: "lease lost" in sender.log.read_text(), SLACK)
-        rig.check([song])
-        assert (rig.status(song).attempt, rig.separations(song)) == (2, 2)
+    sender = own_rig.worker(
+        replace(own_rig.settings, minio_host=f"{host}:{proxy.port}"), CRASH_AT="put_stem:before:STOP"
+    )
+    [song] = own_rig.accept()
+    eventually(lambda: is_stopped(sender))
+    proxy.silent = True
+    go_on(sender)
+    eventually(lambda: proxy.held == len(STEMS) + 1)  # the stems and the mixture are on their way
+    stop(sender)
+    own_rig.worker()
+    own_rig.expire_lease(sender)
+    own_rig.tick_until(lambda: own_rig.over([song]))
+    drums = f"{song}-drums.wav"
+    own_rig.store.minio.remove_object(own_rig.settings.bucket_out, drums)  # so that the late one is seen
+
+    proxy.silent = False
+    go_on(sender)
+    eventually(lambda: drums in own_rig.objects(song))
+    eventually(lambda: "lease lost" in sender.log.read_text())
+
+    own_rig.check([song])
+    assert own_rig.status(song).attempt == 2
+    assert own_rig.separations(song) == 2
     proxy.close()
 
 
-def test_31_while_the_store_refuses_one_worker_the_songs_wait_for_another_and_rest_is_not_ready(rig: Rig) -> None:
-    wrong = replace(rig.settings, minio_secret_key="wrong")
-    refused = rig.worker(wrong)
-    rig.rest(wrong)
-    songs = rig.accept(count=3)
-    answer = requests.get(f"{rig.url}/readyz", timeout=30)
-    assert (answer.status_code, answer.json()["code"]) == (503, "store_unavailable")
-    assert answer.headers["Retry-After"]
+def test_songs_that_the_store_refuses_to_one_worker_are_done_by_another(own_rig: Rig) -> None:
+    """Fault 31."""
+    refused = own_rig.worker(replace(own_rig.settings, minio_secret_key="wrong"))
+    songs = own_rig.accept(count=3)
     eventually(lambda: "put off" in refused.log.read_text())
-    rig.ready(rig.worker())
-    rig.finish(songs, 2 * RECONCILE + BOUND + SLACK)
-    assert {rig.status(song).attempt for song in songs} == {1}
+
+    own_rig.worker()
+    own_rig.finish(songs, 60)
+
+    assert {own_rig.status(song).attempt for song in songs} == {1}
     assert refused.log.read_text().count("job claimed") == 1
     assert refused.alive
 
 
-def test_31_a_process_that_the_store_refuses_leaves_the_reconciling_to_others(rig: Rig) -> None:
-    refused = Store.from_settings(replace(rig.settings, minio_secret_key="wrong"))
-    keepers = [Upkeep(rig.queue, store, rig.settings) for store in (refused, rig.store)]
-    rig.store.put_message("a" * 56, Job("a" * 56, Options("quick")).message())
+def test_a_rest_that_the_store_refuses_is_not_ready(own_rig: Rig) -> None:
+    """Fault 31."""
+    own_rig.rest(replace(own_rig.settings, minio_secret_key="wrong"))
 
-    def back_in_line() -> bool:
-        for keeper in keepers:
-            with suppress(Unavailable):
-                keeper._reconcile()
-        return rig.queue.overview()[0] == ["a" * 56]
+    answer = requests.get(f"{own_rig.url}/readyz", timeout=30)
 
-    eventually(back_in_line, 6 * RECONCILE)
+    assert problem(answer) == (503, "store_unavailable")
+    assert answer.headers["Retry-After"]
+
+
+def test_a_process_that_the_store_refuses_leaves_the_reconciling_to_others(own_rig: Rig) -> None:
+    """Fault 31."""
+    refused = Store.from_settings(replace(own_rig.settings, minio_secret_key="wrong"))
+    keepers = [Upkeep(own_rig.queue, store, own_rig.settings) for store in (refused, own_rig.store)]
+    own_rig.store.put_message("a" * 56, Job("a" * 56, Options("quick")).message())
+
+    for keeper in keepers:
+        with suppress(Unavailable):
+            keeper._reconcile()
+
+    assert own_rig.queue.overview()[0] == ["a" * 56]

@@ -1,44 +1,26 @@
-"""Workers that are paused, lose their lease, and come back: they change nothing any more. Numbers: FAULTS.md.
+"""Faults of paused workers: they lose their lease, come back, and must change nothing. FAULTS.md numbers the faults.
 
-Most songs here are `marked`: each attempt makes other stems, so that one of the wrong attempt's would be seen. Those
-have one stem only, so that a worker that stops once it stored a stem has stored them all.
+Songs of the model `marked` get other stems at each attempt, so that a stem of the wrong attempt is seen. Such a song
+has one stem only: a worker that stops after it stored a stem has stored all stems.
 """
 
 from __future__ import annotations
 
 import hashlib
-import signal
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from local import Service
+from local.child import Child
 from msas.status import JobStatus
-from tests.support.crowd import crowd_on
-from tests.support.observer import observed
+from tests.support.observer import begun, observed
 from tests.support.processes import eventually
-from tests.support.rig import BOUND, LEASE, Rig, go_on, is_stopped, lasting_buckets, stop, stopped
+from tests.support.rig import Rig, go_on, is_stopped, stop, stopped
 
-# Stopped there, another attempt follows; stopped there, the song is published already.
-BEFORE = ("claim:after", "published:after", "fetch_song:after", "put_stem:before", "put_stem:after")
-AFTER = ("put_report:after", "settle:before")
-# Past its last look at the lease. What it then stores may replace the rival's, and is the same, byte for byte,
-# because the same song gives the same stems: only this holds it together, so these songs are not marked.
-BETWEEN = ("put_stem:after", "put_report:before")
-
-
-@pytest.fixture(scope="module")
-def buckets(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    with lasting_buckets(tmp_path_factory.mktemp("buckets") / "rig", service.settings) as buckets:
-        yield buckets
-
-
-@pytest.fixture
-def rig(service: Service, buckets: dict[str, str], tmp_path: Path) -> Iterator[Rig]:
-    with Rig(tmp_path / "rig", service.settings, **buckets) as running:
-        yield running
+NOT_PUBLISHED_YET = ("claim:after", "published:after", "fetch_song:after", "put_stem:before", "put_stem:after")
+PUBLISHED = ("put_report:after", "settle:before")
+# The worker has confirmed its lease for the last time: it may store the stem or the report once more.
+CONFIRMED = ("put_stem:after", "put_report:before")
 
 
 def published(rig: Rig, song: str) -> tuple[JobStatus, dict[str, Any], dict[str, str]]:
@@ -46,95 +28,141 @@ def published(rig: Rig, song: str) -> tuple[JobStatus, dict[str, Any], dict[str,
     found = rig.store.published(song)
     assert found
     status = rig.status(song)
-    opened = {track.name: rig.store.open_stem(song, track.name, track.extension) for track in status.tracks}
-    return status, found[0], {n: hashlib.sha256(b"".join(stem)).hexdigest() for n, stem in opened.items()}
+    stems = {track.name: rig.store.open_stem(song, track.name, track.extension) for track in status.tracks}
+    return status, found[0], {name: hashlib.sha256(b"".join(stem)).hexdigest() for name, stem in stems.items()}
 
 
-def test_14_a_worker_paused_beyond_its_lease_stops_at_once_and_changes_nothing(rig: Rig) -> None:
-    zombie = rig.worker()
+def test_a_worker_paused_beyond_its_lease_stops_its_song_and_changes_nothing(rig: Rig) -> None:
+    """Fault 14."""
+    paused = rig.worker()
     [song] = rig.accept("marked-1")
     with observed(rig.queue, [song]):
         eventually(lambda: rig.running(song, "separating"))
-        with stopped(zombie):
-            rig.ready(rival := rig.worker())
-            eventually(lambda: rig.over([song]), LEASE + BOUND + 1)  # first of all, everyone gets a fresh lease
+        with stopped(paused):
+            rival = rig.worker()
+            rig.expire_lease(paused)
+            rig.tick_until(lambda: rig.over([song]))
             before = published(rig, song)
-        eventually(lambda: "lease lost" in zombie.log.read_text(), 1)
+        eventually(lambda: "lease lost" in paused.log.read_text())
+
     rig.check([song])
     assert published(rig, song) == before
-    assert (rig.status(song).attempt, rig.separations(song)) == (2, 2)
+    assert rig.status(song).attempt == 2
+    assert rig.separations(song) == 2
     assert "job succeeded" in rival.log.read_text()
-    assert "job succeeded" not in zombie.log.read_text()
-    assert zombie.alive
+    assert "job succeeded" not in paused.log.read_text()
+    assert paused.alive
 
 
-def test_15_16_a_worker_that_comes_back_at_any_point_after_another_finished_its_song_mixes_nothing(rig: Rig) -> None:
-    points = (*BEFORE, *AFTER, *BETWEEN)
-    lanes = [rig.lane(str(number)) for number in range(len(points))]
-    marked = [lane.accept("marked", stems=("vocals",))[0] for lane in lanes[: -len(BETWEEN)]]
-    songs = [*marked, *(lane.accept()[0] for lane in lanes[-len(BETWEEN) :])]
-    zombies = crowd_on(lanes, [f"{point}:STOP" for point in points])
-    eventually(lambda: all(zombie.stopped for zombie in zombies.members))
-    crowd_on(lanes).ready()
-    eventually(lambda: all(lane.over([song]) for lane, song in zip(lanes, songs, strict=True)), LEASE + 2 * BOUND)
-    befores = [published(lane, song) for lane, song in zip(lanes, songs, strict=True)]
-    for zombie in zombies.members:
-        zombie.send(signal.SIGCONT)
-    eventually(lambda: all(zombie.said("lease lost") for zombie in zombies.members), 5)
-    for point, lane, song, before in zip(points, lanes, songs, befores, strict=True):
-        after = published(lane, song)
-        if song not in marked:  # the report may be the zombie's now: the same stems, but its own times
-            assert (after[0], after[1]["stems"], after[2]) == (before[0], before[1]["stems"], before[2]), point
-        else:
-            assert after == before, point
-            lane.check([song])
-        assert lane.separations(song) == 1 or point not in AFTER, point
-        assert lane.places() == [], point
-    assert not any(zombie.said("job succeeded") or not zombie.alive for zombie in zombies.members)
+@pytest.mark.parametrize("point", [*NOT_PUBLISHED_YET, *PUBLISHED])
+def test_a_worker_paused_at_any_call_changes_nothing_after_another_finished_its_song(rig: Rig, point: str) -> None:
+    """Faults 15 and 16. A song that was published is not separated again."""
+    paused = rig.worker(CRASH_AT=f"{point}:STOP")
+    [song] = rig.accept("marked", stems=("vocals",))
+    let_another_finish(rig, paused, song)
+    before = published(rig, song)
+
+    go_on(paused)
+    eventually(lambda: "lease lost" in paused.log.read_text())
+
+    assert published(rig, song) == before
+    rig.check([song])
+    if point in PUBLISHED:
+        assert rig.separations(song) == 1
+    assert "job succeeded" not in paused.log.read_text()
+    assert paused.alive
 
 
-def test_a_worker_that_comes_back_before_its_claim_leaves_the_job_to_others_or_takes_it_anew(rig: Rig) -> None:
-    """What it holds was taken back meanwhile: on one lane a rival runs it, on the other it waits in line."""
-    lanes = [rig.lane("taken"), rig.lane("waiting")]
-    taken, waiting = lanes
-    zombies = crowd_on(lanes, ["blmove:after:STOP"] * 2)
-    songs = [lane.accept("marked-1")[0] for lane in lanes]
-    eventually(lambda: all(zombie.stopped for zombie in zombies.members))
-    crowd_on([taken])
+@pytest.mark.parametrize("point", CONFIRMED)
+def test_a_worker_paused_after_it_confirmed_its_lease_stores_the_same_stems_again(rig: Rig, point: str) -> None:
+    """Fault 16. The same song gives the same stems, so what the paused worker stores last is the same to the byte."""
+    paused = rig.worker(CRASH_AT=f"{point}:STOP")
+    [song] = rig.accept()
+    let_another_finish(rig, paused, song)
+    status, report, stems = published(rig, song)
 
-    def back_in_line() -> bool:
-        waiting.queue.tick()
-        return waiting.queue.overview() == ([songs[1]], [], [])
+    go_on(paused)
+    eventually(lambda: "lease lost" in paused.log.read_text())
 
-    eventually(back_in_line, BOUND)
-    eventually(lambda: taken.running(songs[0]))
-    for zombie in zombies.members:
-        zombie.send(signal.SIGCONT)
-    eventually(lambda: waiting.running(songs[1]), 1)
-    assert [lane.queue.overview() for lane in lanes] == [([], [song], []) for song in songs]
-    for lane, song in zip(lanes, songs, strict=True):
-        lane.finish([song])
-        assert (lane.status(song).attempt, lane.separations(song)) == (1, 1)
-    assert [zombie.said("job claimed") for zombie in zombies.members] == [False, True]
+    status_after, report_after, stems_after = published(rig, song)
+    assert status_after == status
+    assert report_after["stems"] == report["stems"], "its times may be those of the paused worker"
+    assert stems_after == stems
+    assert rig.places() == []
+    assert "job succeeded" not in paused.log.read_text()
+    assert paused.alive
+
+
+def let_another_finish(rig: Rig, paused: Child, song: str) -> None:
+    """Wait until the worker has paused itself, end its lease, and let another worker finish the song."""
+    eventually(lambda: is_stopped(paused))
+    rig.worker()
+    rig.expire_lease(paused)
+    rig.tick_until(lambda: rig.over([song]))
+
+
+def test_a_worker_paused_before_its_claim_leaves_the_job_to_the_worker_that_has_it(rig: Rig) -> None:
+    """Fault 14."""
+    paused = rig.worker(CRASH_AT="blmove:after:STOP")
+    [song] = rig.accept("marked-1")
+    eventually(lambda: is_stopped(paused))
+    rival = rig.worker()
+    rig.expire_lease(paused)
+    eventually(lambda: rig.running(song))
+
+    go_on(paused)
+    rig.finish([song])
+    rival.process.kill()
+    rival.process.wait()
+    later = rig.accept()
+    rig.finish(later)
+
+    assert rig.status(song).attempt == 1
+    assert rig.separations(song) == 1
+    assert begun(paused.log.read_text()) == later
+
+
+def test_a_worker_paused_before_its_claim_takes_the_job_anew_when_it_waits_in_line_again(rig: Rig) -> None:
+    """Fault 14."""
+    paused = rig.worker(CRASH_AT="blmove:after:STOP")
+    [song] = rig.accept("sleep-60")
+    eventually(lambda: is_stopped(paused))
+    rig.expire_lease(paused)
+    assert rig.queue.overview() == ([song], [], [])
+
+    go_on(paused)
+    eventually(lambda: rig.running(song, "separating"))
+
+    assert rig.queue.overview() == ([], [song], []), "it runs, and no copy of it waits in line"
+    assert rig.status(song).attempt == 1
+    assert rig.separations(song) == 1
+    assert paused.log.read_text().count("job claimed") == 1
 
 
 def test_a_song_deleted_while_its_worker_was_paused_stays_deleted(rig: Rig) -> None:
-    zombie = rig.worker(CRASH_AT="put_report:before:STOP")
+    """Fault 37."""
+    paused = rig.worker(CRASH_AT="put_report:before:STOP")
     [song] = rig.accept()
-    eventually(lambda: is_stopped(zombie))
-    rig.ready(rig.worker())
+    eventually(lambda: is_stopped(paused))
+    rig.worker()
     rig.removed(song)
-    go_on(zombie)
-    eventually(lambda: any(word in zombie.log.read_text() for word in ("job cancelled", "lease lost")), 5)
-    eventually(lambda: rig.queue.status(song) is None and not rig.objects(song), 10)
+
+    go_on(paused)
+    eventually(lambda: any(word in paused.log.read_text() for word in ("job cancelled", "lease lost")))
+
+    eventually(lambda: rig.queue.status(song) is None and not rig.objects(song))
 
 
-def test_stopping_and_going_on_in_time_costs_nothing(rig: Rig) -> None:
+def test_a_worker_paused_for_less_than_its_lease_finishes_its_song(rig: Rig) -> None:
+    """Fault 14."""
     worker = rig.worker()
     [song] = rig.accept("marked-1")
     eventually(lambda: rig.running(song, "separating"))
+
     stop(worker)
     eventually(lambda: is_stopped(worker))
     go_on(worker)
     rig.finish([song])
-    assert (rig.status(song).attempt, rig.separations(song)) == (1, 1)
+
+    assert rig.status(song).attempt == 1
+    assert rig.separations(song) == 1

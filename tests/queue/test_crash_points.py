@@ -1,13 +1,12 @@
 """Each call that a job makes, to Redis or the store, is spoiled in each way; the job is done all the same.
 
 The thousands of runs are on a store in memory; on a real S3 server, each call is spoiled once.
-With MSAAS_LONG=1 any two calls of a run are spoiled: a fault, then another in all that follows it.
+The long form spoils any two calls of a run: a fault, then another in all that follows it.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -65,39 +64,42 @@ def calls() -> list[str]:
     return spoil({}).calls
 
 
-def test_the_runs_here_go_through_every_kind_of_call_that_a_job_makes() -> None:
-    fetch = ["set", "beat idle", "lindex", "blmove", "claim", "get report", "fget song"]
-    store = [*["beat", "put stem"] * 3, "beat", "put peaks", "put report", "settle", "remove message"]
-    assert calls() == [f"worker: {name}" for name in [*fetch, *store, *fetch, *store, *fetch[:4]]]
+def test_a_job_makes_every_kind_of_call_that_is_spoiled_here() -> None:
+    fetch = {"set", "beat idle", "lindex", "blmove", "claim", "get report", "fget song"}
+    store = {"beat", "put stem", "put peaks", "put report", "settle", "remove message"}
+
+    assert set(calls()) == {f"worker: {name}" for name in fetch | store}
 
 
 @pytest.mark.parametrize("fault", Fault)
-def test_two_jobs_are_done_once_and_whole_whichever_call_is(fault: Fault) -> None:
+def test_two_jobs_are_published_once_and_whole_whichever_call_meets_the_fault(fault: Fault) -> None:
     for number in range(len(calls())):
         spoil({number: fault})
 
 
 @pytest.mark.parametrize("fault", KILLS)
-def test_a_worker_killed_before_it_claims_costs_its_job_no_attempt(fault: Fault) -> None:
+def test_a_worker_killed_before_its_claim_costs_no_attempt(fault: Fault) -> None:
     before = range(calls().index("worker: claim"))
     assert {spoil({number: fault}).blamed for number in before} == {0}
 
 
 @pytest.mark.parametrize("fault", KILLS)
-def test_a_worker_killed_while_it_works_costs_its_job_one(fault: Fault) -> None:
+def test_a_worker_killed_after_its_claim_costs_one_attempt(fault: Fault) -> None:
     working = range(calls().index("worker: claim") + 1, calls().index("worker: settle"))
     assert {spoil({number: fault}).blamed for number in working} == {1}
 
 
-@pytest.mark.skipif(not os.environ.get("MSAAS_LONG"), reason="takes minutes; MSAAS_LONG=1 runs it")
+@pytest.mark.long
 @pytest.mark.parametrize("fault", Fault)
-def test_two_jobs_are_done_once_and_whole_whatever_follows_a_call_that_is(fault: Fault) -> None:
+def test_two_jobs_are_published_once_and_whole_under_any_pair_of_faults(fault: Fault) -> None:
     for faults in pairs(fault):
         spoil(faults)
 
 
 @pytest.mark.parametrize("fault", [Fault.KILLED_AFTER, Fault.REPLY_LOST])
-def test_on_a_real_store_two_jobs_are_done_once_and_whole_whichever_call_is(service: Service, fault: Fault) -> None:
+def test_on_a_real_store_two_jobs_are_published_once_whichever_call_meets_the_fault(
+    service: Service, fault: Fault
+) -> None:
     nonce = secrets.token_hex(4)
     store = Store.from_settings(replace(service.settings, bucket_in=f"in-{nonce}", bucket_out=f"out-{nonce}"))
     store.ready()
@@ -107,7 +109,7 @@ def test_on_a_real_store_two_jobs_are_done_once_and_whole_whichever_call_is(serv
             store.remove_song(job(each).songhash)
 
 
-def test_the_stand_in_makes_the_calls_of_the_real_separation(tmp_path: Path) -> None:
+def test_the_fake_separation_makes_the_calls_of_the_real_one(tmp_path: Path) -> None:
     """So that what is shown here of the one is shown of the other."""
     assert calls_of_separation(separate, tmp_path) == calls_of_separation(separate_song, tmp_path)
 

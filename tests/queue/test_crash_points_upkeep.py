@@ -1,10 +1,11 @@
-"""Accepting a song, removing it, and a sweep of the reconciler, cut short at any call: the next try completes it."""
+"""Accepting, removing and reconciling, cut short at each call: the next try completes them."""
 
 from __future__ import annotations
 
 import io
 from collections.abc import Callable
 from contextlib import suppress
+from copy import copy
 from functools import partial
 
 import pytest
@@ -173,9 +174,13 @@ def tidy(place: Place) -> bool:
 
 @pytest.mark.parametrize("fault", Fault)
 def test_a_sweep_that_was_cut_short_is_completed_by_the_next(fault: Fault) -> None:
+    with Place() as origin:
+        wanted = a_mess(origin)
+        redis, objects = origin.snapshot(), dict(origin.memory.objects)
     for number in each_call(a_mess, lambda process: process.reconciler.sweep()):
         with Place() as place:
-            wanted = a_mess(place)
+            place.roll_back(redis)
+            place.memory.objects, place.memory.puts = copy(objects), copy(origin.memory.puts)
             spoiled(place, number, fault, lambda process: process.reconciler.sweep())
             place.forsake()
             finish(place, Plan(), partial(tidy, place))

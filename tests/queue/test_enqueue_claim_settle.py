@@ -38,7 +38,7 @@ def test_the_position_in_the_line_counts_from_one(queue: Queue, worker: Callable
     assert [queue.status(job(n).songhash).position for n in range(3)] == [None, 1, 2]  # type: ignore[union-attr]
 
 
-def test_one_songhash_is_one_job_while_it_waits_runs_and_is_done(
+def test_enqueueing_a_known_songhash_creates_no_second_job(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     queue.enqueue(job())
@@ -80,7 +80,7 @@ def test_a_running_job_lies_in_exactly_one_place(queue: Queue, worker: Callable[
     assert places(redis, queue) == 0
 
 
-def test_what_was_taken_but_never_claimed_is_found_on_the_next_turn(
+def test_a_message_that_was_taken_but_not_claimed_is_claimed_on_the_next_turn(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     """As after a BLMOVE whose reply was lost."""
@@ -91,7 +91,7 @@ def test_what_was_taken_but_never_claimed_is_found_on_the_next_turn(
     assert (taken(receiver).job, places(redis, queue, 1)) == (job(1), 1)
 
 
-def test_a_claim_whose_reply_was_lost_is_claimed_again_by_the_same_worker_at_no_cost(
+def test_a_claim_whose_reply_was_lost_is_repeated_by_the_same_worker_without_an_attempt(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     queue.enqueue(job())
@@ -112,7 +112,7 @@ def test_settling_may_be_sent_twice(queue: Queue, worker: Callable[[], Receiver]
     assert state(queue) is State.SUCCEEDED, "... and stays as it was"
 
 
-def test_the_beat_carries_stage_and_progress(queue: Queue, worker: Callable[[], Receiver]) -> None:
+def test_a_renewal_publishes_stage_and_progress(queue: Queue, worker: Callable[[], Receiver]) -> None:
     queue.enqueue(job())
     receiver = worker()
     lease = taken(receiver)
@@ -123,9 +123,7 @@ def test_the_beat_carries_stage_and_progress(queue: Queue, worker: Callable[[], 
     assert (status.stage, status.progress, status.state) == ("separating", 0.25, State.RUNNING)
 
 
-def test_handing_back_puts_the_job_at_the_head_of_the_line_and_costs_no_attempt(
-    queue: Queue, worker: Callable[[], Receiver]
-) -> None:
+def test_a_released_job_is_first_in_line_and_keeps_its_attempt(queue: Queue, worker: Callable[[], Receiver]) -> None:
     for number in range(3):
         queue.enqueue(job(number))
     end = worker()
@@ -135,29 +133,58 @@ def test_handing_back_puts_the_job_at_the_head_of_the_line_and_costs_no_attempt(
     assert (again.job, again.attempt) == (job(0), 1)
 
 
-def test_a_retry_waits_twice_as_long_each_time_and_the_third_is_the_last(
+@pytest.mark.parametrize(("attempt", "wait_ms"), [(1, 100), (2, 200)])
+def test_a_retried_job_is_due_after_a_wait_that_doubles(
+    queue: Queue, worker: Callable[[], Receiver], redis: Redis, attempt: int, wait_ms: int
+) -> None:
+    queue.enqueue(job())
+    redis.hset(queue.job_key(job().songhash), "attempt", attempt - 1)
+    lease = taken(worker())
+
+    before = queue.now()
+    assert lease.retry(ERROR) == "ok"
+    after = queue.now()
+
+    due = redis.zscore(f"{queue.prefix}delayed", job().message())
+    assert due
+    assert before + wait_ms <= due <= after + wait_ms
+    assert state(queue) is State.QUEUED
+    assert queue.overview() == ([], [], [job().songhash])
+
+
+def test_a_retry_sent_twice_delays_the_job_once(queue: Queue, worker: Callable[[], Receiver], redis: Redis) -> None:
+    queue.enqueue(job())
+    lease = taken(worker())
+    assert lease.retry(ERROR) == "ok"
+    due = redis.zscore(f"{queue.prefix}delayed", job().message())
+
+    assert lease.retry(ERROR) == "ok"
+
+    assert redis.zscore(f"{queue.prefix}delayed", job().message()) == due
+    assert places(redis, queue) == 1
+
+
+def test_a_third_retry_fails_the_job_and_makes_a_dead_letter(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     queue.enqueue(job())
-    end, waits = worker(), []
+    end = worker()
     for attempt in (1, 2, 3):
+        eventually(lambda: (queue.tick(), queue.overview()[0])[1])  # type: ignore[func-returns-value]
         lease = taken(end)
-        before = queue.now()
-        assert (lease.attempt, lease.retry(ERROR), lease.retry(ERROR)) == (attempt, "ok", "ok")
-        if due := redis.zscore(f"{queue.prefix}delayed", job().message()):
-            assert (state(queue), queue.overview()) == (State.QUEUED, ([], [], [job().songhash]))
-            waits.append(due - before)
-            eventually(lambda: (queue.tick(), queue.overview()[0])[1])  # type: ignore[func-returns-value]
-    assert waits == [pytest.approx(100, abs=30), pytest.approx(200, abs=30)]
+        assert lease.attempt == attempt
+        assert lease.retry(ERROR) == "ok"
+
     status = queue.status(job().songhash)
     assert status
-    assert (status.state, status.error) == (State.FAILED, {"code": ERROR.code, "message": ERROR.detail})
+    assert status.state is State.FAILED
+    assert status.error == {"code": ERROR.code, "message": ERROR.detail}
     [dead] = redis.lrange(f"{queue.prefix}dead", 0, -1)
     assert json.loads(dead)["hash"] == job().songhash
     assert places(redis, queue) == 0
 
 
-def test_a_job_that_waits_for_the_store_uses_up_no_attempt(queue: Queue, worker: Callable[[], Receiver]) -> None:
+def test_a_job_put_off_for_the_store_keeps_its_attempt(queue: Queue, worker: Callable[[], Receiver]) -> None:
     queue.enqueue(job())
     end = worker()
     for _ in range(4):
@@ -167,14 +194,14 @@ def test_a_job_that_waits_for_the_store_uses_up_no_attempt(queue: Queue, worker:
         eventually(lambda: (queue.tick(), queue.overview()[0])[1])  # type: ignore[func-returns-value]
 
 
-def test_a_job_that_waited_fifty_times_is_dead(queue: Queue, worker: Callable[[], Receiver], redis: Redis) -> None:
+def test_a_job_put_off_fifty_times_fails(queue: Queue, worker: Callable[[], Receiver], redis: Redis) -> None:
     queue.enqueue(job())
     redis.hset(queue.job_key(job().songhash), "waits", 49)
     taken(worker()).wait(ERROR)
     assert (state(queue), places(redis, queue)) == (State.FAILED, 0)
 
 
-def test_a_worker_that_leaves_gives_back_at_once_what_it_took_but_never_claimed(
+def test_a_leaving_worker_returns_its_unclaimed_message(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     queue.enqueue(job())
@@ -187,7 +214,7 @@ def test_a_worker_that_leaves_gives_back_at_once_what_it_took_but_never_claimed(
 
 
 @pytest.mark.parametrize("place", ["in line", "delayed", "taken", "over"])
-def test_a_cancelled_job_is_in_nobodys_hands_and_forgotten_once_dropped(
+def test_a_cancelled_job_is_held_by_no_worker_and_forgotten_once_dropped(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis, place: str
 ) -> None:
     queue.enqueue(job())
@@ -212,7 +239,7 @@ def test_a_cancelled_job_is_in_nobodys_hands_and_forgotten_once_dropped(
 
 
 @pytest.mark.parametrize("first", ["worker", "remover"])
-def test_a_cancelled_job_that_runs_is_forgotten_when_worker_and_remover_are_both_done_with_it(
+def test_a_running_job_that_is_cancelled_is_forgotten_after_worker_and_remover_have_let_go(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis, first: str
 ) -> None:
     queue.enqueue(job())
@@ -247,7 +274,7 @@ def test_a_worker_that_takes_up_a_job_it_holds_and_that_was_cancelled_lets_go_of
     assert (state(queue), places(redis, queue)) == (None, 0)
 
 
-def test_a_stem_of_a_job_that_is_gone_or_not_over_can_not_be_removed(queue: Queue) -> None:
+def test_a_stem_of_an_unknown_or_unfinished_job_can_not_be_removed(queue: Queue) -> None:
     queue.prune("vocals", report())
     assert queue.status(job().songhash) is None
     queue.enqueue(job())
@@ -255,9 +282,7 @@ def test_a_stem_of_a_job_that_is_gone_or_not_over_can_not_be_removed(queue: Queu
     assert queue.enqueue(job()) == (False, State.QUEUED)
 
 
-def test_a_job_whose_message_is_nowhere_is_put_in_line_again_by_who_suspects_it(
-    queue: Queue, worker: Callable[[], Receiver], redis: Redis
-) -> None:
+def test_a_job_without_a_message_is_enqueued_again(queue: Queue, worker: Callable[[], Receiver], redis: Redis) -> None:
     """As after a stranger popped from the queue."""
     queue.enqueue(job())
     redis.rpop(queue.name)
@@ -271,7 +296,7 @@ def test_a_job_whose_message_is_nowhere_is_put_in_line_again_by_who_suspects_it(
     assert places(redis, queue) == 1
 
 
-def test_one_process_leads_for_as_long_as_it_asks(queue: Queue) -> None:
+def test_one_process_leads_while_it_renews(queue: Queue) -> None:
     assert queue.lead("first", 0.2)
     for _ in range(4):
         assert queue.lead("first", 0.2)
@@ -302,7 +327,7 @@ def test_a_settled_job_keeps_no_message(queue: Queue, worker: Callable[[], Recei
         b'{"hash": "' + b"0" * 56 + b'", "data": 7}',
     ],
 )
-def test_a_broken_message_goes_to_the_dead_list_with_its_reason(
+def test_a_broken_message_becomes_a_dead_letter_with_its_reason(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis, message: bytes
 ) -> None:
     redis.lpush(queue.name, message)
@@ -314,7 +339,7 @@ def test_a_broken_message_goes_to_the_dead_list_with_its_reason(
     assert taken(end).job == job()
 
 
-def test_a_foreign_duplicate_of_a_running_or_finished_job_vanishes(
+def test_a_foreign_copy_of_a_running_or_ended_job_is_dropped(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     queue.enqueue(job())
@@ -332,7 +357,7 @@ def test_workers_on_one_machine_have_different_names(worker: Callable[[], Receiv
     assert worker().worker != worker().worker
 
 
-def test_a_redis_that_is_away_is_said_in_one_sentence() -> None:
+def test_an_unreachable_redis_raises_one_sentence() -> None:
     queue = Queue.from_settings(Settings(redis_host="127.0.0.1", redis_port=1))
     for call in (lambda: queue.enqueue(job()), lambda: queue.status("0"), queue.overview, queue.now, queue.offered):
         with pytest.raises(QueueUnavailable, match=r"^Redis does not answer .*\.$"):

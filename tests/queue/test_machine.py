@@ -6,10 +6,10 @@ and delays are over because a rule says so.
 
 from __future__ import annotations
 
-import os
 import secrets
 from typing import Any, cast
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule
@@ -198,13 +198,13 @@ class QueueMachine(RuleBasedStateMachine):
         return (found.status, found.token, found.holder, str(found.attempt)) if found else (None, None, None, None)
 
 
-_LONG = bool(os.environ.get("MSAAS_LONG"))
-TestAnySequenceOfStepsDoesWhatTheModelSays = QueueMachine.TestCase
-TestAnySequenceOfStepsDoesWhatTheModelSays.settings = settings(
-    derandomize=not _LONG,
-    deadline=None,
-    database=None,
-    max_examples=3000 if _LONG else 120,
-    stateful_step_count=40,
-    suppress_health_check=list(HealthCheck),
-)
+_ALWAYS = settings(deadline=None, database=None, stateful_step_count=40, suppress_health_check=list(HealthCheck))
+
+
+class TestAnySequenceOfStepsLeavesRedisAsTheModelSays(QueueMachine.TestCase):  # type: ignore[misc, valid-type]
+    settings = settings(_ALWAYS, derandomize=True, max_examples=60)
+
+
+@pytest.mark.long
+class TestThousandsOfSequencesLeaveRedisAsTheModelSays(QueueMachine.TestCase):  # type: ignore[misc, valid-type]
+    settings = settings(_ALWAYS, max_examples=3000, print_blob=True)

@@ -1,4 +1,4 @@
-"""Workers that vanish: what they held is taken back, by whoever ticks."""
+"""Lost workers: a tick reclaims what they held."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def lapse(worker: Callable[[], Receiver], dead: Receiver, queue: Queue) -> Recei
     return watcher
 
 
-def test_the_job_of_a_lost_worker_goes_on_elsewhere_and_the_zombie_changes_nothing(
+def test_a_lost_workers_job_is_claimed_by_another_and_the_lost_one_changes_nothing(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     queue.enqueue(job())
@@ -48,7 +48,7 @@ def test_the_job_of_a_lost_worker_goes_on_elsewhere_and_the_zombie_changes_nothi
     assert state(queue) is State.SUCCEEDED
 
 
-def test_a_busy_worker_keeps_its_job_while_a_lost_one_s_goes_back_in_line(
+def test_a_busy_worker_keeps_its_job_while_a_lost_workers_job_waits_again(
     queue: Queue, worker: Callable[[], Receiver]
 ) -> None:
     queue.enqueue(job(1))
@@ -66,7 +66,7 @@ def test_a_busy_worker_keeps_its_job_while_a_lost_one_s_goes_back_in_line(
     assert state(queue, 2) is State.RUNNING
 
 
-def test_nobody_is_blamed_for_a_job_that_was_taken_but_never_claimed(
+def test_a_job_reclaimed_before_its_claim_keeps_its_attempt(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     queue.enqueue(job())
@@ -93,7 +93,7 @@ def test_a_foreign_message_of_any_shape_survives_its_worker(
     assert (again.job.songhash, again.attempt) == (job().songhash, 2)
 
 
-def test_a_worker_that_was_given_up_takes_a_message_and_dies_and_the_message_is_found(
+def test_a_message_taken_by_a_deregistered_worker_that_dies_is_reclaimed(
     queue: Queue, worker: Callable[[], Receiver]
 ) -> None:
     paused, watcher = worker(), worker()
@@ -112,7 +112,7 @@ def test_a_worker_that_was_given_up_takes_a_message_and_dies_and_the_message_is_
     assert taken(lapse(worker, paused, queue)).job == job()
 
 
-def test_a_claim_fails_where_the_message_was_taken_back_meanwhile(
+def test_a_claim_fails_after_the_message_was_reclaimed(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     """A worker that pauses between taking and claiming must not claim what another already has in line."""
@@ -127,7 +127,7 @@ def test_a_claim_fails_where_the_message_was_taken_back_meanwhile(
     assert (state(queue), places(redis, queue)) == (State.QUEUED, 1)
 
 
-def test_after_an_outage_everyone_gets_a_fresh_lease_before_anyone_is_given_up(
+def test_the_first_tick_after_an_outage_renews_every_lease(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     queue.enqueue(job())
@@ -140,7 +140,7 @@ def test_after_an_outage_everyone_gets_a_fresh_lease_before_anyone_is_given_up(
     assert lease.succeed(report()) == "ok"
 
 
-def test_a_song_that_loses_its_worker_three_times_is_dead_with_the_reason(
+def test_a_job_that_lost_three_workers_is_a_dead_letter_with_the_reason(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     queue.enqueue(job())
@@ -156,7 +156,7 @@ def test_a_song_that_loses_its_worker_three_times_is_dead_with_the_reason(
     assert (end.take(), places(redis, queue)) == (None, 0)
 
 
-def test_a_living_worker_keeps_its_job_as_long_as_it_beats(queue: Queue, worker: Callable[[], Receiver]) -> None:
+def test_a_worker_keeps_its_job_while_it_renews(queue: Queue, worker: Callable[[], Receiver]) -> None:
     queue.enqueue(job())
     end, rival = worker(), worker()
     lease = taken(end)
@@ -168,7 +168,7 @@ def test_a_living_worker_keeps_its_job_as_long_as_it_beats(queue: Queue, worker:
     assert lease.succeed(report()) == "ok"
 
 
-def test_a_job_whose_message_ends_ten_workers_before_they_claim_it_is_dead_with_the_reason(
+def test_a_message_that_ends_ten_workers_before_their_claim_is_a_dead_letter(
     queue: Queue, worker: Callable[[], Receiver], redis: Redis
 ) -> None:
     queue.enqueue(job())

@@ -10,14 +10,13 @@
 Each separation leaves a line in FOLDER/<songhash>. CRASH_AT=label:before|after[:STOP] sends the process a SIGKILL (or
 SIGSTOP) just before or after its first call of that name: a script of the queue, blmove, or a method of the store.
 CLOCK_OFF=seconds sets its clock wrong. `python -m tests.support.fake_engine rest` is REST with the same two variables.
-GRUMBLE=1 has the store log a line whenever it stores a stem. CROWD makes many workers of one process, see crowd.py.
+GRUMBLE=1 has the store log a line whenever it stores a stem.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
-import json
 import logging
 import os
 import resource
@@ -169,30 +168,8 @@ def grumble() -> None:
     Store.put_stem = grumbling  # type: ignore[method-assign, assignment]
 
 
-def multiply(each: list[dict[str, str]], logs: Path) -> None:
-    """Go on as many workers, each with variables and a log of its own: imports are what takes long about a start.
-
-    The process itself only says who they are and how they ended, and takes them along when it dies.
-    """
-    pids = list[int]()
-    for number, variables in enumerate(each):
-        if pid := os.fork():
-            pids.append(pid)
-            continue
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-        os.dup2(os.open(logs / f"{number}.log", os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o644), 1)
-        os.dup2(1, 2)
-        os.environ.update(variables)
-        return
-    print(json.dumps(pids), flush=True)
-    for _ in each:
-        print(json.dumps(os.wait()), flush=True)
-    sys.exit()
-
-
-def main() -> None:
-    if each := os.environ.get("CROWD"):
-        multiply(json.loads(each), Path(os.environ["CROWD_LOGS"]))
+def main(role: str) -> None:
+    """Serve as a worker that counts its separations in the folder `role`; as REST where that is "rest"."""
     log.start("worker")
     if point := os.environ.get("CRASH_AT"):
         label, moment, *others = point.split(":")
@@ -202,11 +179,11 @@ def main() -> None:
     if off := float(os.environ.get("CLOCK_OFF", "0")):
         clock = time.time
         time.time = lambda: clock() + off
-    if sys.argv[1] == "rest":
+    if role == "rest":
         runpy.run_module("rest", run_name="__main__")
     settings = Settings.from_environment()
-    serve(settings, StandIns(Path(sys.argv[1])), *watched(settings))
+    serve(settings, StandIns(Path(role)), *watched(settings))
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -231,6 +231,14 @@ class Place:
         keys = [self.queue.name, self.key("delayed"), self.key("dead"), *(key.decode() for key in runs)]
         return [key for key in keys if self.redis.exists(key)]
 
+    def holders(self, number: int = 0) -> list[str]:
+        """Return the keys that hold the job's message: the line, the delayed set, lists of workers."""
+        message = job(number).message()
+        runs = [key.decode() for key in cast(list[bytes], self.redis.keys(self.key("run:*")))]
+        found = [key for key in (self.queue.name, *runs) if message in self.redis.lrange(key, 0, -1)]
+        delayed = self.key("delayed")
+        return [*found, delayed] if self.redis.zscore(delayed, message) is not None else found
+
     def messages(self) -> list[str]:
         """Return the songs beside which a message lies in the store."""
         return [songhash for songhash, _ in self.store.messages()]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import io
 import itertools
+import shutil
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -30,12 +30,11 @@ from msas.reconcile import remove
 from msas.settings import Settings
 from msas.status import JobStatus, tracks_of
 from msas.store import Store
+from tests.support.forked_worker import ForkedWorker
 from tests.support.processes import environment_with, eventually
 
 LEASE, RETRY = 1.0, 0.1
 RECONCILE = 0.5
-# A job that was in work when its worker was lost runs again within lease + tick + backoff; and a second to spare.
-BOUND = LEASE + LEASE / 6 + 2 * RETRY + 1
 _TIMES = {"lease_seconds": LEASE, "beat_seconds": 0.2, "block_seconds": 0.3, "retry_seconds": RETRY}
 _numbers = itertools.count()
 
@@ -67,7 +66,8 @@ class Rig:
 
     def __enter__(self) -> Rig:
         command = servers.redis_command(self.own_redis_port, self.folder / "redis")
-        self.redis = self.start("redis", [*command, "--save", "", *self._redis_flags])
+        # Waiting for the disk, it would put off writes, and lose those that it has answered when it is killed.
+        self.redis = self.start("redis", [*command, "--appendfsync", "no", *self._redis_flags])
         self.queue = Queue.from_settings(replace(self.settings, redis_port=self.own_redis_port))
         self.store = Store.from_settings(self.settings)
         eventually(lambda: self.answers(), 10)
@@ -81,10 +81,9 @@ class Rig:
             child.process.wait()
         with suppress(Unavailable):
             self.store.ready()
-            for bucket in (self.settings.bucket_in, self.settings.bucket_out):
-                for found in self.store.minio.list_objects(bucket):
-                    self.store.minio.remove_object(bucket, found.object_name or "")
-                if not self._lasting_buckets:
+            self._empty_buckets()
+            if not self._lasting_buckets:
+                for bucket in (self.settings.bucket_in, self.settings.bucket_out):
                     self.store.minio.remove_bucket(bucket)
 
     def answers(self) -> bool:
@@ -95,15 +94,27 @@ class Rig:
 
     def worker(self, settings: Settings | None = None, **variables: str) -> Child:
         """Start one more worker."""
-        command = [sys.executable, "-m", "tests.support.fake_engine", str(self.calls)]
-        return self.start("worker", command, settings, **variables)
+        environment = self._environment(settings, variables)
+        child = ForkedWorker(self.calls, environment, self._new_log("worker"))
+        self.children.append(child)
+        return child
 
-    def lane(self, name: str) -> Rig:
-        """Return a rig with a queue of its own, but no reconciler, on the same servers: for what goes side by side."""
-        lane = copy.copy(self)
-        lane.settings = replace(self.settings, work_queue=f"queue-{name}", reconcile_seconds=3600.0)
-        lane.queue = Queue.from_settings(replace(lane.settings, redis_port=self.own_redis_port))
-        return lane
+    def reset(self) -> None:
+        """End the workers, and empty Redis, the buckets and the counts of separations, for the next test."""
+        for worker in [child for child in self.children if child.name == "worker"]:
+            worker.process.kill()
+            worker.process.wait()
+            self.children.remove(worker)
+        self.queue.redis.config_set("maxmemory", 0)
+        self.queue.redis.flushall()
+        self._empty_buckets()
+        shutil.rmtree(self.calls)
+        self.calls.mkdir()
+
+    def _empty_buckets(self) -> None:
+        for bucket in (self.settings.bucket_in, self.settings.bucket_out):
+            for found in self.store.minio.list_objects(bucket):
+                self.store.minio.remove_object(bucket, found.object_name or "")
 
     def rest(self, settings: Settings | None = None, **variables: str) -> Child:
         """Start REST, on the port of the settings."""
@@ -215,15 +226,55 @@ class Rig:
         self.redis.start()
         eventually(self.answers, 10)
 
+    def tick(self) -> None:
+        """Put back in line what is due, however recently another process did."""
+        interval = int(self.settings.lease_seconds * 1000 / 6) + 1
+        self.queue.redis.set(f"{self.queue.prefix}tick", self.queue.now() - interval)
+        self.queue.tick()
+
+    def tick_until(self, condition: Callable[[], object], seconds: float = 60) -> None:
+        """Wait for the condition, without the pauses between ticks."""
+
+        def holds_after_tick() -> bool:
+            self.tick()
+            return bool(condition())
+
+        eventually(holds_after_tick, seconds)
+
+    def worker_names(self) -> list[str]:
+        """Return the names under which Redis knows the workers."""
+        names = cast(list[bytes], self.queue.redis.zrange(f"{self.queue.prefix}workers", 0, -1))
+        return [name.decode() for name in names]
+
+    def lease_end(self, name: str) -> float:
+        """Return the time, in seconds of Redis' clock, at which the lease of this worker ends."""
+        score = self.queue.redis.zscore(f"{self.queue.prefix}workers", name)
+        assert score is not None, "Redis knows the worker"
+        return score / 1000
+
+    def expire_lease(self, worker: Child | str) -> None:
+        """End the lease of a worker that is dead, paused or cut off, as if its time had run out; then tick.
+
+        `worker` is the process or its name in Redis. One that never renewed its lease has none.
+        """
+        for name in self.worker_names():
+            if name == worker or (isinstance(worker, Child) and f"-{worker.process.pid}-" in name):
+                self.queue.redis.zadd(f"{self.queue.prefix}workers", {name: self.queue.now() - 1})
+        self.tick()
+
     def start(self, name: str, command: list[str], settings: Settings | None = None, **variables: str) -> Child:
         """Start any process; it ends with the rig."""
-        scratch = self.folder / "scratch"
-        scratch.mkdir(exist_ok=True)
-        environment = {**(settings or self.settings).to_environment(), "TMPDIR": str(scratch), **variables}
-        log = self.folder / "log" / f"{name}-{next(self._started)}.log"
-        child = Child(name, command, environment_with(**environment), log)
+        child = Child(name, command, self._environment(settings, variables), self._new_log(name))
         self.children.append(child)
         return child
+
+    def _environment(self, settings: Settings | None, variables: dict[str, str]) -> dict[str, str]:
+        scratch = self.folder / "scratch"
+        scratch.mkdir(exist_ok=True)
+        return environment_with(**{**(settings or self.settings).to_environment(), "TMPDIR": str(scratch), **variables})
+
+    def _new_log(self, name: str) -> Path:
+        return self.folder / "log" / f"{name}-{next(self._started)}.log"
 
 
 @contextmanager

@@ -1,0 +1,84 @@
+"""Real worker processes, forked from a server that has imported their code: imports take most of a worker's start."""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import cast
+
+from local.child import Child
+
+_PR_SET_PDEATHSIG = 1
+_context = multiprocessing.get_context("forkserver")
+_context.set_forkserver_preload(["tests.support.fake_engine"])
+
+
+class ForkedProcess:
+    """What a test needs of `subprocess.Popen`, for a process of the fork server."""
+
+    def __init__(self, process: ForkServerProcess) -> None:
+        self._process = process
+        assert process.pid
+        self.pid: int = process.pid
+
+    @property
+    def returncode(self) -> int | None:
+        return self.poll()
+
+    def poll(self) -> int | None:
+        """Return the exit code, -9 after a SIGKILL; None while the process lives."""
+        return self._process.exitcode
+
+    def wait(self, timeout: float | None = None) -> int:
+        self._process.join(timeout)
+        code = self.poll()
+        if code is None:
+            raise subprocess.TimeoutExpired("worker", timeout or 0)
+        return code
+
+    def send_signal(self, number: signal.Signals) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+
+class ForkedWorker(Child):
+    """A worker with the fake engine, which counts its separations in `calls`. It ends when the tests end."""
+
+    def __init__(self, calls: Path, environment: Mapping[str, str], log: Path) -> None:
+        self.name, self.log = "worker", log
+        self._calls, self._environment = calls, dict(environment)
+        self.start()
+
+    def start(self) -> None:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        self.log.touch()
+        process = _context.Process(target=_run, args=(self._calls, self._environment, self.log))
+        process.start()
+        self.process = cast("subprocess.Popen[bytes]", ForkedProcess(process))
+
+
+def _run(calls: Path, environment: dict[str, str], log: Path) -> None:
+    """Become a worker with this environment, whose output goes to `log`."""
+    from tests.support import fake_engine
+
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    os.setpgid(0, 0)
+    os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 1)
+    os.dup2(1, 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None  # chosen anew, from this environment
+    fake_engine.main(str(calls))
