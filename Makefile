@@ -45,8 +45,8 @@ lint-manifests: .venv/installed .venv/checkov/bin/checkov  ## Checkov on all man
 	@.venv/bin/python -m tests.support.manifests >.venv/checkov/manifests.yaml
 	@.venv/checkov/bin/checkov --config-file k8s/.checkov.yaml --file .venv/checkov/manifests.yaml
 
-bench: .venv/installed  ## measure, 10 minutes            [LONG=1] [DEVICE=cuda]
-	@$(if $(DEVICE),DEVICE="$(DEVICE)") .venv/bin/python -m bench $(if $(LONG),--long)
+bench: .venv/installed  ## measure speed and memory, 10 minutes   [PARTS="queue rest"] [LONG=1] [SAVE=1] [DEVICE=cuda]
+	@$(if $(DEVICE),DEVICE="$(DEVICE)") .venv/bin/python -m bench $(PARTS) $(if $(LONG),--long) $(if $(SAVE),--save)
 
 soak: .venv/installed  ## the service under a rain of faults [MINUTES=20] [SEED=number]
 	@.venv/bin/python -m tests.soak $(if $(MINUTES),--minutes "$(MINUTES)") $(if $(SEED),--seed "$(SEED)")

@@ -1,8 +1,10 @@
-"""`python -m bench.accuracy`: how close our stems come to `apply_model`'s, as a line of JSON, in dB."""
+"""`python -m bench.accuracy`: how close our stems come to those of `apply_model`, as a line of JSON, in dB."""
 
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -10,11 +12,20 @@ import torch
 from demucs.apply import apply_model
 
 from bench import material, pipeline
+from bench.material import Setup
 from msas.settings import Settings
 from worker.decode import Mixture
 from worker.engines import Engine, Order, Samples, Survey, demucs
 
 SECONDS = 16
+
+
+def measure(setup: Setup) -> dict[str, float]:
+    """Run this module in a process of its own, so that its two models do not stay in memory."""
+    command = [sys.executable, "-m", "bench.accuracy"]
+    answer = subprocess.run(command, env=dict(setup.environment), stdout=subprocess.PIPE, check=True)
+    found: dict[str, float] = json.loads(answer.stdout)
+    return found
 
 
 def main() -> None:

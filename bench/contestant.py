@@ -1,8 +1,8 @@
 """`python -m bench.contestant KIND MODEL`: one side of a comparison, in a process of its own.
 
-Loads its model, says so, then separates each song that it is told of on its standard input and answers with a
-line of JSON: the seconds from file to four MP3s, and the most memory that it held. Kinds: ours, ours-unencoded,
-separator (demucs.api.Separator with shifts=0).
+The process loads its model, separates a short song to warm up, and writes a line. Then it reads songs from its standard
+input, separates each, and answers with a line of JSON: the seconds from the file to four MP3s, and the process's peak
+memory. Kinds: ours, ours-unencoded, separator (demucs.api.Separator with shifts=0), matmul (multiplies matrices).
 """
 
 from __future__ import annotations
@@ -10,20 +10,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench import material
+from bench import material, roofline
 from msas.settings import Settings
 from worker.machine import keep_memory, peak_rss_mb
 
-KINDS = ("ours", "ours-unencoded", "separator")
+Separate = Callable[[Path, Path], Any]
 
 
 class Contestant:
-    """The side of a comparison that runs in another process; `environment` sets it up. A context manager."""
+    """Starts one side of a comparison in another process, with this environment. A context manager."""
 
     def __init__(self, kind: str, model: str, environment: Mapping[str, str]) -> None:
         self._process = subprocess.Popen(
@@ -60,10 +61,12 @@ class Contestant:
 
 
 def main(kind: str, model: str) -> None:
-    """Be a contestant until standard input ends."""
-    answers, sys.stdout = sys.stdout, sys.stderr  # nothing else may get between the answers
+    """Answer until standard input ends."""
+    answers, sys.stdout = sys.stdout, sys.stderr  # a library that prints must not write between the answers
     settings = Settings.from_environment()
-    separate = _separator(model, settings) if kind == "separator" else _ours(kind, model, settings)
+    separate = _separate(kind, model, settings)
+    with tempfile.TemporaryDirectory(prefix="msas-bench-") as folder:
+        separate(material.song(settings.cache_dir.expanduser(), material.WARM_UP_SECONDS), Path(folder))
     print("{}", file=answers, flush=True)
     for line in sys.stdin:
         song, out = map(Path, json.loads(line))
@@ -73,7 +76,14 @@ def main(kind: str, model: str) -> None:
         print(json.dumps(answer), file=answers, flush=True)
 
 
-def _ours(kind: str, model: str, settings: Settings) -> Callable[[Path, Path], Any]:
+def _separate(kind: str, model: str, settings: Settings) -> Separate:
+    if kind == "matmul":
+        multiply = roofline.matmul(settings)
+        return lambda *_: multiply()
+    return _separator(model, settings) if kind == "separator" else _ours(kind, model, settings)
+
+
+def _ours(kind: str, model: str, settings: Settings) -> Separate:
     keep_memory()
     from bench import pipeline
 
@@ -83,7 +93,7 @@ def _ours(kind: str, model: str, settings: Settings) -> Callable[[Path, Path], A
     return lambda song, out: pipeline.separate(engine, song, out)
 
 
-def _separator(model: str, settings: Settings) -> Callable[[Path, Path], Any]:
+def _separator(model: str, settings: Settings) -> Separate:
     from demucs.api import Separator
     from demucs.audio import save_audio
 

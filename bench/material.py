@@ -1,7 +1,9 @@
-"""What the measurements work on: songs of any length, and a Demucs of full size with random weights."""
+"""The inputs of the measurements: songs of any length, a Demucs of full size with random weights, and the settings."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,22 @@ from worker.decode import Mixture
 from worker.formats.mp3 import Mp3Encoder
 
 RATE = 44100
+WARM_UP_SECONDS = 6
 SIZED = "sized"
 _SOURCES = ["drums", "bass", "other", "vocals"]
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What every measurement is given: the environment of its processes, the cache, and a folder for its output."""
+
+    environment: Mapping[str, str]
+    cache: Path
+    out: Path
+
+    @property
+    def on_cpu(self) -> dict[str, str]:
+        return {**self.environment, "DEVICE": "cpu"}
 
 
 def song(cache: Path, seconds: float, kbits: int = 320) -> Path:

@@ -23,6 +23,8 @@ class Child:
     Its output goes to the file `log`. Start it from the main thread: Linux ties "ends when we end" to that.
     """
 
+    process: subprocess.Popen[bytes]
+
     def __init__(self, name: str, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         self.name, self.log = name, log
         # SeaweedFS takes 10 s to end when asked, and loses nothing when it is not.
