@@ -17,7 +17,7 @@ from msas.options import Options
 from msas_client import Client
 from msas_client.songs import songs_of
 from tests.support.audio import RATE, true_waves, write
-from tests.support.processes import environment_with, eventually
+from tests.support.processes import environment_with, eventually, restore_interrupt
 
 MSAS = str(Path(sys.executable).parent / "msas")
 STEMS = ("vocals.mp3", "drums.mp3", "bass.mp3", "other.mp3")
@@ -105,13 +105,14 @@ def test_it_says_that_it_can_not_write_and_that_nobody_answers(service: Service,
         assert "No answer from http://127.0.0.1:1" in done.stderr
 
 
-def test_ctrl_c_leaves_the_song_at_the_service_and_says_how_to_get_it(service: Service, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_the_job_running_and_prints_how_to_get_its_stems(service: Service, tmp_path: Path) -> None:
     song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(6, axis=1)[:, 777:], codec="libmp3lame")
     with Client(service.address) as client:
         running = subprocess.Popen(
             [MSAS, "separate", str(song), "-o", str(tmp_path / "out"), "--rest", service.address],
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=restore_interrupt,
         )
         with song.open("rb") as file:
             songhash = songhash_of(file, Options("lite"))
@@ -119,7 +120,7 @@ def test_ctrl_c_leaves_the_song_at_the_service_and_says_how_to_get_it(service: S
             lambda: requests.get(f"{client.url}/apiv1/status/{songhash}", timeout=5).json()["status"] == "running"
         )
         running.send_signal(signal.SIGINT)
-        _, said = running.communicate(timeout=20)
+        _, said = running.communicate(timeout=60)
         assert running.returncode == 130
         assert f"msas get {songhash} -o {tmp_path / 'out'}" in said
         assert client.status(songhash).state in ("running", "succeeded")

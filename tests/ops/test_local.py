@@ -8,24 +8,25 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 from local import Service, ServiceError
 from local.servers import free_ports
-from msas_client import Client
+from msas_client import Client, Status
 from tests.support.audio import RATE, true_waves, write
-from tests.support.processes import alive, environment_with, eventually
-
-ROOT = Path(__file__).parents[2]
+from tests.support.manifests import ROOT
+from tests.support.processes import alive, environment_with, eventually, restore_interrupt
 
 
 @contextmanager
 def make_run(data: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """Run `python -m local run` as make does, in a session of its own; yields once it printed its URL."""
+    """Run `python -m local run` as make does, in a session of its own."""
     process = subprocess.Popen(
         [sys.executable, "-m", "local", "run", "--data", str(data), *arguments],
         cwd=ROOT,
@@ -34,6 +35,7 @@ def make_run(data: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=restore_interrupt,
     )
     try:
         yield process
@@ -78,86 +80,128 @@ def sockets_of(pids: set[int]) -> set[Path]:
     return {path for port in ports for path in Path("/tmp").glob(f"seaweedfs-*-{port}.sock")}
 
 
-def test_it_is_up_at_the_port_that_was_asked_for_and_leaves_no_process_behind_when_it_is_ended(tmp_path: Path) -> None:
+def left_over(family: set[int], sockets: set[Path]) -> list[int | Path]:
+    """Return the processes of the family that are still alive, and the sockets that still exist."""
+    return [*(pid for pid in family if alive(pid)), *(path for path in sockets if path.exists())]
+
+
+@contextmanager
+def taken(*ports: int) -> Iterator[None]:
+    """Listen on these ports, unless another process does."""
+    with ExitStack() as sockets:
+        for port in ports:
+            listening = sockets.enter_context(socket.socket())
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                listening.bind(("127.0.0.1", port))
+                listening.listen()
+        yield
+
+
+@dataclass(frozen=True)
+class FirstRun:
+    """A run on a port of ours that was interrupted with one job done and one running."""
+
+    data: Path
+    port: int
+    url: str
+    exit_status: int
+    left_over: list[int | Path]
+    finished: str
+    interrupted: str
+
+
+@pytest.fixture(scope="module")
+def first_run(tmp_path_factory: pytest.TempPathFactory) -> FirstRun:
+    folder = tmp_path_factory.mktemp("local")
+    long = write(folder / "long.flac", true_waves()["mixture"].repeat(5, axis=1), codec="flac")
+    short = write(folder / "short.wav", true_waves()["mixture"][:, RATE : 2 * RATE])
     [port] = free_ports(1)
-    with make_run(tmp_path, "--port", str(port)) as process:
+    with taken(6379, 9000), make_run(folder / "data", "--port", str(port)) as process:
         url = url_of(process)
-        assert url == f"http://127.0.0.1:{port}"
-        family = descendants(process.pid)
-        assert len(family) >= 4
-        assert requests.get(url, timeout=10).status_code == 200
-        sockets = sockets_of(family)
-        process.terminate()
-        assert process.wait(60) == 0
-        assert not [path for path in sockets if path.exists()]
-        assert not [pid for pid in family if alive(pid)]
+        with Client(url) as client:
+            finished = client.separate(short, wait=True).songhash
+            interrupted = client.separate(long).songhash
+            eventually(lambda: client.status(interrupted).stage == "separating")
+            family = descendants(process.pid)
+            sockets = sockets_of(family)
+            process.send_signal(signal.SIGINT)
+            status = process.wait(120)
+        return FirstRun(folder / "data", port, url, status, left_over(family, sockets), finished, interrupted)
 
 
-def test_even_killed_outright_it_takes_its_servers_with_it(tmp_path: Path) -> None:
-    with make_run(tmp_path) as process:
-        url_of(process)
+@dataclass(frozen=True)
+class SecondRun:
+    """The next run on the same data, without a port of ours, that was killed."""
+
+    url: str
+    finished: Status
+    stems: int
+    resumed: dict[str, Any]
+    family: set[int]
+
+
+@pytest.fixture(scope="module")
+def second_run(first_run: FirstRun, tmp_path_factory: pytest.TempPathFactory) -> SecondRun:
+    with taken(5000), make_run(first_run.data) as process:
+        url = url_of(process)
+        with Client(url) as client:
+            finished = client.status(first_run.finished)
+            stems = len(client.download(first_run.finished, tmp_path_factory.mktemp("stems")))
+            client.wait(first_run.interrupted, timeout=120)
+            resumed = requests.get(f"{url}/apiv1/status/{first_run.interrupted}", timeout=10).json()
         family = descendants(process.pid)
         sockets = sockets_of(family)
-        assert sockets
         process.kill()
         process.wait()
-        eventually(lambda: not [pid for pid in family if alive(pid)], 60)
-    for left in sockets:
-        left.unlink(missing_ok=True)  # nobody was left to do it
+    for path in sockets:
+        path.unlink(missing_ok=True)  # a killed process can't do it
+    return SecondRun(url, finished, stems, resumed, family)
 
 
-def test_a_song_in_work_when_it_is_stopped_goes_on_at_the_next_start(tmp_path: Path) -> None:
-    song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(5, axis=1), codec="libmp3lame")
-    done = write(tmp_path / "short.wav", true_waves()["mixture"][:, RATE : 2 * RATE])
-    with make_run(tmp_path / "data") as process:
-        client = Client(url_of(process))
-        finished = client.separate(done).songhash
-        client.wait(finished, timeout=60)
-        songhash = client.separate(song).songhash
-        eventually(lambda: client.status(songhash).stage == "separating")
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
-        assert process.returncode == 0, said
-    with make_run(tmp_path / "data") as process:
-        client = Client(url_of(process))
-        assert client.status(finished).state == "succeeded"
-        assert len(client.download(finished, tmp_path / "out")) == 4
-        client.wait(songhash, timeout=120)
-        status = requests.get(f"{client.url}/apiv1/status/{songhash}", timeout=10).json()
-        assert (status["status"], status["attempt"]) == ("succeeded", 1), "handed back, not lost"
-        process.send_signal(signal.SIGINT)
-        said, _ = process.communicate(timeout=60)
-        assert process.returncode == 0, said
+def test_a_run_listens_on_the_port_it_was_given_though_redis_and_store_ports_are_taken(first_run: FirstRun) -> None:
+    assert first_run.url == f"http://127.0.0.1:{first_run.port}"
 
 
-def test_a_killed_worker_is_started_again_and_its_song_is_separated(tmp_path: Path) -> None:
-    environment = {"MODEL_NAME": "lite", "LEASE_SECONDS": "2", "BEAT_SECONDS": "0.3"}
-    song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(5, axis=1), codec="libmp3lame")
-    with Service(tmp_path / "data", None, environment) as service, Client(service.address) as client:
-        songhash = client.separate(song).songhash
-        eventually(lambda: client.status(songhash).stage == "separating")
-        service.children["worker"].process.kill()
-        eventually(lambda: not service.children["worker"].alive)
-        service.start_worker()
-        assert client.wait(songhash, timeout=120).state == "succeeded"
-        assert requests.get(f"{service.url}/apiv1/status/{songhash}", timeout=10).json()["attempt"] == 2
+def test_a_run_without_a_port_chooses_another_where_5000_is_taken(second_run: SecondRun) -> None:
+    assert second_run.url != "http://127.0.0.1:5000"
 
 
-def test_it_starts_where_the_usual_ports_are_taken(tmp_path: Path) -> None:
-    with socket.socket() as redis, socket.socket() as store, socket.socket() as rest:
-        for taken, port in ((redis, 6379), (store, 9000), (rest, 5000)):
-            taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                taken.bind(("127.0.0.1", port))
-                taken.listen()
-            except OSError:
-                pass  # somebody else has it, which will do
-        with Service(tmp_path, None, {"MODEL_NAME": "lite"}) as service:
-            assert service.settings.rest_port != 5000
-            assert requests.get(f"{service.url}/readyz", timeout=10).status_code == 200
+def test_an_interrupted_run_ends_with_0_and_leaves_no_process_or_socket(first_run: FirstRun) -> None:
+    assert first_run.exit_status == 0
+    assert first_run.left_over == []
 
 
-def test_a_port_that_was_asked_for_and_is_taken_is_an_error_with_a_clear_sentence(tmp_path: Path) -> None:
+def test_the_next_run_has_the_stems_of_the_one_before(second_run: SecondRun) -> None:
+    assert second_run.finished.state == "succeeded"
+    assert second_run.stems == 4
+
+
+def test_the_next_run_continues_an_interrupted_job_without_an_attempt(second_run: SecondRun) -> None:
+    assert second_run.resumed["status"] == "succeeded"
+    assert second_run.resumed["attempt"] == 1
+
+
+def test_a_killed_run_takes_its_servers_with_it(second_run: SecondRun) -> None:
+    eventually(lambda: not any(alive(pid) for pid in second_run.family), 60)
+
+
+def test_a_killed_worker_is_started_again_and_its_job_succeeds(
+    service: Service, client: Client, tmp_path: Path
+) -> None:
+    song = write(tmp_path / "long.flac", true_waves()["mixture"].repeat(5, axis=1)[:, 99:], codec="flac")
+    songhash = client.separate(song).songhash
+    eventually(lambda: client.status(songhash).stage == "separating")
+
+    service.children["worker"].process.kill()
+    eventually(lambda: not service.children["worker"].alive)
+    service.start_worker()
+
+    assert client.wait(songhash, timeout=120).state == "succeeded"
+    assert requests.get(f"{service.url}/apiv1/status/{songhash}", timeout=10).json()["attempt"] == 2
+
+
+def test_a_given_port_that_is_taken_is_an_error_with_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -166,19 +210,19 @@ def test_a_port_that_was_asked_for_and_is_taken_is_an_error_with_a_clear_sentenc
             pass
 
 
-def test_one_data_folder_serves_one_service_at_a_time(service: Service) -> None:
+def test_a_second_service_on_the_same_data_folder_is_refused(service: Service) -> None:
     with pytest.raises(ServiceError, match="Another MSaaS keeps its data in"), Service(service._data):
         pass
     assert requests.get(f"{service.url}/readyz", timeout=10).status_code == 200
 
 
-def test_a_model_that_can_not_be_loaded_ends_the_start_with_the_reason(tmp_path: Path, model_repo: Path) -> None:
+def test_an_unknown_model_ends_the_start_with_the_reason(tmp_path: Path, model_repo: Path) -> None:
     environment = {"MODEL_NAME": "nonesuch", "MODEL_REPO": str(model_repo)}
     with pytest.raises(ServiceError, match="There is no model 'nonesuch'; choose one of: lite, pair, small"):
         Service(tmp_path, None, environment).__enter__()
 
 
-def test_the_demo_separates_a_song_of_ones_own_and_says_where_the_stems_are(tmp_path: Path) -> None:
+def test_the_demo_separates_a_given_song_and_prints_where_the_stems_are(tmp_path: Path) -> None:
     song = write(tmp_path / "夜.wav", true_waves()["mixture"][:, RATE : 2 * RATE])
     command = [sys.executable, "-m", "local", "demo", "--song", str(song), "--out", str(tmp_path / "stems")]
     done = subprocess.run([*command, "--model", "lite"], cwd=ROOT, capture_output=True, text=True, timeout=120)
@@ -191,7 +235,7 @@ def test_the_demo_separates_a_song_of_ones_own_and_says_where_the_stems_are(tmp_
 
 
 @pytest.mark.parametrize(("name", "content"), [("absent.mp3", None), ("words.mp3", "These are words.")])
-def test_the_demo_exits_non_zero_where_the_song_is_no_song(tmp_path: Path, name: str, content: str | None) -> None:
+def test_the_demo_exits_with_1_where_the_file_is_no_song(tmp_path: Path, name: str, content: str | None) -> None:
     if content:
         (tmp_path / name).write_text(content)
     command = [sys.executable, "-m", "local", "demo", "--song", str(tmp_path / name), "--out", str(tmp_path / "o")]

@@ -20,7 +20,7 @@ from tests.support.another_rest import another_rest
 from tests.support.fake_engine import STEMS
 from tests.support.processes import eventually
 from tests.support.requests import ALICE, API_KEYS
-from tests.support.rig import Rig, new_song, stopped
+from tests.support.rig import Rig, new_song
 
 
 def lines(log: Path) -> list[dict[str, Any]]:
@@ -45,8 +45,9 @@ def test_whatever_a_worker_says_from_claim_to_end_carries_song_attempt_and_reque
     answer = requests.post(f"{rig.url}/apiv1/separate?model=sleep-1&format=wav", timeout=30, **body)  # type: ignore[arg-type]
     songhash = answer.json()["hash"]
     eventually(lambda: rig.running(songhash, "separating"))
-    with stopped(rig.redis):  # so that the heartbeat, and the end, have something to complain of
-        eventually(lambda: "heartbeat missed" in worker.log.read_text(), 60)
+    rig.redis.process.kill()  # so that the heartbeat has something to log
+    eventually(lambda: "heartbeat missed" in worker.log.read_text(), 60)
+    rig.restart_redis()
     eventually(lambda: "job succeeded" in worker.log.read_text() or "lease lost" in worker.log.read_text(), 60)
     said = lines(worker.log)
     events = [line["event"] for line in said]

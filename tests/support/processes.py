@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,3 +29,8 @@ def alive(pid: int) -> bool:
 
 def environment_with(**variables: str) -> dict[str, str]:
     return {**os.environ, **variables}
+
+
+def restore_interrupt() -> None:
+    """Let Ctrl-C reach this process: as `preexec_fn`, where the tests themselves were started with SIGINT ignored."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
