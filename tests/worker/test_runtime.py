@@ -1,8 +1,9 @@
-"""Where networks run: DEVICE, PRECISION, the export into the cache, and what can not be exported."""
+"""Where networks run: DEVICE, PRECISION, the export into the cache, networks that can't be exported."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -29,7 +30,7 @@ class Doubling(nn.Module):
 
 
 class Untraceable(nn.Module):
-    """What no tracer can follow."""
+    """A network that no tracer can follow."""
 
     def forward(self, x: Tensor) -> Tensor:
         if torch._C._get_tracing_state():
@@ -37,46 +38,68 @@ class Untraceable(nn.Module):
         return x + 1
 
 
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder with the export of Doubling for three inputs, under the digest `one`."""
+    folder = tmp_path_factory.mktemp("exported")
+    Runtime(settings(folder, precision="float32")).load(Doubling(), [torch.zeros(1, 3)], "one")
+    return folder
+
+
+@pytest.fixture
+def cache(exported: Path, tmp_path: Path) -> Path:
+    """A copy of that folder."""
+    return Path(shutil.copytree(exported, tmp_path / "cache"))
+
+
+def run(cache: Path, width: int = 3, digest: str = "one") -> list[float]:
+    """Load Doubling, from the cache or as a new export, and return what it makes of ones."""
+    network = Runtime(settings(cache, precision="float32")).load(Doubling(), [torch.zeros(1, width)], digest)
+    found: list[float] = network(torch.ones(1, width))[0].tolist()[0]
+    return found
+
+
+def exports(cache: Path) -> dict[str, int]:
+    """Return the exports in the cache, with the times of their files."""
+    return {path.name: path.stat().st_mtime_ns for path in (cache / "openvino").glob("*.xml")}
+
+
 def settings(tmp_path: Path, **chosen: str) -> Settings:
     return Settings(device="cpu", cache_dir=tmp_path, **chosen)  # type: ignore[arg-type]
 
 
-def test_a_network_is_exported_once_and_then_comes_from_the_cache(tmp_path: Path) -> None:
-    runtime = Runtime(settings(tmp_path, precision="float32"))
-    for _ in range(2):
-        network = runtime.load(Doubling(), [torch.zeros(1, 3)], "some-digest")
-        assert network(torch.ones(1, 3))[0].tolist() == [[2.0, 2.0, 2.0]]
-    [exported] = (tmp_path / "openvino").glob("*.xml")
-    before = exported.stat().st_mtime_ns
-    Runtime(settings(tmp_path, precision="float32")).load(Doubling(), [torch.zeros(1, 3)], "some-digest")
-    assert exported.stat().st_mtime_ns == before
+def test_a_network_is_exported_once_and_then_comes_from_the_cache(cache: Path) -> None:
+    before = exports(cache)
+    assert len(before) == 1
+
+    assert run(cache) == [2.0] * 3
+
+    assert exports(cache) == before
 
 
-def test_an_export_for_another_shape_or_other_weights_is_another(tmp_path: Path) -> None:
-    runtime = Runtime(settings(tmp_path, precision="float32"))
-    for digest, width in (("one", 3), ("one", 4), ("other", 3)):
-        network = runtime.load(Doubling(), [torch.zeros(1, width)], digest)
-        assert network(torch.ones(1, width))[0].tolist() == [[2.0] * width]
-    assert len(list((tmp_path / "openvino").glob("*.xml"))) == 3
+@pytest.mark.parametrize(("digest", "width"), [("one", 4), ("other", 3)])
+def test_another_shape_or_other_weights_make_another_export(cache: Path, digest: str, width: int) -> None:
+    before = exports(cache)
+
+    assert run(cache, width, digest) == [2.0] * width
+
+    assert len(exports(cache)) == 2
+    assert before.items() <= exports(cache).items()
 
 
 @pytest.mark.parametrize("suffix", [".xml", ".bin"])
-def test_a_damaged_export_is_made_anew_and_stops_nobody(tmp_path: Path, suffix: str) -> None:
-    def result() -> list[float]:
-        network = Runtime(settings(tmp_path, precision="float32")).load(Doubling(), [torch.zeros(1, 3)], "digest")
-        found: list[float] = network(torch.ones(1, 3))[0].tolist()[0]
-        return found
-
-    assert result() == [2.0] * 3
-    [damaged] = (tmp_path / "openvino").glob(f"*{suffix}")
+def test_a_damaged_export_is_made_again(cache: Path, suffix: str) -> None:
+    [damaged] = (cache / "openvino").glob(f"*{suffix}")
     whole = damaged.read_bytes()
     damaged.write_bytes(whole[: len(whole) // 2])
-    assert result() == [2.0] * 3
-    assert result() == [2.0] * 3
+
+    assert run(cache) == [2.0] * 3
+    assert run(cache) == [2.0] * 3
+
     assert damaged.read_bytes() == whole
 
 
-def test_where_the_cache_can_not_be_written_networks_are_exported_all_the_same(
+def test_a_network_is_exported_although_the_cache_can_not_be_written(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "openvino").write_text("no folder can be made here, not even by root")
@@ -85,8 +108,9 @@ def test_where_the_cache_can_not_be_written_networks_are_exported_all_the_same(
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == ["cache not writable"]
 
 
-def test_inputs_of_another_shape_than_the_exported_one_run_in_torch(tmp_path: Path) -> None:
-    network = Runtime(settings(tmp_path, precision="float32")).load(Doubling(), [torch.zeros(1, 3)], "some-digest")
+def test_inputs_of_another_shape_than_the_exported_one_run_in_torch(cache: Path) -> None:
+    network = Runtime(settings(cache, precision="float32")).load(Doubling(), [torch.zeros(1, 3)], "one")
+
     assert network(torch.ones(2, 5))[0].tolist() == [[2.0] * 5] * 2
 
 
@@ -109,13 +133,13 @@ def test_precision_auto_is_float32_or_what_the_hardware_has(tmp_path: Path) -> N
     assert Runtime(settings(tmp_path, precision="float32")).precision == "float32"
 
 
-def test_a_precision_that_the_hardware_lacks_is_refused_with_those_it_has(tmp_path: Path) -> None:
+def test_an_unsupported_precision_is_refused_with_the_supported_ones(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"PRECISION=float16 is not to be had on this CPU; choose one of: auto, fl"):
         Runtime(settings(tmp_path, precision="float16"))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="here is a GPU")
-def test_a_gpu_that_was_asked_for_and_is_missing_stops_the_worker_with_a_clear_message() -> None:
+def test_device_cuda_without_a_gpu_ends_the_worker_with_one_sentence() -> None:
     worker = subprocess.run(
         [sys.executable, "-m", "worker"],
         env=environment_with(DEVICE="cuda"),
@@ -129,7 +153,7 @@ def test_a_gpu_that_was_asked_for_and_is_missing_stops_the_worker_with_a_clear_m
     assert "Traceback" not in worker.stderr
 
 
-def test_openvino_never_calls_home() -> None:
+def test_openvino_runs_without_its_telemetry() -> None:
     code = (
         "import worker.engines.runtime, sys; import openvino;"
         "from openvino.tools.ovc import telemetry;"
