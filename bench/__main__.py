@@ -55,7 +55,7 @@ def main() -> int:
     whole = {**PARTS, **(LONG if asked.long else {}), **(GPU if settings.device == "cuda" else {})}
     parts = {name: known[name] for name in asked.parts or whole}
     print(*(f"{key:16} {value}" for key, value in description.items()), sep="\n", flush=True)
-    measured = _measure(parts, settings)
+    measured = _measure(parts, settings, str(description["precision"]))
     missed = [key for key, value in measured.items() if bars.is_missed(key, value)]
     print(f"Bars missed: {', '.join(missed) or 'none'}.")
     if asked.save:
@@ -81,7 +81,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _measure(parts: dict[str, Part], settings: Settings) -> dict[str, float]:
+def _measure(parts: dict[str, Part], settings: Settings, precision: str) -> dict[str, float]:
     """Run the parts one after the other; print their figures as they come."""
     environment = {**os.environ, **settings.to_environment()}
     measured: dict[str, float] = {}
@@ -90,7 +90,7 @@ def _measure(parts: dict[str, Part], settings: Settings) -> dict[str, float]:
         since = time.monotonic()
         print(f"\n{name}", flush=True)
         with tempfile.TemporaryDirectory(prefix="msas-bench-") as folder:
-            found = part(Setup(environment, settings.cache_dir.expanduser(), Path(folder)))
+            found = part(Setup(environment, settings.cache_dir.expanduser(), Path(folder), precision))
         for key, value in found.items():
             measured[key] = round(value, 3)
             print(bars.line(key, value), flush=True)

@@ -17,7 +17,7 @@ from msas.settings import Settings
 from worker.decode import Mixture
 from worker.engines import Engine, Order, Samples, Survey, demucs
 
-SECONDS = 16
+SECONDS = 11  # two segments that overlap
 
 
 def measure(setup: Setup) -> dict[str, float]:

@@ -24,11 +24,13 @@ _SOURCES = ["drums", "bass", "other", "vocals"]
 
 @dataclass(frozen=True)
 class Setup:
-    """What every measurement is given: the environment of its processes, the cache, and a folder for its output."""
+    """What every measurement is given: its processes' environment, the cache, a folder for its output, and the
+    precision that the worker chooses here."""
 
     environment: Mapping[str, str]
     cache: Path
     out: Path
+    precision: str
 
     @property
     def on_cpu(self) -> dict[str, str]:

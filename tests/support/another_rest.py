@@ -2,16 +2,35 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import requests
 
 from local import Service, servers
 from local.child import Child
+from msas.queue import Queue
 from tests.support.processes import environment_with, eventually
+
+
+@contextmanager
+def rest_without_workers(
+    service: Service, folder: Path, headers: Mapping[str, str] | None = None, **variables: str
+) -> Iterator[str]:
+    """Yield the URL of a REST whose jobs stay queued: its queue is its own, has models on offer, and no worker.
+
+    `headers` carry the key that removes the jobs afterwards.
+    """
+    settings = replace(service.settings, work_queue=f"idle-{secrets.token_hex(4)}")
+    Queue.from_settings(settings).offer(Queue.from_settings(service.settings).offered())
+    with another_rest(service, folder, WORK_QUEUE=settings.work_queue, **variables) as url:
+        yield url
+        for songhash in requests.get(f"{url}/apiv1/queue", headers=headers, timeout=10).json().get("queue", []):
+            requests.delete(f"{url}/apiv1/remove/{songhash}", headers=headers, timeout=10)
 
 
 @contextmanager

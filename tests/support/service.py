@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# Idle threads of PyTorch sleep instead of spinning, since test processes and workers share the cores. PyTorch reads this
-# when it is loaded.
+# Idle threads of PyTorch sleep instead of spinning, since test processes and workers share the cores. PyTorch reads
+# this when it is loaded.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 import pytest
