@@ -28,7 +28,7 @@ doctor: .venv/installed  ## look whether all is well       [DATA=var]
 	@$(JOIN); exec .venv/bin/python -m msas.doctor
 
 # Each test process has a service of its own; one that has no tests left takes some of the other's.
-PYTEST = .venv/bin/python -m pytest --numprocesses 2 --dist worksteal
+PYTEST = .venv/bin/python -m pytest --numprocesses 3 --dist worksteal
 
 test: .venv/installed  ## run the tests against real servers, in a random order   [ARGS=...]
 	@$(PYTEST) $(ARGS)
