@@ -234,7 +234,9 @@ def test_the_demo_separates_a_given_song_and_prints_where_the_stems_are(tmp_path
     assert "lite" in done.stdout
 
 
-@pytest.mark.parametrize(("name", "content"), [("absent.mp3", None), ("words.mp3", "These are words.")])
+@pytest.mark.parametrize(
+    ("name", "content"), [("absent.mp3", None), pytest.param("words.mp3", "These are words.", marks=pytest.mark.long)]
+)
 def test_the_demo_exits_with_1_where_the_file_is_no_song(tmp_path: Path, name: str, content: str | None) -> None:
     if content:
         (tmp_path / name).write_text(content)
