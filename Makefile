@@ -27,14 +27,15 @@ logs: .venv/installed  ## follow the log of all services  [DATA=var]
 doctor: .venv/installed  ## look whether all is well       [DATA=var]
 	@$(JOIN); exec .venv/bin/python -m msas.doctor
 
-# Each test process has a service of its own; one that has no tests left takes some of the other's.
-PYTEST = .venv/bin/python -m pytest --numprocesses 3 --dist worksteal
+# Each test process has a service of its own. One that has no tests left takes some of another's. Tests wait much of the
+# time, so three processes keep two cores busy; a browser does so by itself.
+PYTEST = .venv/bin/python -m pytest --dist worksteal --numprocesses
 
 test: .venv/installed  ## run the tests against real servers, in a random order   [ARGS=...]
-	@$(PYTEST) $(ARGS)
+	@$(PYTEST) 3 $(ARGS)
 
 test-long: .venv/installed  ## mutations of the queue, pairs of faults, an hour of song: what takes too long for make test
-	@$(PYTEST) -m long $(ARGS)
+	@$(PYTEST) 2 -m long $(ARGS)
 
 lint: .venv/installed  ## ruff and mypy
 	@.venv/bin/ruff format --check .
@@ -56,7 +57,7 @@ test-containers: .venv/installed  ## build the images and run the manifests' pod
 
 test-page: .venv/installed  ## drive the page in Debian's Chromium, which root gets installed
 	@.venv/bin/python -m tests.page
-	@$(PYTEST) tests/page $(ARGS)
+	@$(PYTEST) 2 tests/page $(ARGS)
 
 images:  ## msas-rest and msas-worker      [TAG=v1] [MODELS="htdemucs lite"] [TORCH_INDEX=url] [BUILD_FLAGS=...]
 	@$(ENGINE) build $(BUILD_FLAGS) --file rest/Dockerfile --tag msas-rest:$(TAG) .
