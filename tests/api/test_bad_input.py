@@ -37,7 +37,7 @@ class Answer:
 
 
 class Before:
-    """What there was before the cases: processes, objects, jobs in line."""
+    """The processes and the songs in the store before the first case; no job waits or runs."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -87,11 +87,13 @@ def test_bad_input_gets_its_documented_answer(service: Service, before: Before, 
             assert answer is None
         case Refused(status, code):
             assert answer
-            assert (answer.status, answer.kind) == (status, "application/problem+json"), answer
-            assert (answer.content["status"], answer.content["code"]) == (status, code)
+            assert answer.status == status, answer
+            assert answer.kind == "application/problem+json", answer
+            assert answer.content["status"] == status
+            assert answer.content["code"] == code
             assert_sentence(answer.content["detail"])
         case outcome:
-            songhash = taken(answer)
+            songhash = accepted(answer)
             try:
                 assert_end(outcome, service.url, songhash, tmp_path)
             finally:
@@ -115,8 +117,8 @@ def send(service: Service, wire: bytes) -> Answer | None:
     return Answer(response.status, kind, json.loads(text) if kind.endswith("json") else {"text": text})
 
 
-def taken(answer: Answer | None) -> str:
-    """Return the songhash that was answered."""
+def accepted(answer: Answer | None) -> str:
+    """Return the songhash of a song that was accepted."""
     assert answer
     assert answer.status == 200, answer
     songhash: str = answer.content["hash"]
@@ -124,10 +126,11 @@ def taken(answer: Answer | None) -> str:
 
 
 def assert_end(outcome: Fails | Separated, url: str, songhash: str, folder: Path) -> None:
-    """The job ends as expected; where it succeeds, its stem is sound, of the right length and name."""
+    """The job ends as expected; a job that succeeds has a stem of finite samples with the right length and name."""
     job = ended(url, songhash)
     if isinstance(outcome, Fails):
-        assert (job["status"], job["error"]["code"]) == ("failed", outcome.code), job
+        assert job["status"] == "failed", job
+        assert job["error"]["code"] == outcome.code, job
         assert_sentence(job["error"]["message"])
         return
     assert job["status"] == "succeeded", job
@@ -143,12 +146,12 @@ def assert_end(outcome: Fails | Separated, url: str, songhash: str, folder: Path
 
 
 def ended(url: str, songhash: str) -> dict[str, Any]:
-    """Return the job's status once it is over."""
+    """Return the job's status once it has ended. Without a long poll, which looks every 0.25 s only."""
     job: dict[str, Any] = {}
 
     def over() -> bool:
         nonlocal job
-        job = requests.get(f"{url}/apiv1/status/{songhash}?wait=10", timeout=20).json()
+        job = requests.get(f"{url}/apiv1/status/{songhash}", timeout=60).json()
         return job["status"] not in ("queued", "running")
 
     eventually(over, 60)
@@ -156,19 +159,19 @@ def ended(url: str, songhash: str) -> dict[str, Any]:
 
 
 def assert_sentence(detail: str) -> None:
-    """It says what was wrong to a person, and nothing of our insides."""
+    """The detail is a sentence for people, without paths, line numbers or addresses of the service."""
     assert detail[0].isupper() or detail.startswith(("/", "*"))
     assert detail.endswith(".")
     assert 20 < len(detail) < 300
     assert not _PLACES.search(detail), detail
 
 
-def test_nothing_of_what_was_refused_is_still_held_open(before: Before) -> None:
+def test_no_temporary_file_of_a_refused_song_stays_open(before: Before) -> None:
     eventually(lambda: not open_temporary_files(before.folder))
 
 
 def test_the_processes_that_had_bad_input_separate_a_good_song(service: Service, before: Before) -> None:
-    songhash = taken(send(service, post("audio/wav", plain_wav() + b"good")))
+    songhash = accepted(send(service, post("audio/wav", plain_wav() + b"good")))
 
     status = ended(service.url, songhash)["status"]
     requests.delete(f"{service.url}/apiv1/remove/{songhash}", timeout=60)
@@ -177,14 +180,14 @@ def test_the_processes_that_had_bad_input_separate_a_good_song(service: Service,
     before.assert_processes_live_on()
 
 
-def test_there_are_many_cases_and_each_has_a_name_of_its_own() -> None:
+def test_the_corpus_has_at_least_60_cases_with_distinct_names() -> None:
     assert len({case.name for case in CASES}) == len(CASES) >= 60
 
 
-def test_the_page_says_what_is_tested() -> None:
+def test_the_corpus_readme_is_up_to_date() -> None:
     assert (Path(__file__).parent / "corpus/README.md").read_text() == page()
 
 
-def test_the_cases_are_made_the_same_every_time() -> None:
+def test_a_case_is_the_same_bytes_each_time_it_is_made() -> None:
     for case in CASES[::7]:
         assert case.wire() == case.wire()

@@ -15,67 +15,80 @@ from local import Service
 from msas.store import Store
 from msas_client import Client
 from tests.support.audio import RATE, true_waves, write
+from tests.support.requests import separate
 
 
-def separated(client: Client, song: Path, **options: Any) -> tuple[str, dict[str, Any]]:
-    songhash = client.separate(song, **options).songhash
-    client.wait(songhash, timeout=60)
-    return songhash, requests.get(f"{client.url}/apiv1/status/{songhash}", timeout=10).json()
+@pytest.fixture(scope="module")
+def song(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write(tmp_path_factory.mktemp("song") / "song.wav", true_waves()["mixture"][:, :RATE])
 
 
-@pytest.fixture
-def song(tmp_path: Path) -> Path:
-    return write(tmp_path / "song.wav", true_waves()["mixture"][:, : 2 * RATE])
+@pytest.fixture(scope="module")
+def separated(client: Client, song: Path) -> str:
+    """The songhash of the song, separated with the default options."""
+    return separate(client, song)
 
 
-def test_it_lies_in_the_bucket_as_the_status_shows_it(client: Client, service: Service, song: Path) -> None:
-    songhash, status = separated(client, song)
-    stored = Store.from_settings(service.settings).minio.get_object("output", f"{songhash}-report.json")
-    assert json.loads(stored.read()) == status["report"]
+def report(client: Client, songhash: str) -> dict[str, Any]:
+    """Return the report in the job's status."""
+    found: dict[str, Any] = requests.get(f"{client.url}/apiv1/status/{songhash}", timeout=10).json()["report"]
+    return found
 
 
-def test_it_names_each_stems_bytes_and_digest(client: Client, song: Path, tmp_path: Path) -> None:
-    songhash, status = separated(client, song)
-    paths = client.download(songhash, tmp_path / "stems")
-    assert len(paths) == len(status["report"]["stems"]) == 4
-    for path in paths:
-        told = status["report"]["stems"][path.stem]
-        assert told["bytes"] == path.stat().st_size
-        assert told["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+def test_the_report_in_the_bucket_is_the_one_in_the_status(client: Client, service: Service, separated: str) -> None:
+    stored = Store.from_settings(service.settings).minio.get_object("output", f"{separated}-report.json")
+
+    assert json.loads(stored.read()) == report(client, separated)
 
 
-def test_it_says_what_ran_on_what_and_for_how_long(client: Client, song: Path) -> None:
-    _, status = separated(client, song)
-    report = status["report"]
-    assert report["model"] == "lite"
-    assert len(report["weights"]) == 64
-    assert report["device"].startswith(("CPU", "NVIDIA"))
-    assert report["precision"] in ("float32", "bfloat16", "float16")
-    assert report["song"] == {"seconds": 2.0, "samples": 2 * RATE, "rate": RATE}
-    assert list(report["seconds"]) == ["fetching", "decoding", "separating", "encoding", "storing"]
-    assert report["real_time_factor"] > 0
-    assert report["peak_rss_mb"] > 100
+def test_the_report_names_each_stems_bytes_and_digest(client: Client, separated: str, tmp_path: Path) -> None:
+    paths = client.download(separated, tmp_path)
+
+    expected = {path.stem: (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths}
+    stems = report(client, separated)["stems"]
+    assert len(stems) == 4
+    assert {name: (stem["bytes"], stem["sha256"]) for name, stem in stems.items()} == expected
 
 
-def test_it_says_how_well_the_stems_sum_to_the_song(client: Client, song: Path) -> None:
-    _, all_stems = separated(client, song)
-    assert all_stems["report"]["sum_db"] > 90
-    _, one_stem = separated(client, song, stems=["vocals"])
-    assert one_stem["report"]["sum_db"] is None
+def test_the_report_says_what_ran_on_which_device_for_how_long(client: Client, separated: str) -> None:
+    found = report(client, separated)
+
+    assert found["model"] == "lite"
+    assert len(found["weights"]) == 64
+    assert found["device"].startswith(("CPU", "NVIDIA"))
+    assert found["precision"] in ("float32", "bfloat16", "float16")
+    assert found["song"] == {"seconds": 1.0, "samples": RATE, "rate": RATE}
+    assert list(found["seconds"]) == ["fetching", "decoding", "separating", "encoding", "storing"]
+    assert found["real_time_factor"] > 0
+    assert found["peak_rss_mb"] > 100
 
 
-def test_it_says_by_how_much_stems_were_clipped(client: Client, tmp_path: Path) -> None:
-    loud = write(tmp_path / "loud.wav", true_waves()["mixture"][:, 2 * RATE : 4 * RATE] * np.float32(6))
-    _, clipped = separated(client, loud, format="wav", bit_depth=16)
-    _, kept = separated(client, loud, format="wav", bit_depth=32)
-    told = clipped["report"]["stems"].values()
-    assert max(stem["peak"] for stem in told) > 1
-    assert sum(stem["clipped_samples"] for stem in told) > 0
-    assert sum(stem["clipped_samples"] for stem in kept["report"]["stems"].values()) == 0
+def test_the_report_says_how_well_all_stems_sum_to_the_song(client: Client, separated: str) -> None:
+    assert report(client, separated)["sum_db"] > 90
 
 
-def test_it_goes_with_the_song(client: Client, service: Service, song: Path) -> None:
-    songhash, _ = separated(client, song, mp3_bitrate=64)
+def test_the_report_on_some_of_the_stems_has_no_sum(client: Client, song: Path) -> None:
+    songhash = separate(client, song, stems=["vocals"])
+
+    assert report(client, songhash)["sum_db"] is None
+
+
+@pytest.mark.parametrize(("bit_depth", "clips"), [(16, True), (32, False)])
+def test_the_report_counts_clipped_samples_where_the_format_clips(
+    client: Client, tmp_path: Path, bit_depth: int, clips: bool
+) -> None:
+    loud = write(tmp_path / "loud.wav", true_waves()["mixture"][:, 2 * RATE : 3 * RATE] * np.float32(6))
+
+    stems = report(client, separate(client, loud, format="wav", bit_depth=bit_depth))["stems"].values()
+
+    assert max(stem["peak"] for stem in stems) > 1
+    assert (sum(stem["clipped_samples"] for stem in stems) > 0) == clips
+
+
+def test_a_removed_song_has_no_report_in_the_bucket(client: Client, service: Service, song: Path) -> None:
+    songhash = separate(client, song, mp3_bitrate=64)
+
     client.remove(songhash)
+
     left = Store.from_settings(service.settings).minio.list_objects("output", prefix=songhash)
     assert not list(left)

@@ -1,26 +1,34 @@
-"""Asking for news: the long poll, the entity tag, the estimate; and what every answer carries."""
+"""The status of a job: long polls, the entity tag, the estimate; and what every response carries."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from redis import Redis
 
 from local import Service
-from msas.job import Job, State
+from msas.job import Job
 from msas.options import Options
-from msas.queue import Queue
-from msas.status import JobStatus
+from msas.queue import Queue, Receiver, connect
+from msas.queue.connection import connect_blocking
 from msas_client import Client
 from rest.eta import Eta, Pace
+from tests.queue.fixtures import report as report_of_worker
+from tests.queue.fixtures import taken
+from tests.support.another_rest import rest_with_own_queue
 from tests.support.audio import RATE, true_waves, write
 from tests.support.processes import eventually
+from tests.support.requests import separate
+from tests.support.rig import song as noise
 
 
 @pytest.fixture
@@ -29,8 +37,8 @@ def queue(service: Service) -> Queue:
 
 
 @pytest.fixture
-def silent_job(queue: Queue) -> Any:
-    """A job that is in nobody's line, so that it changes only where the test changes it."""
+def silent_job(queue: Queue) -> Iterator[str]:
+    """A job that no worker has, so that only the test changes it."""
     songhash = f"{time.time_ns():056x}"
     fields: dict[Any, Any] = {
         "status": "running",
@@ -44,35 +52,76 @@ def silent_job(queue: Queue) -> Any:
     queue.redis.delete(queue.job_key(songhash))
 
 
+@pytest.fixture(scope="module")
+def finished(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The songhash of a separated song."""
+    song = write(tmp_path_factory.mktemp("finished") / "x.wav", true_waves()["mixture"][:, RATE : RATE + 22_223])
+    songhash = separate(client, song)
+    yield songhash
+    client.remove(songhash)
+
+
 def ask(service: Service, songhash: str, wait: object = None, **headers: str) -> requests.Response:
     params = {} if wait is None else {"wait": str(wait)}
-    return requests.get(f"{service.url}/apiv1/status/{songhash}", params=params, headers=headers, timeout=70)
+    return requests.get(f"{service.url}/apiv1/status/{songhash}", params=params, headers=headers, timeout=120)
+
+
+@contextmanager
+def watching(service: Service, songhash: str) -> Iterator[Callable[[int], None]]:
+    """Yield a function that returns once REST has read the job so many times more."""
+    address = (service.settings.redis_host, service.settings.redis_port)
+    with Redis(*address, socket_timeout=60) as connection, connection.monitor() as monitor:
+
+        def await_reads(count: int) -> None:
+            while count:
+                command = monitor.next_command()["command"].lower()
+                count -= "hgetall" in command and songhash in command
+
+        yield await_reads
 
 
 def test_a_long_poll_answers_when_the_job_changes(service: Service, queue: Queue, silent_job: str) -> None:
-    with ThreadPoolExecutor(1) as pool:
-        polling = pool.submit(ask, service, silent_job, 30)
-        with pytest.raises(TimeoutError):
-            polling.result(1)
+    with watching(service, silent_job) as await_reads, ThreadPoolExecutor(1) as pool:
+        polling = pool.submit(ask, service, silent_job, 60)
+        await_reads(4)
+        waited = not polling.done()
         queue.redis.hset(queue.job_key(silent_job), "progress", "0.5")
-        assert polling.result(10).json()["progress"] == 0.5
+
+        assert waited
+        assert polling.result(60).json()["progress"] == 0.5
 
 
-def test_a_change_since_the_tag_that_the_caller_knows_is_never_missed(
-    service: Service, queue: Queue, silent_job: str
-) -> None:
+def test_a_change_since_the_callers_etag_is_answered_at_once(service: Service, queue: Queue, silent_job: str) -> None:
     tag = ask(service, silent_job).headers["ETag"]
     queue.redis.hset(queue.job_key(silent_job), "stage", "storing")
+
     answer = ask(service, silent_job, 60, **{"If-None-Match": tag})
-    assert (answer.status_code, answer.json()["stage"]) == (200, "storing")
+
+    assert answer.status_code == 200
+    assert answer.json()["stage"] == "storing"
+    assert answer.elapsed.total_seconds() < 60
 
 
-def test_where_nothing_changes_the_caller_who_knows_gets_304_and_the_others_the_same_again(
+def test_a_poll_without_a_change_gets_304_where_the_caller_sent_the_etag(service: Service, silent_job: str) -> None:
+    tag = ask(service, silent_job).headers["ETag"]
+
+    answer = ask(service, silent_job, 0.01, **{"If-None-Match": tag})
+
+    assert answer.status_code == 304
+    assert answer.content == b""
+
+
+def test_a_poll_without_a_change_gets_the_status_where_the_caller_sent_no_etag(
     service: Service, silent_job: str
 ) -> None:
-    first = ask(service, silent_job)
-    assert ask(service, silent_job, 0.6, **{"If-None-Match": first.headers["ETag"]}).status_code == 304
-    assert ask(service, silent_job, 0.6).json()["progress"] == 0.25
+    answer = ask(service, silent_job, 0.01)
+
+    assert answer.status_code == 200
+    assert answer.json()["progress"] == 0.25
+
+
+def test_a_status_is_never_taken_from_a_cache(service: Service, silent_job: str) -> None:
+    assert ask(service, silent_job).headers["Cache-Control"] == "no-cache"
 
 
 @pytest.mark.parametrize("wait", ["-1", "x", "nan", ""])
@@ -80,47 +129,57 @@ def test_a_wait_that_is_no_number_of_seconds_is_none(service: Service, silent_jo
     assert ask(service, silent_job, wait).status_code == 200
 
 
-def test_a_job_that_is_over_keeps_nobody_waiting(service: Service, client: Client, song: Path) -> None:
-    songhash = client.separate(song).songhash
-    client.wait(songhash, timeout=60)
-    assert ask(service, songhash, 60).elapsed.total_seconds() < 30
+def test_a_poll_for_a_job_that_has_ended_does_not_wait(service: Service, finished: str) -> None:
+    answer = ask(service, finished, 60)
+
+    assert answer.json()["status"] == "succeeded"
+    assert answer.elapsed.total_seconds() < 60
 
 
-def test_a_song_that_is_removed_ends_the_wait_for_it(service: Service, queue: Queue, silent_job: str) -> None:
-    with ThreadPoolExecutor(1) as pool:
+def test_a_long_poll_ends_when_the_song_is_removed(service: Service, queue: Queue, silent_job: str) -> None:
+    with watching(service, silent_job) as await_reads, ThreadPoolExecutor(1) as pool:
         polling = pool.submit(ask, service, silent_job, 60)
-        with pytest.raises(TimeoutError):
-            polling.result(0.5)
+        await_reads(4)
         queue.redis.delete(queue.job_key(silent_job))
-        assert polling.result(10).status_code == 404
+
+        assert polling.result(60).status_code == 404
 
 
-def test_those_who_wait_never_keep_others_from_being_served(service: Service, silent_job: str, queue: Queue) -> None:
-    many = 3 * service.settings.rest_threads
-    with ThreadPoolExecutor(many) as pool:
-        polling = [pool.submit(ask, service, silent_job, 20) for _ in range(many)]
-        eventually(lambda: sum(answer.done() for answer in polling) >= many - service.settings.rest_threads // 2)
-        assert requests.get(f"{service.url}/healthz", timeout=5).ok
-        assert not all(answer.done() for answer in polling)
+def test_long_polls_never_occupy_all_request_threads(service: Service, silent_job: str, queue: Queue) -> None:
+    threads = service.settings.rest_threads
+    with ThreadPoolExecutor(3 * threads) as pool:
+        polling = [pool.submit(ask, service, silent_job, 60) for _ in range(3 * threads)]
+        eventually(lambda: sum(answer.done() for answer in polling) >= 2.5 * threads, 40)
+        health = requests.get(f"{service.url}/healthz", timeout=30)
+        waiting = sum(not answer.done() for answer in polling)
         queue.redis.hset(queue.job_key(silent_job), "progress", "0.75")
-        assert all(answer.result(20).ok for answer in polling)
+        answers = [answer.result(60) for answer in polling]
+
+    assert health.ok
+    assert waiting == threads // 2
+    assert all(answer.ok for answer in answers)
 
 
-def test_the_estimate_is_learned_from_the_jobs_before(service: Service, client: Client, tmp_path: Path) -> None:
-    samples = true_waves()["mixture"].repeat(3, axis=1)
-    jobs = [client.separate(write(tmp_path / f"{n}.wav", samples[:, n * RATE :])).songhash for n in range(1, 4)]
-    client.wait(jobs[0], timeout=60)
-    estimates: list[float] = []
+def test_the_estimate_is_learned_from_a_job_that_succeeded(service: Service, tmp_path: Path) -> None:
+    with rest_with_own_queue(service, tmp_path) as (url, settings):
+        first, second = (
+            requests.post(
+                f"{url}/apiv1/separate", data=noise(seed), headers={"Content-Type": "audio/wav"}, timeout=60
+            ).json()["hash"]
+            for seed in (1, 2)
+        )
+        lease = taken(Receiver(connect(settings), connect_blocking(settings), settings))
+        lease.succeed({**report_of_worker(), **report("lite", "cpu", factor=0.01, seconds=0.1)})
 
-    def last_is_over() -> bool:
-        found = ask(service, jobs[-1]).json()
-        if found["status"] == "queued" and found["eta_seconds"] is not None:
-            estimates.append(found["eta_seconds"])
-        return bool(found["status"] == "succeeded")
+        ended = requests.get(f"{url}/apiv1/status/{first}", timeout=60).json()
+        queued = requests.get(f"{url}/apiv1/status/{second}", timeout=60).json()
+        for songhash in (first, second):
+            requests.delete(f"{url}/apiv1/remove/{songhash}", timeout=60)
 
-    eventually(last_is_over, 60)
-    assert all(0 < estimate < 60 for estimate in estimates)
-    assert ask(service, jobs[-1]).json()["eta_seconds"] is None
+    assert ended["status"] == "succeeded"
+    assert ended["eta_seconds"] is None
+    assert queued["queue_position"] == 1
+    assert queued["eta_seconds"] == 10.0, "0.1 s of song, of which 0.01 s take a second"
 
 
 def report(model: str, device: str, factor: float, seconds: float = 100.0) -> dict[str, Any]:
@@ -129,56 +188,69 @@ def report(model: str, device: str, factor: float, seconds: float = 100.0) -> di
 
 def test_the_pace_is_the_median_of_the_device_that_the_model_ran_on_last() -> None:
     pace = Pace([report("a", "cpu", 2.0), report("a", "cpu", 4.0), report("a", "cpu", 90.0), report("a", "cuda", 50.0)])
+
     assert pace.seconds("a", 200.0) == 50.0
     assert pace.seconds("a", None) == 25.0
     assert pace.seconds("b", 200.0) is None
 
 
-def test_a_song_in_line_is_told_an_end_by_the_lengths_of_the_songs_before_it(service: Service, queue: Queue) -> None:
-    """The line is one of the test's own."""
-    other = Queue(queue.redis, replace(service.settings, work_queue="line-of-a-test"))
-    try:
-        lengths = [60.0, 300.0, 6.0, 60.0]
-        for number, seconds in enumerate(lengths):
-            model = "lite" if number else "of which none was done yet"
-            other.enqueue(Job(f"{number:056x}", Options(model), seconds=seconds))
-        done = f"{9:056x}"
-        other.redis.hset(
-            other.job_key(done), mapping={"status": "succeeded", "report": json.dumps(report("lite", "cpu", 6.0))}
-        )
-        other.redis.zadd(f"{other.prefix}ended", {done: 1})
-        eta = Eta(other)
-        line = [other.status(f"{number:056x}") for number in range(4)]
-        assert [eta.seconds(job) for job in line if job] == [None, 60.0, 61.0, 71.0]
-        other.enqueue(Job(f"{5:056x}", Options("lite"), seconds=12.0))
-        newest = other.status(f"{5:056x}")
-        assert newest
-        assert eta.seconds(newest) == 73.0
-        assert isinstance(line[0], JobStatus)
-        assert line[0].state is State.QUEUED
-    finally:
-        for key in other.redis.scan_iter("*line-of-a-test*"):
-            other.redis.delete(key)
+@pytest.fixture
+def own_queue(service: Service, queue: Queue) -> Iterator[Queue]:
+    """A queue that only the test uses."""
+    own = Queue(queue.redis, replace(service.settings, work_queue="line-of-a-test"))
+    yield own
+    for key in own.redis.scan_iter("*line-of-a-test*"):
+        own.redis.delete(key)
+
+
+def test_the_estimate_adds_the_lengths_of_the_songs_ahead(own_queue: Queue) -> None:
+    for number, seconds in enumerate([60.0, 300.0, 6.0, 60.0]):
+        model = "lite" if number else "a model without any report"
+        own_queue.enqueue(Job(f"{number:056x}", Options(model), seconds=seconds))
+    add_report(own_queue, report("lite", "cpu", 6.0))
+    eta = Eta(own_queue)
+
+    estimates = [eta.seconds(job) for number in range(4) if (job := own_queue.status(f"{number:056x}"))]
+    own_queue.enqueue(Job(f"{5:056x}", Options("lite"), seconds=12.0))
+    newest = own_queue.status(f"{5:056x}")
+
+    assert estimates == [None, 60.0, 61.0, 71.0]
+    assert newest
+    assert eta.seconds(newest) == 73.0
+
+
+def add_report(queue: Queue, content: dict[str, Any]) -> None:
+    """Add a job that succeeded, with this report."""
+    done = f"{9:056x}"
+    queue.redis.hset(queue.job_key(done), mapping={"status": "succeeded", "report": json.dumps(content)})
+    queue.redis.zadd(f"{queue.prefix}ended", {done: 1})
 
 
 @pytest.mark.parametrize("path", ["/", "/apiv1/queue", "/apiv1/status/none", "/apiv1/nothing"])
-def test_every_answer_has_safe_headers_an_id_and_no_banner(service: Service, path: str) -> None:
+def test_every_response_has_safe_headers_an_id_and_no_banner(service: Service, path: str) -> None:
     headers = requests.get(service.url + path, timeout=10).headers
+
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Content-Security-Policy"]
     assert headers["X-Request-Id"]
     assert headers["Server"] == "MSaaS"
 
 
-def test_prometheus_is_told_of_calls_by_their_route_and_of_the_queue(service: Service, silent_job: str) -> None:
-    def value(name: str) -> float:
-        text = requests.get(f"{service.url}/metrics", timeout=10).text
-        return next((float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
+def metric(service: Service, name: str) -> float:
+    text = requests.get(f"{service.url}/metrics", timeout=30).text
+    return next((float(line.rpartition(" ")[2]) for line in text.splitlines() if line.startswith(f"{name} ")), 0.0)
 
+
+def test_metrics_count_calls_by_their_route_and_never_by_their_path(service: Service, silent_job: str) -> None:
     calls = 'msas_http_requests_total{method="GET",route="/apiv1/status/<songhash>",status="200"}'
-    before = value(calls)
+    before = metric(service, calls)
+
     ask(service, silent_job)
-    assert value(calls) == before + 1
-    assert value("msas_workers") == 1
-    assert value("msas_redis_up") == 1
-    assert silent_job not in requests.get(f"{service.url}/metrics", timeout=10).text
+
+    assert metric(service, calls) == before + 1
+    assert silent_job not in requests.get(f"{service.url}/metrics", timeout=30).text
+
+
+def test_metrics_tell_how_the_queue_stands(service: Service) -> None:
+    assert metric(service, "msas_redis_up") == 1
+    eventually(lambda: metric(service, "msas_workers") == 1, 40)

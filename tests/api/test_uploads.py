@@ -3,38 +3,37 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import socket
 import struct
 import wave
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import requests
 
 from local import Service
-from msas_client import Client
-from tests.support.another_rest import another_rest
-from tests.support.audio import RATE, true_waves, write
+from msas.job import songhash
+from msas.options import Options
+from msas.store import Store
+from tests.support.another_rest import rest_with_own_queue
 from tests.support.processes import eventually
-from tests.support.requests import problem
+from tests.support.requests import new_song, problem
 from tests.support.rest_process import open_temporary_files, rest_pids
 
 Post = Callable[..., requests.Response]
 OPTIONS = {"stems": "vocals,drums", "format": "wav", "bit_depth": "24", "name": "a söng.wav"}
 
 
-def new_song(folder: Path, start: float) -> bytes:
-    """Return a second of song that no other test sends."""
-    samples = true_waves()["mixture"][:, int(start * RATE) : int((start + 0.4) * RATE)]
-    return write(folder / "new.wav", samples).read_bytes()
-
-
-def test_json_a_form_and_bare_bytes_with_the_same_options_are_the_same_job(post: Post, tmp_path: Path) -> None:
-    song = new_song(tmp_path, 4.01)
+def test_json_a_form_and_a_bare_body_with_the_same_options_are_the_same_job(
+    service: Service, post: Post, tmp_path: Path
+) -> None:
+    song = new_song(tmp_path, 0.401)
     in_json = {**OPTIONS, "stems": ["vocals", "drums"], "bit_depth": 24, "mp3": base64.b64encode(song).decode()}
+
     answers = [
         post(json=in_json),
         post(files={"file": ("a söng.wav", song)}, data=OPTIONS),
@@ -43,28 +42,40 @@ def test_json_a_form_and_bare_bytes_with_the_same_options_are_the_same_job(post:
         post(data=song, params=OPTIONS, headers={"Content-Type": "application/octet-stream"}),
         post(data=json.dumps(in_json), headers={"Content-Type": "application/x-www-form-urlencoded"}),  # curl -d
     ]
+
     assert [answer.status_code for answer in answers] == [200] * 6, [answer.text for answer in answers]
-    assert len({answer.json()["hash"] for answer in answers}) == 1
-    status = requests.get(answers[0].url.replace("separate", f"status/{answers[0].json()['hash']}"), timeout=10).json()
+    hashes = {answer.json()["hash"] for answer in answers}
+    assert len(hashes) == 1
+    status = requests.get(f"{service.url}/apiv1/status/{hashes.pop()}", timeout=10).json()
     assert status["name"] == "a söng.wav"
     assert status["options"]["stems"] == ["vocals", "drums"]
     assert status["seconds"] == pytest.approx(0.4, abs=0.01)
 
 
 def test_stems_may_be_named_one_by_one_in_a_form_and_a_query(post: Post, tmp_path: Path) -> None:
-    song = new_song(tmp_path, 4.02)
+    song = new_song(tmp_path, 0.402)
     fields = [("stems", "vocals"), ("stems", "bass")]
+
     in_form = post(files={"file": ("x.wav", song)}, data=fields)
     in_query = post(data=song, params=fields, headers={"Content-Type": "audio/wav"})
+
     assert in_form.json()["hash"] == in_query.json()["hash"]
 
 
-def test_a_form_carries_a_callback_as_json(post: Post, tmp_path: Path) -> None:
-    song = new_song(tmp_path, 4.03)
-    good = {"callback": '{"url": "http://localhost:1/", "data": {"a": 1}}'}
-    assert post(files={"file": ("x.wav", song)}, data=good).status_code == 200
-    for bad in ("{", '{"url": "ftp://x"}', "http://x"):
-        assert problem(post(files={"file": ("x.wav", song)}, data={"callback": bad})) == (422, "bad_option")
+def test_a_callback_in_a_form_is_json(post: Post, tmp_path: Path) -> None:
+    song = new_song(tmp_path, 0.403)
+    callback = {"callback": '{"url": "http://localhost:1/", "data": {"a": 1}}'}
+
+    assert post(files={"file": ("x.wav", song)}, data=callback).status_code == 200
+
+
+@pytest.mark.parametrize("callback", ["{", '{"url": "ftp://x"}', "http://x"])
+def test_a_callback_in_a_form_that_is_no_json_object_with_a_url_is_refused(
+    post: Post, tmp_path: Path, callback: str
+) -> None:
+    song = new_song(tmp_path, 0.403)
+
+    assert problem(post(files={"file": ("x.wav", song)}, data={"callback": callback})) == (422, "bad_option")
 
 
 @pytest.mark.parametrize(
@@ -93,70 +104,126 @@ def test_a_compressed_body_is_refused_and_never_inflated(post: Post) -> None:
     assert problem(answer) == (415, "unknown_body")
 
 
-@pytest.mark.parametrize("kind", ["audio/wav", "application/json", "multipart/form-data; boundary=x"])
-def test_a_body_that_breaks_off_is_refused_and_nothing_is_stored(
-    service: Service, client: Client, tmp_path: Path, kind: str
+def bare_body(song: bytes) -> tuple[str, bytes]:
+    """Return the media type and the body that is nothing but the song."""
+    return "audio/wav", song
+
+
+def json_body(song: bytes) -> tuple[str, bytes]:
+    """Return the media type and the body that has the song in JSON."""
+    return "application/json", json.dumps({"mp3": base64.b64encode(song).decode()}).encode()
+
+
+def form_body(song: bytes) -> tuple[str, bytes]:
+    """Return the media type and the body that has the song in a form."""
+    head = b'--x\r\nContent-Disposition: form-data; name="file"; filename="x.wav"\r\n\r\n'
+    return "multipart/form-data; boundary=x", head + song + b"\r\n--x--\r\n"
+
+
+@pytest.mark.parametrize("make_body", [bare_body, json_body, form_body])
+def test_a_body_one_byte_shorter_than_announced_is_refused_and_its_song_is_not_stored(
+    service: Service, tmp_path: Path, make_body: Callable[[bytes], tuple[str, bytes]]
 ) -> None:
-    song, before = new_song(tmp_path, 4.04), set(client.queue())
-    address = (service.settings.rest_host, service.settings.rest_port)
+    """The song itself is whole, so that it could be separated."""
+    song = new_song(tmp_path, 0.404)
+    kind, body = make_body(song)
     head = (
-        f"POST /apiv1/separate HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(song) + 1}\r\n\r\n"
+        f"POST /apiv1/separate HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: {len(body) + 1}\r\n\r\n"
     )
-    with socket.create_connection(address, timeout=20) as connection:
-        connection.sendall(head.encode() + song)
+
+    with socket.create_connection((service.settings.rest_host, service.settings.rest_port), timeout=60) as connection:
+        connection.sendall(head.encode() + body)
         connection.shutdown(socket.SHUT_WR)
-        answer = connection.makefile("rb").read().decode()
-    assert answer.startswith("HTTP/1.1 400 ")
-    assert "broke off after" in answer
-    assert set(client.queue()) <= before
+        with connection.makefile("rb") as answer:
+            text = answer.read().decode()
+
+    assert text.startswith("HTTP/1.1 400 ")
+    assert "broke off after" in text
+    identity = songhash(io.BytesIO(song), Options(model="lite"))
+    assert problem(requests.get(f"{service.url}/apiv1/status/{identity}", timeout=10)) == (404, "unknown_song")
+    assert not list(Store.from_settings(service.settings).minio.list_objects("queue", prefix=identity))
 
 
-@pytest.mark.parametrize("way", ["json", "form", "bare"])
-def test_a_song_over_the_limit_is_refused_either_way_and_the_sender_sees_the_answer(post: Post, way: str) -> None:
-    song = bytes(21_000_000)
-    if way == "json":
-        answer = post(json={"mp3": base64.b64encode(song).decode()})
-    elif way == "form":
-        answer = post(files={"file": ("x.wav", song)})
-    else:
-        answer = post(data=song, headers={"Content-Type": "audio/wav"})
+@pytest.mark.parametrize("make_body", [bare_body, json_body, form_body])
+def test_a_song_over_the_limit_is_refused_and_the_sender_sees_the_answer(
+    post: Post, make_body: Callable[[bytes], tuple[str, bytes]]
+) -> None:
+    kind, body = make_body(bytes(21_000_000))
+
+    answer = post(data=body, headers={"Content-Type": kind})
+
     assert problem(answer) == (413, "too_large")
     assert "20 MB" in answer.json()["detail"]
 
 
-def test_a_wav_of_150_mb_costs_rest_less_than_64_mb_of_memory_in_each_kind_of_body(
-    service: Service, tmp_path: Path
-) -> None:
-    """The bare body is a song and is stored; the other two are no audio, which shows once they are in."""
-    size = 150_000_000
-    song = tmp_path / "long.wav"
+@pytest.mark.parametrize("make_body", [bare_body, json_body, form_body])
+def test_a_song_of_exactly_the_limit_is_accepted(post: Post, make_body: Callable[[bytes], tuple[str, bytes]]) -> None:
+    """The zeros are no song, which shows once they are read."""
+    kind, body = make_body(bytes(20_000_000))
+
+    answer = post(data=body, headers={"Content-Type": kind})
+
+    assert problem(answer) == (415, "not_audio")
+
+
+SIZE = 100_000_000
+
+
+@pytest.fixture(scope="module")
+def large(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """The URL and the folder of a REST that takes songs of 200 MB, and that no worker serves."""
+    folder = tmp_path_factory.mktemp("large")
+    with rest_with_own_queue(service, folder, MAX_UPLOAD_MB="200") as (url, _):
+        yield url, folder
+
+
+def bare_song(folder: Path) -> tuple[str, Iterator[bytes]]:
+    """Return the media type and the pieces of a WAV of `SIZE` bytes of silence."""
+    song = folder / "long.wav"
     with wave.open(str(song), "wb") as writing:
         writing.setparams((2, 2, 44_100, 0, "NONE", ""))
         writing.writeframes(b"")
-    with song.open("r+b") as file:
-        file.truncate(44 + size)
-        for at, claimed in ((4, 36 + size), (40, size)):
-            file.seek(at)
-            file.write(struct.pack("<I", claimed))
-    with another_rest(service, tmp_path, MAX_UPLOAD_MB="200") as url:
-        before = peak_mb(tmp_path)
-        with song.open("rb") as file:
-            bare = requests.post(f"{url}/apiv1/separate", data=file, headers={"Content-Type": "audio/wav"}, timeout=120)
-        assert bare.status_code == 200, bare.text
-        requests.delete(f"{url}/apiv1/remove/{bare.json()['hash']}", timeout=30)
-        zeros = base64.b64encode(bytes(3_000_000))
-        body = (b'{"mp3": "', *[zeros] * (size // 3_000_000), b'"}')
-        in_json = requests.post(
-            f"{url}/apiv1/separate", data=iter(body), headers={"Content-Type": "application/json"}, timeout=120
-        )
-        assert problem(in_json) == (415, "not_audio")
-        boundary = b'--x\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
-        parts = (boundary, *[bytes(1_000_000)] * (size // 1_000_000), b"\r\n--x--\r\n")
-        headers = {"Content-Type": "multipart/form-data; boundary=x"}
-        in_form = requests.post(f"{url}/apiv1/separate", data=iter(parts), headers=headers, timeout=120)
-        assert problem(in_form) == (415, "not_audio")
-        assert peak_mb(tmp_path) - before < 64
-        assert not open_temporary_files(tmp_path)
+    head = bytearray(song.read_bytes())
+    for at, claimed in ((4, 36 + SIZE), (40, SIZE)):
+        head[at : at + 4] = struct.pack("<I", claimed)
+    return "audio/wav", iter((bytes(head), *[bytes(1_000_000)] * (SIZE // 1_000_000)))
+
+
+def zeros_in_json(_: Path) -> tuple[str, Iterator[bytes]]:
+    """Return the media type and the pieces of a JSON body with `SIZE` zeros, which are no song."""
+    zeros = base64.b64encode(bytes(3_000_000))
+    return "application/json", iter((b'{"mp3": "', *[zeros] * (SIZE // 3_000_000), b'"}'))
+
+
+def zeros_in_form(_: Path) -> tuple[str, Iterator[bytes]]:
+    """Return the media type and the pieces of a form with `SIZE` zeros, which are no song."""
+    boundary = b'--x\r\nContent-Disposition: form-data; name="file"; filename="x"\r\n\r\n'
+    parts = (boundary, *[bytes(1_000_000)] * (SIZE // 1_000_000), b"\r\n--x--\r\n")
+    return "multipart/form-data; boundary=x", iter(parts)
+
+
+@pytest.mark.parametrize(
+    ("make_body", "status"),
+    [(bare_song, 200), (zeros_in_json, 415), (zeros_in_form, 415)],
+    ids=["bare", "json", "form"],
+)
+def test_a_body_of_100_mb_costs_rest_less_than_64_mb_of_memory_and_leaves_no_file_open(
+    large: tuple[str, Path],
+    tmp_path: Path,
+    make_body: Callable[[Path], tuple[str, Iterator[bytes]]],
+    status: int,
+) -> None:
+    url, folder = large
+    before = peak_mb(folder)
+    kind, body = make_body(tmp_path)
+
+    answer = requests.post(f"{url}/apiv1/separate", data=body, headers={"Content-Type": kind}, timeout=300)
+    if answer.ok:
+        requests.delete(f"{url}/apiv1/remove/{answer.json()['hash']}", timeout=60)
+
+    assert answer.status_code == status, answer.text
+    assert peak_mb(folder) - before < 64
+    assert not open_temporary_files(folder)
 
 
 def peak_mb(folder: Path) -> float:
@@ -169,11 +236,18 @@ def peak_mb(folder: Path) -> float:
     return max(peaks) / 1000
 
 
-def test_the_requests_id_follows_the_song_into_the_workers_log(service: Service, tmp_path: Path) -> None:
+def test_a_requests_id_follows_the_song_into_the_workers_log(service: Service, post: Post, tmp_path: Path) -> None:
     headers = {"Content-Type": "audio/wav", "X-Request-Id": "my-id.1"}
-    answer = requests.post(f"{service.url}/apiv1/separate", data=new_song(tmp_path, 4.07), headers=headers, timeout=20)
+
+    answer = post(data=new_song(tmp_path, 0.407), headers=headers)
+
     assert answer.headers["X-Request-Id"] == "my-id.1"
     log = service.children["worker"].log
     eventually(lambda: any('"my-id.1"' in line and "job succeeded" in line for line in log.read_text().splitlines()))
-    odd = requests.get(f"{service.url}/healthz", headers={"X-Request-Id": "a b<script>"}, timeout=10)
-    assert re.fullmatch(r"[0-9a-f]{16}", odd.headers["X-Request-Id"])
+
+
+@pytest.mark.parametrize("given", ["a b<script>", "x" * 65, ""])
+def test_a_requests_id_that_could_do_harm_is_replaced(service: Service, given: str) -> None:
+    answer = requests.get(f"{service.url}/healthz", headers={"X-Request-Id": given}, timeout=10)
+
+    assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-Id"])

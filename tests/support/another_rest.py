@@ -14,23 +14,30 @@ import requests
 from local import Service, servers
 from local.child import Child
 from msas.queue import Queue
+from msas.settings import Settings
 from tests.support.processes import environment_with, eventually
 
 
 @contextmanager
-def rest_without_workers(
-    service: Service, folder: Path, headers: Mapping[str, str] | None = None, **variables: str
-) -> Iterator[str]:
-    """Yield the URL of a REST whose jobs stay queued: its queue is its own, has models on offer, and no worker.
+def rest_with_own_queue(service: Service, folder: Path, **variables: str) -> Iterator[tuple[str, Settings]]:
+    """Yield the URL and the settings of a REST whose queue is its own, has models on offer, and no worker.
 
-    `headers` carry the key that removes the jobs afterwards.
+    Jobs stay queued unless the test takes them, with leases of 60 s. All keys of the queue are deleted afterwards.
     """
-    settings = replace(service.settings, work_queue=f"idle-{secrets.token_hex(4)}")
-    Queue.from_settings(settings).offer(Queue.from_settings(service.settings).offered())
-    with another_rest(service, folder, WORK_QUEUE=settings.work_queue, **variables) as url:
-        yield url
-        for songhash in requests.get(f"{url}/apiv1/queue", headers=headers, timeout=10).json().get("queue", []):
-            requests.delete(f"{url}/apiv1/remove/{songhash}", headers=headers, timeout=10)
+    settings = replace(service.settings, work_queue=f"own-{secrets.token_hex(4)}", lease_seconds=60)
+    queue = Queue.from_settings(settings)
+    queue.offer(Queue.from_settings(service.settings).offered())
+    own = {"WORK_QUEUE": settings.work_queue, "LEASE_SECONDS": "60"}
+    with another_rest(service, folder, **own, **variables) as url:
+        yield url, settings
+    for key in queue.redis.scan_iter(f"*{settings.work_queue}*"):
+        queue.redis.delete(key)
+
+
+def remove_queued(url: str, headers: Mapping[str, str] | None = None) -> None:
+    """Remove all jobs that wait in the queue of this REST; `headers` carry the key for that."""
+    for songhash in requests.get(f"{url}/apiv1/queue", headers=headers, timeout=30).json()["queue"]:
+        requests.delete(f"{url}/apiv1/remove/{songhash}", headers=headers, timeout=30).raise_for_status()
 
 
 @contextmanager

@@ -6,11 +6,15 @@ import base64
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from ipaddress import ip_network
+from typing import Any
 
 from msas.addresses import Allowed
 from msas.callbacks import Courier
 from msas.egress import Egress
-from msas.queue import Outbox, Queue
+from msas.job import Job
+from msas.options import Options
+from msas.queue import Outbox, Queue, Receiver
+from tests.queue.fixtures import report, taken
 from tests.support.http_receivers import Receiver as Hook
 from tests.support.http_receivers import Say, answer, in_turn, receiving
 from tests.support.processes import eventually
@@ -22,17 +26,44 @@ AT_ONCE = (0.0, 0.0)
 
 
 def courier(queue: Queue, waits: Sequence[float] = AT_ONCE, secret: str = SECRET, seconds: float = 10.0) -> Courier:
-    """Return a courier that may call this machine, which has every name."""
+    """Return a courier that may call this machine, to which every host name resolves."""
     egress = Egress(Allowed(networks=(ip_network("127.0.0.1"),)), lambda _host, _port: ["127.0.0.1"], seconds)
     return Courier(Outbox(queue), egress, secret, waits)
 
 
 def going(courier: Courier, condition: Callable[[], object]) -> None:
-    """Let the courier go until the condition holds and nothing is due."""
-    eventually(lambda: not courier.turn() and condition(), 10)
+    """Run the courier until the condition holds and no callback is due."""
+    eventually(lambda: not courier.turn() and condition(), 40)
 
 
 @contextmanager
 def hook(*says: Say) -> Iterator[Hook]:
     with receiving(in_turn(*says) if says else answer(204)) as receiver:
         yield receiver
+
+
+SONGHASH = f"{0:056x}"
+
+
+def job_with_callback(hook: Hook, data: Any = None, host: str = "a.test") -> Job:
+    callback = {"url": f"http://{host}:{hook.port}/hook", "data": data}
+    return Job(SONGHASH, Options("lite"), "song 0.mp3", callback)
+
+
+def enqueue_and_succeed(queue: Queue, receiver: Receiver, job: Job) -> None:
+    queue.enqueue(job)
+    taken(receiver).succeed({**report(), "hash": job.songhash})
+
+
+def delivery_of(queue: Queue) -> dict[str, Any]:
+    """Return how the delivery of the job's callback goes, as its status tells."""
+    status = queue.status(SONGHASH)
+    assert status
+    assert status.callback
+    return status.callback
+
+
+def run_until(courier: Courier, queue: Queue, state: str = "delivered") -> dict[str, Any]:
+    """Run the courier until the delivery has this state; return how it went."""
+    going(courier, lambda: delivery_of(queue)["state"] == state)
+    return delivery_of(queue)

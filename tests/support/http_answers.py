@@ -1,4 +1,4 @@
-"""A real HTTP server that answers as a test says, and keeps what it was asked."""
+"""A real HTTP server that answers as a test says, and records its requests."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Asked:
 
 @contextmanager
 def answering(answer: Callable[[int], tuple[int, dict[str, str], bytes]]) -> Iterator[tuple[str, list[Asked]]]:
-    """Yield the server's URL and what it was asked so far; `answer` gives status, headers and body of the nth."""
+    """Yield the server's URL and its requests so far; `answer` gives status, headers and body for the nth."""
     seen: list[Asked] = []
 
     class Handler(BaseHTTPRequestHandler):

@@ -1,4 +1,4 @@
-"""Who is called back: real servers on this machine, some of which behave as badly as they can."""
+"""HTTP receivers of callbacks: real servers on this machine, which answer as a test says, or never end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 CERTIFICATE = Path(__file__).parent / "receiver.pem"
-# Says something on a connection on which a request has come in.
+# Writes an answer to a connection from which a request was read.
 Say = Callable[[socket.socket], object]
 
 
@@ -27,7 +27,7 @@ class Request:
 
 @dataclass
 class Receiver:
-    """`connections` counts who connected, whether or not a request came of it."""
+    """`connections` counts all connections, also those without a request."""
 
     port: int
     say: Say
@@ -40,19 +40,19 @@ class Receiver:
 
 
 def answer(status: int, *headers: str, body: str = "") -> Say:
-    """Answer as a well-behaved server does."""
+    """Return what answers with this status, these header lines and this body."""
     lines = [f"HTTP/1.1 {status} As Asked", f"Content-Length: {len(body)}", *headers, "", body]
     return lambda connection: connection.sendall("\r\n".join(lines).encode())
 
 
 def in_turn(*says: Say) -> Say:
-    """Answer each request with the next of these, and all further ones with the last."""
+    """Return what answers each request with the next of these, and all further requests with the last."""
     left = list(says)
     return lambda connection: (left.pop(0) if len(left) > 1 else left[0])(connection)
 
 
 def without_end(beginning: bytes, again: bytes, pause_seconds: float = 0.0) -> Say:
-    """Say the beginning, and then the same again for as long as somebody listens (but no longer than 30 s)."""
+    """Return what sends `beginning`, then `again` until the other side hangs up, for at most 30 s."""
 
     def say(connection: socket.socket) -> None:
         until = time.monotonic() + 30
@@ -66,7 +66,7 @@ def without_end(beginning: bytes, again: bytes, pause_seconds: float = 0.0) -> S
 
 @contextmanager
 def receiving(say: Say, *, secure: bool = False) -> Iterator[Receiver]:
-    """Run a server that reads each request to its end, then has its say, and hangs up."""
+    """Run a server that reads each request, calls `say`, and closes the connection."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
         receiver = Receiver(listening.getsockname()[1], say)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -91,7 +91,7 @@ def receiving(say: Say, *, secure: bool = False) -> Iterator[Receiver]:
         thread = threading.Thread(target=accept, daemon=True)
         thread.start()
         yield receiver
-        listening.shutdown(socket.SHUT_RDWR)  # wakes who accepts
+        listening.shutdown(socket.SHUT_RDWR)  # ends accept()
         thread.join()
 
 

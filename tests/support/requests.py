@@ -8,6 +8,7 @@ from typing import Any
 
 import requests
 
+from msas_client import Client
 from rest.auth import key_digest
 from tests.support.audio import RATE, true_waves, write
 
@@ -27,8 +28,15 @@ def as_json(song: bytes, **options: Any) -> dict[str, Any]:
     return {"mp3": base64.b64encode(song).decode(), **options}
 
 
+def separate(client: Client, song: Path, **options: Any) -> str:
+    """Separate a song; return its songhash once it has succeeded."""
+    songhash = client.separate(song, **options).songhash
+    client.wait(songhash, timeout=120)
+    return songhash
+
+
 def new_song(folder: Path, seconds: float, start: int = RATE) -> bytes:
-    """Return a song that no other test sends."""
+    """Return a WAV of so many seconds of the real song, from sample `start`. Another length is another song."""
     wave = true_waves()["mixture"][:, start : start + int(seconds * RATE)]
     return write(folder / "new.wav", wave).read_bytes()
 

@@ -87,13 +87,19 @@ def redis(service: Service) -> Redis:
 
 
 @pytest.fixture
-def post(service: Service) -> Callable[..., requests.Response]:
-    """Post to /apiv1/separate whatever requests can send."""
+def post(service: Service) -> Iterator[Callable[..., requests.Response]]:
+    """Post to /apiv1/separate whatever requests can send; the jobs are removed after the test."""
+    accepted: set[str] = set()
 
     def send(**content: Any) -> requests.Response:
-        return requests.post(f"{service.url}/apiv1/separate", timeout=60, **content)
+        answer = requests.post(f"{service.url}/apiv1/separate", timeout=60, **content)
+        if answer.status_code == 200:
+            accepted.add(answer.json()["hash"])
+        return answer
 
-    return send
+    yield send
+    for songhash in accepted:
+        requests.delete(f"{service.url}/apiv1/remove/{songhash}", timeout=60)
 
 
 @pytest.fixture(scope="session")
