@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import requests
@@ -20,6 +20,7 @@ from msas.job import Job
 from msas.options import Options
 from msas.queue import Queue, Receiver, connect
 from msas.queue.connection import connect_blocking
+from msas.settings import Settings
 from msas_client import Client
 from rest.eta import Eta, Pace
 from tests.queue.fixtures import report as report_of_worker
@@ -195,9 +196,14 @@ def test_the_pace_is_the_median_of_the_device_that_the_model_ran_on_last() -> No
 
 
 @pytest.fixture
-def own_queue(service: Service, queue: Queue) -> Iterator[Queue]:
+def own_settings(service: Service) -> Settings:
+    return replace(service.settings, work_queue="line-of-a-test", lease_seconds=60)
+
+
+@pytest.fixture
+def own_queue(own_settings: Settings) -> Iterator[Queue]:
     """A queue that only the test uses."""
-    own = Queue(queue.redis, replace(service.settings, work_queue="line-of-a-test"))
+    own = Queue.from_settings(own_settings)
     yield own
     for key in own.redis.scan_iter("*line-of-a-test*"):
         own.redis.delete(key)
@@ -217,6 +223,41 @@ def test_the_estimate_adds_the_lengths_of_the_songs_ahead(own_queue: Queue) -> N
     assert estimates == [None, 60.0, 61.0, 71.0]
     assert newest
     assert eta.seconds(newest) == 73.0
+
+
+def test_the_estimate_divides_the_songs_ahead_among_the_workers(own_queue: Queue, own_settings: Settings) -> None:
+    for _ in range(2):
+        Receiver(connect(own_settings), connect_blocking(own_settings), own_settings).beat(None)
+    for number, seconds in enumerate([60.0, 300.0]):
+        own_queue.enqueue(Job(f"{number:056x}", Options("lite"), seconds=seconds))
+    add_report(own_queue, report("lite", "cpu", 6.0))
+
+    last = own_queue.status(f"{1:056x}")
+
+    assert last
+    assert Eta(own_queue).seconds(last) == 10.0 / 2 + 50.0
+
+
+@pytest.mark.parametrize(
+    ("progress", "least", "most"),
+    [("0.25", 300, 390), ("0.01", 860, 900)],
+    ids=["from the time so far", "from the reports"],
+)
+def test_the_estimate_of_a_running_job_comes_from_its_progress_or_from_earlier_reports(
+    own_queue: Queue, progress: str, least: float, most: float
+) -> None:
+    """The job runs for 100 s. Where its progress says too little, songs of its length take 1,000 s."""
+    fields = {"status": "running", "model": "lite", "seconds": "100", "progress": progress}
+    started = {"started_at": str(own_queue.now() - 100_000)}
+    own_queue.redis.hset(own_queue.job_key("a" * 56), mapping=cast(Any, fields | started))
+    add_report(own_queue, report("lite", "cpu", 0.1))
+
+    job = own_queue.status("a" * 56)
+    assert job
+    estimate = Eta(own_queue).seconds(job)
+
+    assert estimate
+    assert least <= estimate <= most
 
 
 def add_report(queue: Queue, content: dict[str, Any]) -> None:
@@ -249,6 +290,16 @@ def test_metrics_count_calls_by_their_route_and_never_by_their_path(service: Ser
 
     assert metric(service, calls) == before + 1
     assert silent_job not in requests.get(f"{service.url}/metrics", timeout=30).text
+
+
+def test_metrics_count_unknown_methods_as_other(service: Service) -> None:
+    calls = 'msas_http_requests_total{method="other",route="none",status="405"}'
+    before = metric(service, calls)
+
+    requests.request("BREW", f"{service.url}/apiv1/separate", timeout=30)
+
+    assert metric(service, calls) == before + 1
+    assert "BREW" not in requests.get(f"{service.url}/metrics", timeout=30).text
 
 
 def test_metrics_tell_how_the_queue_stands(service: Service) -> None:

@@ -22,6 +22,7 @@ from tests.queue.fixtures import taken
 from tests.support.another_rest import rest_with_own_queue
 from tests.support.audio import RATE, true_waves, write
 from tests.support.requests import as_json, new_song, problem, separate
+from tests.support.rig import stopped
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +113,18 @@ def test_a_removed_stem_is_gone_and_comes_back_when_the_song_is_sent_again(
     assert len(client.status(removable).tracks) == 4
 
 
+def test_a_removed_stem_is_no_longer_in_the_report(service: Service, removable: str) -> None:
+    requests.delete(f"{service.url}/apiv1/remove/{removable}/vocals", timeout=10).raise_for_status()
+
+    told = requests.get(f"{service.url}/apiv1/status/{removable}", timeout=10).json()["report"]
+    published = Store.from_settings(service.settings).published(removable)
+
+    assert list(told["stems"]) == ["drums", "bass", "other"]
+    assert told["removed"] == ["vocals"]
+    assert published
+    assert published[0] == told
+
+
 def test_a_stem_can_not_be_removed_twice(service: Service, removable: str) -> None:
     url = f"{service.url}/apiv1/remove/{removable}/vocals"
     requests.delete(url, timeout=10).raise_for_status()
@@ -119,6 +132,30 @@ def test_a_stem_can_not_be_removed_twice(service: Service, removable: str) -> No
     again = requests.delete(url, timeout=10)
 
     assert problem(again) == (404, "unknown_stem")
+
+
+def test_a_song_sent_again_for_a_removed_stem_is_kept_in_the_store_until_it_ends(
+    service: Service, removable: str, client: Client, tmp_path: Path
+) -> None:
+    requests.delete(f"{service.url}/apiv1/remove/{removable}/vocals", timeout=10).raise_for_status()
+
+    with stopped(service.children["worker"]):
+        client.separate(tmp_path / "a song.wav")
+        message = Store.from_settings(service.settings).message(removable)
+    client.wait(removable, timeout=60)
+
+    assert message, "what brings the job back where Redis loses it"
+
+
+def test_a_song_whose_stem_is_gone_from_the_store_is_separated_anew_when_it_is_sent_again(
+    service: Service, removable: str, client: Client, tmp_path: Path
+) -> None:
+    Store.from_settings(service.settings).remove_stem(removable, "drums", "mp3")
+
+    again = separate(client, tmp_path / "a song.wav")
+
+    assert again == removable
+    assert requests.get(f"{service.url}/apiv1/track/{removable}/drums", timeout=10).status_code == 200
 
 
 def test_a_removed_song_leaves_nothing_in_the_store(service: Service, removable: str, client: Client) -> None:
@@ -142,6 +179,7 @@ def test_a_song_in_work_has_no_stems_yet_and_can_be_removed(service: Service, tm
         download = requests.get(f"{url}/apiv1/track/{songhash}/vocals", timeout=10)
         archive = requests.get(f"{url}/apiv1/archive/{songhash}.zip", timeout=10)
         removal = requests.delete(f"{url}/apiv1/remove/{songhash}", timeout=10)
+        too_early = requests.post(f"{url}/apiv1/separate", json=body, timeout=60)
         held = lease.beat()
         lease.let_go()
 
@@ -149,6 +187,8 @@ def test_a_song_in_work_has_no_stems_yet_and_can_be_removed(service: Service, tm
         assert problem(download) == (409, "not_ready")
         assert problem(archive) == (409, "not_ready")
         assert removal.status_code == 200
+        assert problem(too_early) == (503, "being_removed")
+        assert int(too_early.headers["Retry-After"]) > 0
         assert held == "cancelled"
         assert problem(requests.get(f"{url}/apiv1/status/{songhash}", timeout=10)) == (404, "unknown_song")
         assert objects(service, songhash) == []
