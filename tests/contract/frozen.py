@@ -93,6 +93,7 @@ REDIS_KEYS = {
 }
 RATE_LIMIT_KEYS = {"LIMITS:LIMITER/Q:limits/alice/jobs.queue/600/1/minute": "string"}
 CALLBACK_ID = "1c1ce9eb5379b9a8"
+WEBHOOK_ID = "msg_22c2625a45e4925844930bd6d792fc75"
 JOB_FIELDS = {
     "queued": "callback:ID callbacks enqueued_at message model name options owner seconds status",
     "running": (
@@ -121,6 +122,20 @@ JOB_FIELDS = {
     "cancelled while running": (
         "attempt callback:ID callbacks ended_at enqueued_at model name options owner progress remover removing seconds "
         "stage started_at status token worker"
+    ),
+}
+LESS_COMMON_JOB_FIELDS = {
+    "handed back": "attempt callback:ID callbacks enqueued_at message model name options owner seconds settled status",
+    "cancelled while queued": (
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner remover removing seconds settled "
+        "status"
+    ),
+    "waiting for its next attempt": (
+        "attempt callback:ID callbacks enqueued_at error message model name options owner seconds settled status"
+    ),
+    "published from the store": (
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner pruned report seconds settled "
+        "status track:vocals"
     ),
 }
 JOB_VALUES = {
@@ -262,6 +277,24 @@ RETRY_AFTER_SECONDS = {
     30: "queue_full",
 }
 REFUSED_CALLS = {"GET /nothing": (404, 404, "not_found"), "POST /apiv1/queue": (405, 405, "method_not_allowed")}
+# Errors that Flask finds: the code by the HTTP status.
+FLASK_ERRORS = {
+    400: "bad_request",
+    403: "bad_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    406: "bad_request",
+    408: "bad_request",
+    411: "bad_request",
+    413: "bad_request",
+    414: "bad_request",
+    415: "bad_request",
+    416: "bad_request",
+    417: "bad_request",
+    422: "bad_request",
+    429: "bad_request",
+    431: "bad_request",
+}
 # The headers of a callback in lower case, and its body.
 CALLBACK_REQUEST = (
     "accept-encoding connection content-length content-type host user-agent webhook-id webhook-signature "
@@ -339,3 +372,13 @@ WORKER_METRICS = {
     "msas_peak_rss_bytes": "gauge",
 }
 JOB_RESULTS = "cancelled failed handed_back lost put_off succeeded to_be_tried_again"
+
+# The client's objects: the public attributes of each instance.
+CLIENT_ATTRIBUTES = {
+    "Client": "url",
+    "Job": "client songhash",
+    "MsasError": "",
+    "NotReachable": "",
+    "Refused": "code retry_after status",
+    "Failed": "code",
+}

@@ -1,4 +1,4 @@
-"""Freezes songhashes, messages, Redis keys, object keys, routes and answers as a running service makes them."""
+"""Freezes songhashes, messages, Redis keys, object keys, routes, answers, setting names and the client's attributes."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import io
 import json
 import re
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 import requests
+from flask import abort
 from redis import Redis
 
 from local import Service
-from msas.delivery import DeliveryState
+from msas.delivery import DeliveryState, webhook_id
 from msas.job import Job, songhash
 from msas.models import DEMUCS, LITE
 from msas.options import Options
@@ -24,9 +26,10 @@ from msas.problem import Problem
 from msas.queue import Lease, Outbox, Queue, Receiver
 from msas.settings import Settings
 from msas.store import Store
-from msas_client import Client
+from msas_client import Client, Failed, MsasError, NotReachable, Refused
 from rest import create_app
 from tests.contract import frozen
+from tests.support.faults import own_redis
 
 MODELS = (LITE, *DEMUCS)
 CALLBACK = {"url": "http://hook.test/", "data": {"number": 1}}
@@ -48,19 +51,12 @@ def take(worker: Workers) -> Lease:
 
 
 def report(job: Job) -> dict[str, Any]:
-    stems = {"vocals": {"bytes": 10, "seconds": 1.5}}
-    return {
-        "hash": job.songhash,
-        "name": "song.mp3",
-        "model": "lite",
-        "options": asdict(Options("lite")),
-        "stems": stems,
-    }
+    content = {"hash": job.songhash, "name": "song.mp3", "model": "lite", "options": asdict(Options("lite"))}
+    return {**content, "stems": {"vocals": {"bytes": 10, "seconds": 1.5}}}
 
 
 def get_contract(service: Service) -> dict[str, Any]:
-    contract: dict[str, Any] = requests.get(f"{service.url}/apiv1/openapi.json", timeout=60).json()
-    return contract
+    return cast(dict[str, Any], requests.get(f"{service.url}/apiv1/openapi.json", timeout=60).json())
 
 
 # Songs and options
@@ -124,7 +120,12 @@ def list_keys(redis: Redis, pattern: str, queue: str) -> dict[str, str]:
     return found
 
 
-def test_queue_that_met_every_event_has_these_redis_keys(redis: Redis, queue: Queue, worker: Workers) -> None:
+def test_queue_that_met_every_event_has_these_redis_keys_and_no_others(settings: Settings) -> None:
+    redis = Redis(connection_pool=own_redis())
+    redis.flushall()
+    own = replace(settings, redis_port=redis.get_connection_kwargs()["port"], lease_seconds=600, retry_seconds=600)
+    queue = Queue.from_settings(own)
+    worker: Workers = partial(Receiver.from_settings, own)
     queue.tick()
     queue.offer({})
     queue.lead("leader", 60)
@@ -145,7 +146,7 @@ def test_queue_that_met_every_event_has_these_redis_keys(redis: Redis, queue: Qu
     redis.lmove(queue.name, lost.taken, "RIGHT", "LEFT")
     lost.leave()
 
-    found = list_keys(redis, f"*{queue.name}*", queue.name)
+    found = list_keys(redis, "*", queue.name)
 
     assert found == frozen.REDIS_KEYS
 
@@ -158,8 +159,7 @@ def test_service_itself_writes_no_other_redis_keys(redis: Redis, separated: str)
 
 
 def test_calls_with_an_api_key_are_counted_under_this_redis_key(redis: Redis, settings: Settings) -> None:
-    keys = "alice:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"
-    client = create_app(replace(settings, api_keys=keys)).test_client()
+    client = create_app(replace(settings, api_keys=frozen.SETTINGS["API_KEYS"][1])).test_client()
 
     answer = client.get("/apiv1/queue", headers={"X-API-Key": "key"})
 
@@ -213,6 +213,21 @@ def test_job_hash_has_these_fields_at_each_step(redis: Redis, queue: Queue, work
     assert names == frozen.JOB_FIELDS
 
 
+def test_job_hash_has_these_fields_after_less_common_steps(redis: Redis, queue: Queue, worker: Workers) -> None:
+    first = JobHash(redis, queue, 1)
+    take(worker).release()
+    names = {"handed back": first.names()}
+    queue.cancel(first.job.songhash, "remover")
+    names["cancelled while queued"] = first.names()
+    second = JobHash(redis, queue, 2)
+    take(worker).retry(ERROR)
+    names["waiting for its next attempt"] = second.names()
+    queue.publish({**report(second.job), "removed": ["bass"]}, 1)
+    names["published from the store"] = second.names()
+
+    assert names == frozen.LESS_COMMON_JOB_FIELDS
+
+
 def test_job_hash_holds_values_in_this_form(redis: Redis, queue: Queue, worker: Workers) -> None:
     job = JobHash(redis, queue, 1)
     before = job.values()
@@ -229,9 +244,11 @@ def test_callbacks_are_delivered_in_these_states() -> None:
     assert " ".join(DeliveryState) == frozen.DELIVERY_STATES
 
 
-def test_due_callbacks_stand_as_songhash_and_then_as_songhash_and_id(
-    redis: Redis, queue: Queue, worker: Workers
-) -> None:
+def test_webhook_id_of_a_callback_is_unchanged() -> None:
+    assert webhook_id("4" * 56, frozen.CALLBACK_ID, "1700000000000") == frozen.WEBHOOK_ID
+
+
+def test_due_callbacks_stand_as_songhash_and_then_with_id(redis: Redis, queue: Queue, worker: Workers) -> None:
     queue.enqueue(FULL_JOB)
     take(worker).succeed(report(FULL_JOB))
     ended = redis.zrange(f"{{{queue.name}}}:callbacks", 0, -1)
@@ -275,15 +292,26 @@ def test_log_lines_in_redis_begin_with_these_fields(redis: Redis, separated: str
 # The store
 
 
-def list_objects(store: Store, bucket: str, songhash: str) -> dict[str, str | None]:
-    """Return what each key adds to the songhash, with the object's content type."""
-    keys = [str(found.object_name) for found in store.minio.list_objects(bucket, prefix=songhash)]
+def list_objects(store: Store, bucket: str, songhash: str, prefix: str = "") -> dict[str, str | None]:
+    """Return what each key that begins with `prefix` adds to the songhash, with the object's content type."""
+    keys = [str(found.object_name) for found in store.minio.list_objects(bucket, prefix, recursive=True)]
     return {key.removeprefix(songhash): store.minio.stat_object(bucket, key).content_type for key in keys}
 
 
-def test_objects_have_these_keys_and_content_types(settings: Settings) -> None:
-    nonce, song = secrets.token_hex(4), "1" * 56
+@pytest.fixture
+def own_store(settings: Settings) -> Iterator[Store]:
+    """The service's store with two empty buckets, which are removed afterwards with all that they hold."""
+    nonce = secrets.token_hex(4)
     store = Store.from_settings(replace(settings, bucket_in=f"in-{nonce}", bucket_out=f"out-{nonce}"))
+    yield store
+    for bucket in (store.bucket_in, store.bucket_out):
+        for found in store.minio.list_objects(bucket, recursive=True):
+            store.minio.remove_object(bucket, str(found.object_name))
+        store.minio.remove_bucket(bucket)
+
+
+def test_objects_have_these_keys_and_content_types(own_store: Store) -> None:
+    store, song = own_store, "1" * 56
     store.put_song(song, io.BytesIO(b"song"), 4)
     store.put_message(song, b"{}")
     for extension in ("mp3", "wav", "flac"):
@@ -291,21 +319,18 @@ def test_objects_have_these_keys_and_content_types(settings: Settings) -> None:
     store.put_peaks({"hash": song})
     store.put_report({"hash": song})
 
-    found = {"in": list_objects(store, f"in-{nonce}", song), "out": list_objects(store, f"out-{nonce}", song)}
+    found = {"in": list_objects(store, store.bucket_in, song), "out": list_objects(store, store.bucket_out, song)}
 
-    store.remove_song(song)
-    store.minio.remove_bucket(f"in-{nonce}")
-    store.minio.remove_bucket(f"out-{nonce}")
     assert found == frozen.OBJECTS
 
 
 def test_separated_song_lies_under_these_keys(service: Service, separated: str) -> None:
     store = Store.from_settings(service.settings)
 
-    found = list_objects(store, "output", separated)
+    found = list_objects(store, "output", separated, separated)
 
     assert found == frozen.SEPARATED_OBJECTS
-    assert "" in list_objects(store, "queue", separated)
+    assert "" in list_objects(store, "queue", separated, separated)
 
 
 # REST
@@ -346,3 +371,30 @@ def test_parts_of_a_status_that_the_contract_leaves_open_have_these_fields(
 
     parts = {"report": status["report"], "stem": status["report"]["stems"]["vocals"], "callback": status["callback"]}
     assert {name: " ".join(sorted(set(part) - {"others"})) for name, part in parts.items()} == frozen.OPEN_PARTS
+
+
+# Errors that Flask finds, settings, the client's objects
+
+
+def test_errors_that_flask_finds_have_these_codes() -> None:
+    app = create_app(Settings())
+    app.add_url_rule("/abort/<int:code>", view_func=abort)
+    client = app.test_client()
+
+    answers = [client.get(f"/abort/{status}") for status in frozen.FLASK_ERRORS]
+
+    assert {answer.status_code: answer.get_json()["code"] for answer in answers} == frozen.FLASK_ERRORS
+
+
+def test_settings_are_these_and_no_others() -> None:
+    assert sorted(field.name.upper() for field in fields(Settings)) == sorted(frozen.SETTINGS)
+
+
+def test_objects_of_the_client_have_these_public_attributes() -> None:
+    errors = [MsasError("Why."), NotReachable("Why."), Refused("Why.", "code", 503), Failed("Why.", "code")]
+    with Client("host:1") as client:
+        objects = [client, client.job("songhash"), *errors]
+
+    found = {type(each).__name__: sorted(name for name in vars(each) if name[0] != "_") for each in objects}
+
+    assert {name: " ".join(attributes) for name, attributes in found.items()} == frozen.CLIENT_ATTRIBUTES
