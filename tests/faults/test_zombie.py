@@ -1,7 +1,6 @@
 """Faults of paused workers: they lose their lease, come back, and must change nothing. FAULTS.md numbers the faults.
 
-Songs of the model `marked` get other stems at each attempt, so that a stem of the wrong attempt is seen. Such a song
-has one stem only: a worker that stops after it stored a stem has stored all stems.
+Songs of the model `marked` get other stems at each attempt, so that a stem of the wrong attempt is seen.
 """
 
 from __future__ import annotations
@@ -17,9 +16,10 @@ from tests.support.observer import begun, observed
 from tests.support.processes import eventually
 from tests.support.rig import Rig, go_on, is_stopped, stop, stopped
 
-NOT_PUBLISHED_YET = ("claim:after", "published:after", "fetch_song:after", "put_stem:before", "put_stem:after")
+NOT_PUBLISHED_YET = ("claim:after", "published:after", "fetch_song:after", "put_stem:before")
 PUBLISHED = ("put_report:after", "settle:before")
-# The worker has confirmed its lease for the last time: it may store the stem or the report once more.
+# The worker has confirmed its lease for the last time: it may store the report, or a stem that was on its way while
+# another was stored.
 CONFIRMED = ("put_stem:after", "put_report:before")
 
 
