@@ -1,4 +1,4 @@
-"""A plan of faults by the number of the call, and a run of worker and reconciler under it."""
+"""A plan of faults by the number of the call, and a run of worker and reconciler under that plan."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from msas.problem import QueueUnavailable, Unavailable
 from tests.support.faults import Fault, Killed
 from tests.support.in_process import Place
 
-_MOST_ROUNDS = 12
+MOST_ROUNDS = 12
 
 
 class Plan:
-    """Counts the calls of a run, whoever makes them; the faults meet those with their numbers."""
+    """Counts the calls of all processes of a run, and names the fault of each call."""
 
     def __init__(self, faults: Mapping[int, Fault] | None = None) -> None:
         self.faults, self.calls = faults or {}, list[str]()
-        self.blamed = 0  # workers that died with a job in hand
+        self.lost_workers = 0  # workers that were killed while they held a job
 
     def decide(self, role: str, name: str) -> Fault | None:
         self.calls.append(f"{role}: {name}")
@@ -25,7 +25,7 @@ class Plan:
 
     @property
     def resent(self) -> bool:
-        """Say whether a report was sent twice."""
+        """Say whether a report was stored twice by one call."""
         return any(fault is Fault.SENT_TWICE and "put report" in self.calls[n] for n, fault in self.faults.items())
 
     def __str__(self) -> str:
@@ -34,18 +34,18 @@ class Plan:
 
 
 def finish(place: Place, plan: Plan, quiet: Callable[[], bool]) -> None:
-    """Let a worker and a keeper take turns, each a fresh one after it was killed, until all is quiet."""
-    worker_of, keeper_of = (partial(place.process, partial(plan.decide, role)) for role in ("worker", "keeper"))
-    worker, keeper = worker_of(), keeper_of()
-    for _ in range(_MOST_ROUNDS):
+    """Let a worker and a reconciler work in turns until `quiet`; replace each that is killed."""
+    new_worker, new_keeper = (partial(place.process, partial(plan.decide, role)) for role in ("worker", "keeper"))
+    worker, keeper = new_worker(), new_keeper()
+    for _ in range(MOST_ROUNDS):
         try:
             while worker.worker.turn():
                 pass
         except QueueUnavailable:
             continue  # as Worker.run does
         except Killed:
-            plan.blamed += place.holds(worker.name)
-            worker = worker_of()
+            plan.lost_workers += place.holds(worker.name)
+            worker = new_worker()
         if quiet():
             return
         place.due()
@@ -57,5 +57,5 @@ def finish(place: Place, plan: Plan, quiet: Callable[[], bool]) -> None:
         except Unavailable:
             pass
         except Killed:
-            keeper = keeper_of()
-    raise AssertionError(f"not quiet after {_MOST_ROUNDS} rounds: {place.left()}, {place.messages()}")
+            keeper = new_keeper()
+    raise AssertionError(f"not quiet after {MOST_ROUNDS} rounds: {place.left()}, {place.messages()}")

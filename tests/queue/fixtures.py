@@ -1,14 +1,13 @@
-"""What the tests of the queue share (a pytest plugin): a queue of their own on the service's Redis, leases of 0.3 s."""
+"""Fixtures and helpers for tests of the queue (a pytest plugin): a queue of the test's own, its workers, its jobs."""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, TypeAlias, cast
 
 import pytest
-from redis import Redis
 
 from local import Service
 from msas.job import Job, State
@@ -17,10 +16,11 @@ from msas.problem import Problem
 from msas.queue import Lease, Queue, Receiver, connect
 from msas.queue.connection import connect_blocking
 from msas.settings import Settings
-from msas.status import Track
+from msas.status import JobStatus, Track
 
 TRACKS = [Track("vocals", "mp3", 10, 1.5), Track("bass", "mp3", 20, 1.5)]
 ERROR = Problem("It went wrong.")
+Workers: TypeAlias = Callable[[], Receiver]
 
 
 @pytest.fixture
@@ -42,7 +42,8 @@ def queue(settings: Settings) -> Queue:
 
 
 @pytest.fixture
-def worker(settings: Settings) -> Callable[[], Receiver]:
+def worker(settings: Settings) -> Workers:
+    """Return a function that makes a new worker's end of the queue."""
     return lambda: Receiver(connect(settings), connect_blocking(settings), settings)
 
 
@@ -51,9 +52,23 @@ def job(number: int = 0) -> Job:
 
 
 def taken(receiver: Receiver) -> Lease:
+    """Take the next job, which must be there."""
     lease = receiver.take()
-    assert lease
+    assert lease, "no job was in line"
     return lease
+
+
+def pop(queue: Queue, receiver: Receiver) -> None:
+    """Move the next message into the worker's list, as a worker does that dies or pauses before its claim."""
+    receiver.beat(None)
+    assert queue.redis.lmove(queue.name, receiver.taken, "RIGHT", "LEFT"), "no message was in line"
+
+
+def job_status(queue: Queue, number: int = 0) -> JobStatus:
+    """Return the status of the job, which must be known."""
+    status = queue.status(job(number).songhash)
+    assert status, f"job {number} is unknown"
+    return status
 
 
 def state(queue: Queue, number: int = 0) -> State | None:
@@ -61,11 +76,12 @@ def state(queue: Queue, number: int = 0) -> State | None:
     return status.state if status else None
 
 
-def places(redis: Redis, queue: Queue, number: int = 0) -> int:
-    """Return in how many places the job's message lies: the line, the delayed set, what each worker has taken."""
-    lists = [queue.name, *redis.scan_iter(f"{queue.prefix}run:*")]
-    delayed = redis.zscore(f"{queue.prefix}delayed", job(number).message()) is not None
-    return delayed + sum(redis.lrange(key, 0, -1).count(job(number).message()) for key in lists)
+def copies(queue: Queue, number: int = 0) -> int:
+    """Return how many copies of the job's message lie in the line, the delayed set and the workers' lists."""
+    message = job(number).message()
+    lists = [queue.name, *queue.redis.scan_iter(f"{queue.prefix}run:*")]
+    delayed = queue.redis.zscore(f"{queue.prefix}delayed", message) is not None
+    return delayed + sum(cast(list[bytes], queue.redis.lrange(key, 0, -1)).count(message) for key in lists)
 
 
 def report(number: int = 0) -> dict[str, Any]:

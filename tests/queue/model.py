@@ -1,6 +1,6 @@
-"""What the queue is, in plain Python: where the messages lie, what each job's state is, and how each step changes both.
+"""A model of the queue in plain Python: where messages lie, the state of each job, and how each step changes both.
 
-Written after the promises of the scripts, not after their code: lists for Redis' lists, and no time.
+It follows the descriptions of the scripts, not their code: it has lists for Redis' lists, and no time.
 """
 
 from __future__ import annotations
@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 ATTEMPTS, WAITS, STRAYS = 3, 50, 10
-GARBAGE = -1  # the number of a message that is no job
+GARBAGE = -1  # stands for a message that is no job
 
 
 @dataclass
 class JobModel:
-    """One job, once it is known."""
+    """One job that Redis knows."""
 
     status: str = "queued"
     attempt: int = 0
@@ -26,16 +26,16 @@ class JobModel:
 
 @dataclass
 class QueueModel:
-    """The queue. A job is its number here; so is its message, as all copies of it are equal."""
+    """The queue. A number stands for a job and for each copy of its message."""
 
     jobs: dict[int, JobModel] = field(default_factory=dict)
-    line: list[int] = field(default_factory=list)  # the next to be taken is the last
+    line: list[int] = field(default_factory=list)  # the last is taken next
     delayed: set[int] = field(default_factory=set)
-    taken: dict[str, list[int]] = field(default_factory=dict)  # the last is taken up first
+    taken: dict[str, list[int]] = field(default_factory=dict)  # by worker; the last is claimed first
     claims: dict[str, int] = field(default_factory=dict)
     strays: dict[int, int] = field(default_factory=dict)
     known: set[str] = field(default_factory=set)  # workers
-    lapsed: list[str] = field(default_factory=list)  # of these, in the order in which their leases ran out
+    lapsed: list[str] = field(default_factory=list)  # of these, in the order in which their leases expired
     dead: int = 0
 
     def enqueue(self, number: int, perhaps_lost: bool) -> tuple[bool, str]:
@@ -57,14 +57,14 @@ class QueueModel:
         self.lapsed = [each for each in self.lapsed if each != worker]
 
     def pop(self, worker: str) -> int | None:
-        """Move the next message into the worker's own list; return what it holds then."""
+        """Move the next message into the worker's list unless it holds one; return the one that it holds."""
         own = self.taken.setdefault(worker, [])
         if not own and self.line:
             own.insert(0, self.line.pop())
         return own[-1] if own else None
 
     def claim(self, worker: str, number: int) -> int:
-        """Return the attempt's number, or 0; the caller notes the token."""
+        """Return the attempt's number, or 0; the caller sets the token."""
         self.strays.pop(number, None)
         found = self.jobs.get(number)
         mine = found is not None and found.status == "running" and found.holder == worker
@@ -85,7 +85,7 @@ class QueueModel:
         self.dead += 1
 
     def held(self, number: int, token: str) -> str:
-        """What a beat with this token is told."""
+        """Return the answer to a beat with this token."""
         found = self.jobs.get(number)
         if not found or found.token != token:
             return "lost"
@@ -120,7 +120,7 @@ class QueueModel:
         return "ok"
 
     def tick(self) -> None:
-        """Put back what is due (all that is delayed), and what workers hold whose leases ran out."""
+        """Put all delayed jobs back in line, and what workers hold whose leases expired."""
         self.line += sorted(self.delayed, reverse=True)
         self.delayed = set()
         for worker in self.lapsed:
@@ -181,7 +181,7 @@ class QueueModel:
         return True
 
     def _withdraw(self, number: int) -> bool:
-        """Take every copy out of the line and the delayed ones; say whether there was any."""
+        """Remove each copy from the line and the delayed jobs; say whether there was any."""
         there = number in self.line or number in self.delayed
         self.line = [each for each in self.line if each != number]
         self.delayed.discard(number)

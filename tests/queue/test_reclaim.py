@@ -1,183 +1,289 @@
-"""Lost workers: a tick reclaims what they held."""
+"""Lost workers: once their leases have expired, a tick puts what they held back in line."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import nullcontext
+import json
 
 import pytest
-from redis import Redis
 
 from msas.job import State
 from msas.problem import NotAudio
-from msas.queue import Queue, Receiver
-from tests.queue.fixtures import job, places, report, state, taken
-from tests.support.processes import eventually
+from msas.queue import Queue
+from tests.queue.fixtures import Workers, copies, job, job_status, pop, report, state, taken
+from tests.support.queue_time import end_delays, expire_leases, reclaim
+
+MOST_STRAYS = 10  # workers that may be lost between pop and claim of one message
 
 
-def lapse(worker: Callable[[], Receiver], dead: Receiver, queue: Queue) -> Receiver:
-    """Let `dead`'s lease run out under the eyes of another worker, which is returned; nothing else waits."""
-    watcher = worker()
-
-    def gone() -> bool:
-        watcher.beat(None)
-        queue.tick()
-        return queue.redis.llen(dead.taken) == 0 and queue.redis.zcard(f"{queue.prefix}delayed") == 0
-
-    eventually(gone, 10)
-    return watcher
-
-
-def test_a_lost_workers_job_is_claimed_by_another_and_the_lost_one_changes_nothing(
-    queue: Queue, worker: Callable[[], Receiver], redis: Redis
-) -> None:
+def test_a_lost_workers_job_is_claimed_by_another_as_its_second_attempt(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    zombie_end = worker()
-    zombie = taken(zombie_end)
-    rival_end = lapse(worker, zombie_end, queue)
-    rival = taken(rival_end)
-    assert (rival.attempt, places(redis, queue)) == (2, 1)
-    zombie_end.beat(zombie)
-    assert zombie.held == "lost"
-    assert zombie.succeed(report()) == "lost"
-    assert zombie.fail(NotAudio("No.")) == "lost"
-    assert zombie.release() == "lost"
-    assert (state(queue), places(redis, queue)) == (State.RUNNING, 1)
+    lost = worker()
+    taken(lost)
+
+    reclaim(queue, lost.worker)
+
+    assert copies(queue) == 1
+    assert taken(worker()).attempt == 2
+    assert copies(queue) == 1
+
+
+def test_a_lost_workers_job_waits_for_its_delay(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    lost = worker()
+    taken(lost)
+    expire_leases(queue, lost.worker)
+
+    queue.tick()
+
+    assert queue.overview() == ([], [], [job().songhash])
+    error = job_status(queue).error
+    assert error
+    assert error["code"] == "worker_lost"
+
+
+def test_a_worker_that_lost_its_lease_changes_nothing(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    lost = worker()
+    lease = taken(lost)
+    reclaim(queue, lost.worker)
+    rival = taken(worker())
+
+    assert lease.beat() == "lost"
+    assert lease.held == "lost"
+    assert lease.succeed(report()) == "lost"
+    assert lease.fail(NotAudio("No audio.")) == "lost"
+    assert lease.release() == "lost"
+
+    assert state(queue) is State.RUNNING
+    assert copies(queue) == 1
     assert rival.succeed(report()) == "ok"
-    assert zombie.fail(NotAudio("No.")) == "lost"
+    assert lease.fail(NotAudio("No audio.")) == "lost"
     assert state(queue) is State.SUCCEEDED
 
 
-def test_a_busy_worker_keeps_its_job_while_a_lost_workers_job_waits_again(
-    queue: Queue, worker: Callable[[], Receiver]
-) -> None:
+def test_a_worker_that_lost_its_lease_is_told_so_before_another_has_the_job(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    lost = worker()
+    lease = taken(lost)
+
+    reclaim(queue, lost.worker)
+
+    assert lease.beat() == "lost"
+
+
+def test_a_busy_worker_keeps_its_job_when_another_is_lost(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job(1))
     queue.enqueue(job(2))
-    taken(worker())
-    busy = worker()
-    lease = taken(busy)
+    lost, busy = worker(), worker()
+    taken(lost)
+    taken(busy)
 
-    def back_in_line() -> bool:
-        busy.beat(lease)
-        queue.tick()
-        return state(queue, 1) is State.QUEUED
+    reclaim(queue, lost.worker)
 
-    eventually(back_in_line, 10)
+    assert state(queue, 1) is State.QUEUED
     assert state(queue, 2) is State.RUNNING
 
 
-def test_a_job_reclaimed_before_its_claim_keeps_its_attempt(
-    queue: Queue, worker: Callable[[], Receiver], redis: Redis
-) -> None:
+def test_a_worker_that_renews_an_expired_lease_before_the_tick_keeps_its_job(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    dead = worker()
-    dead.beat(None)
-    redis.lmove(queue.name, dead.taken, "RIGHT", "LEFT")
-    assert taken(lapse(worker, dead, queue)).attempt == 1
+    receiver = worker()
+    lease = taken(receiver)
+    expire_leases(queue, receiver.worker)
+
+    assert lease.beat() == "ok"
+    queue.tick()
+
+    assert state(queue) is State.RUNNING
+    assert lease.succeed(report()) == "ok"
+
+
+def test_a_second_tick_within_a_sixth_of_a_lease_does_nothing(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    receiver = worker()
+    taken(receiver)
+    queue.tick()
+    expire_leases(queue, receiver.worker)
+    queue.redis.set(f"{queue.prefix}tick", queue.now())
+
+    queue.tick()
+
+    assert state(queue) is State.RUNNING
+
+
+def test_a_job_reclaimed_before_its_claim_keeps_its_attempt(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    lost = worker()
+    pop(queue, lost)
+
+    reclaim(queue, lost.worker)
+
+    assert taken(worker()).attempt == 1
 
 
 @pytest.mark.parametrize(
     "message",
-    [
-        b'{"meta": {"hash": "abc"}, "hash": "%s"}',
-        b'{"h\\u0061sh": "%s"}',
-    ],
+    [b'{"meta": {"hash": "abc"}, "hash": "%s"}', b'{"h\\u0061sh": "%s"}'],
+    ids=["two-hashes", "escaped-name"],
 )
-def test_a_foreign_message_of_any_shape_survives_its_worker(
-    queue: Queue, worker: Callable[[], Receiver], redis: Redis, message: bytes
-) -> None:
-    redis.lpush(queue.name, message % job().songhash.encode())
-    dead = worker()
-    taken(dead)
-    again = taken(lapse(worker, dead, queue))
-    assert (again.job.songhash, again.attempt) == (job().songhash, 2)
+def test_a_foreign_message_of_any_shape_survives_its_worker(queue: Queue, worker: Workers, message: bytes) -> None:
+    queue.redis.lpush(queue.name, message % job().songhash.encode())
+    lost = worker()
+    taken(lost)
+
+    reclaim(queue, lost.worker)
+
+    again = taken(worker())
+    assert again.job.songhash == job().songhash
+    assert again.attempt == 2
 
 
-def test_a_message_taken_by_a_deregistered_worker_that_dies_is_reclaimed(
-    queue: Queue, worker: Callable[[], Receiver]
+def test_a_worker_is_known_for_an_hour_after_its_lease_so_that_its_message_is_reclaimed(
+    queue: Queue, worker: Workers
 ) -> None:
-    paused, watcher = worker(), worker()
+    queue.enqueue(job())
+    paused = worker()
     paused.beat(None)
-
-    def lapsed() -> bool:
-        watcher.beat(None)
-        queue.tick()
-        ends, now = queue.redis.zscore(f"{queue.prefix}workers", paused.worker), queue.redis.time()
-        return ends is not None and ends < now[0] * 1000 + now[1] // 1000
-
-    eventually(lapsed)
+    expire_leases(queue, paused.worker)
     queue.tick()
-    queue.enqueue(job())
-    assert paused._next_message(nullcontext()) == job().message()
-    assert taken(lapse(worker, paused, queue)).job == job()
 
-
-def test_a_claim_fails_after_the_message_was_reclaimed(
-    queue: Queue, worker: Callable[[], Receiver], redis: Redis
-) -> None:
-    """A worker that pauses between taking and claiming must not claim what another already has in line."""
-    queue.enqueue(job())
-    slow = worker()
-    slow.beat(None)
-    message = slow._next_message(nullcontext())
-    assert message
-    lapse(worker, slow, queue)
-    slow._next_message = lambda listening: message  # type: ignore[method-assign]  # noqa: ARG005
-    assert slow.take() is None
-    assert (state(queue), places(redis, queue)) == (State.QUEUED, 1)
-
-
-def test_the_first_tick_after_an_outage_renews_every_lease(
-    queue: Queue, worker: Callable[[], Receiver], redis: Redis
-) -> None:
-    queue.enqueue(job())
-    end = worker()
-    lease = taken(end)
-    redis.zadd(f"{queue.prefix}workers", {end.worker: 1})
-    redis.set(f"{queue.prefix}tick", 1)
+    queue.redis.lmove(queue.name, paused.taken, "RIGHT", "LEFT")  # the pop that it was about to send
+    expire_leases(queue)
     queue.tick()
-    assert (state(queue), places(redis, queue)) == (State.RUNNING, 1)
+
+    assert taken(worker()).job == job()
+
+
+def test_a_worker_is_forgotten_an_hour_after_its_lease(queue: Queue, worker: Workers) -> None:
+    lost = worker()
+    lost.beat(None)
+    queue.redis.zadd(f"{queue.prefix}workers", {lost.worker: queue.now() - 3600 * 1000 - 1})
+    expire_leases(queue)
+
+    queue.tick()
+
+    assert not queue.redis.exists(f"{queue.prefix}workers")
+
+
+def test_the_first_tick_after_an_outage_renews_every_lease(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    receiver = worker()
+    lease = taken(receiver)
+    expire_leases(queue, receiver.worker)
+    queue.redis.set(f"{queue.prefix}tick", 1)
+
+    queue.tick()
+    assert state(queue) is State.RUNNING
+
+    expire_leases(queue)  # a tick is due once more
+    queue.tick()
+    assert state(queue) is State.RUNNING
+    assert copies(queue) == 1
     assert lease.succeed(report()) == "ok"
 
 
-def test_a_job_that_lost_three_workers_is_a_dead_letter_with_the_reason(
-    queue: Queue, worker: Callable[[], Receiver], redis: Redis
-) -> None:
+def test_a_clock_that_was_set_back_delays_no_job_longer_and_reclaims_nothing(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job(1))
+    queue.enqueue(job(2))
+    receiver = worker()
+    taken(worker()).retry(NotAudio("No audio."))
+    taken(receiver)
+    queue.redis.zadd(f"{queue.prefix}delayed", {job(1).message(): queue.now() + 10**9})
+    expire_leases(queue, receiver.worker)
+    queue.redis.set(f"{queue.prefix}tick", queue.now() + 10**9)
+
+    queue.tick()
+
+    assert state(queue, 2) is State.RUNNING
+    assert queue.overview()[0] == [job(1).songhash]
+
+
+def test_a_job_that_lost_three_workers_fails_with_a_dead_letter(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    end = worker()
+
     for attempt in (1, 2, 3):
-        assert taken(end).attempt == attempt
-        end = lapse(worker, end, queue)
-    status = queue.status(job().songhash)
-    assert status
+        lost = worker()
+        assert taken(lost).attempt == attempt
+        reclaim(queue, lost.worker)
+
+    status = job_status(queue)
     assert status.state is State.FAILED
     assert status.error
     assert status.error["code"] == "worker_lost"
-    assert (end.take(), places(redis, queue)) == (None, 0)
+    [dead] = queue.redis.lrange(f"{queue.prefix}dead", 0, -1)
+    assert json.loads(dead)["hash"] == job().songhash
+    assert copies(queue) == 0
+    assert worker().take() is None
 
 
-def test_a_worker_keeps_its_job_while_it_renews(queue: Queue, worker: Callable[[], Receiver]) -> None:
+def test_a_message_that_loses_ten_workers_before_their_claim_fails_its_job(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    end, rival = worker(), worker()
-    lease = taken(end)
-    for _ in range(10):  # a second: three leases, each take waits and ticks
-        end.beat(lease)
-        queue.tick()
-        assert rival.take() is None
-    assert lease.held == "ok"
-    assert lease.succeed(report()) == "ok"
+    for _ in range(MOST_STRAYS - 1):
+        lost = worker()
+        pop(queue, lost)
+        lost.leave()
+    assert state(queue) is State.QUEUED
 
+    lost = worker()
+    pop(queue, lost)
+    lost.leave()
 
-def test_a_message_that_ends_ten_workers_before_their_claim_is_a_dead_letter(
-    queue: Queue, worker: Callable[[], Receiver], redis: Redis
-) -> None:
-    queue.enqueue(job())
-    for _ in range(10):
-        dead = worker()
-        dead.beat(None)
-        assert redis.lmove(queue.name, dead.taken, "RIGHT", "LEFT")
-        dead.leave()
-    status = queue.status(job().songhash)
-    assert status
+    status = job_status(queue)
+    assert status.state is State.FAILED
     assert status.error
-    assert (status.state, status.error["code"], places(redis, queue)) == (State.FAILED, "worker_lost", 0)
+    assert status.error["code"] == "worker_lost"
+    assert copies(queue) == 0
+    assert queue.redis.llen(f"{queue.prefix}dead") == 1
+
+
+def test_a_claim_ends_the_count_of_workers_lost_before_their_claim(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    for _ in range(MOST_STRAYS - 1):
+        lost = worker()
+        pop(queue, lost)
+        lost.leave()
+    taken(worker()).release()
+
+    lost = worker()
+    pop(queue, lost)
+    lost.leave()
+
+    assert state(queue) is State.QUEUED
+
+
+def test_a_cancelled_jobs_worker_that_is_lost_holds_the_job_no_longer(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    lost = worker()
+    taken(lost)
+    queue.cancel(job().songhash, "me")
+
+    reclaim(queue, lost.worker)
+
+    queue.drop(job().songhash, "me")
+    assert state(queue) is None
+    assert copies(queue) == 0
+
+
+def test_a_worker_that_redis_forgot_is_known_again_with_a_whole_lease(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    receiver = worker()
+    taken(receiver)
+    queue.redis.delete(f"{queue.prefix}workers")
+
+    queue.adopt()
+
+    end_delays(queue)
+    queue.tick()
+    assert state(queue) is State.RUNNING
+    reclaim(queue, receiver.worker)
+    assert taken(worker()).attempt == 2
+
+
+def test_a_job_whose_holder_has_nothing_in_its_list_is_claimed_by_another(queue: Queue, worker: Workers) -> None:
+    """As after Redis went back to an older state."""
+    queue.enqueue(job())
+    holder = worker()
+    taken(holder)
+    queue.redis.delete(holder.taken)
+    queue.redis.lpush(queue.name, job().message())
+
+    assert taken(worker()).attempt == 2

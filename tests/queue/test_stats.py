@@ -1,56 +1,88 @@
-"""How the queue stands, in numbers: what Prometheus and the doctor ask."""
+"""Statistics of the queue for Prometheus, the doctor and the estimate of waiting times."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-
 import pytest
-from redis import Redis
 
-from msas.queue import Queue, Receiver
+from msas.queue import Queue
 from msas.queue.outlook import Numbers, Outlook
-from msas.settings import Settings
-from tests.queue.fixtures import ERROR, job, taken
-from tests.support.processes import eventually
+from tests.queue.fixtures import ERROR, Workers, job, report, taken
+from tests.support.queue_time import expire_leases
 
-
-@pytest.fixture
-def settings(settings: Settings) -> Settings:
-    """Leases that outlast a test."""
-    return replace(settings, lease_seconds=30)
+SECOND = 1000  # ms
 
 
 def test_an_empty_queue_without_workers_is_all_zeros(queue: Queue) -> None:
     assert Outlook(queue).numbers() == Numbers(0, 0, 0, 0, 0.0)
 
 
-def test_each_job_is_counted_where_it_is(queue: Queue, worker: Callable[[], Receiver]) -> None:
+def test_jobs_are_counted_as_waiting_running_or_delayed(queue: Queue, worker: Workers) -> None:
     for number in range(4):
         queue.enqueue(job(number))
     taken(worker())
     taken(worker()).retry(ERROR)
-    found = Outlook(queue).numbers()
-    assert (found.waiting, found.running, found.delayed, found.workers) == (2, 1, 1, 2)
+
+    numbers = Outlook(queue).numbers()
+
+    assert numbers.waiting == 2
+    assert numbers.running == 1
+    assert numbers.delayed == 1
+    assert numbers.workers == 2
+    assert Outlook(queue).length() == 3
 
 
-def test_the_oldest_is_the_one_that_comes_next_and_grows_older_until_it_is_taken(
-    queue: Queue, worker: Callable[[], Receiver], redis: Redis
-) -> None:
-    outlook = Outlook(queue)
-    for number, age_ms in enumerate((600_000, 5_000)):
+def test_a_worker_whose_lease_expired_is_not_counted(queue: Queue, worker: Workers) -> None:
+    alive, lost = worker(), worker()
+    alive.beat(None)
+    lost.beat(None)
+    expire_leases(queue, lost.worker)
+
+    assert Outlook(queue).numbers().workers == 1
+    assert Outlook(queue).workers() == 1
+
+
+def test_the_oldest_job_is_the_one_that_will_be_taken_next(queue: Queue, worker: Workers) -> None:
+    enqueued_at = []
+    for number, age in enumerate((600 * SECOND, 5 * SECOND)):
         queue.enqueue(job(number))
-        redis.hset(queue.job_key(job(number).songhash), "enqueued_at", queue.now() - age_ms)
-    first = outlook.numbers().oldest_seconds
-    assert 600 <= first < 610
-    eventually(lambda: outlook.numbers().oldest_seconds > first)
-    taken(worker())
-    assert 5 <= outlook.numbers().oldest_seconds < 15
+        enqueued_at.append(queue.now() - age)
+        queue.redis.hset(queue.job_key(job(number).songhash), "enqueued_at", enqueued_at[number])
+
+    for since in enqueued_at:
+        before = queue.now()
+        oldest = Outlook(queue).numbers().oldest_seconds * SECOND
+        after = queue.now()
+
+        assert before - since <= oldest <= after - since
+        taken(worker())
 
 
-def test_a_strangers_message_at_the_head_has_no_age(queue: Queue, redis: Redis) -> None:
+@pytest.mark.parametrize(
+    "message", [f'{{"hash": "{job(2).songhash}", "data": ""}}', "no job at all"], ids=["foreign-job", "no-job"]
+)
+def test_a_message_that_was_not_enqueued_has_no_age_at_the_head_of_the_line(queue: Queue, message: str) -> None:
     queue.enqueue(job(1))
-    for message in (f'{{"hash": "{job(2).songhash}", "data": ""}}', "no job at all"):
-        redis.rpush(queue.name, message)
-        assert Outlook(queue).numbers().oldest_seconds == 0
-    assert Outlook(queue).numbers().waiting == 3
+    queue.redis.rpush(queue.name, message)
+
+    numbers = Outlook(queue).numbers()
+
+    assert numbers.oldest_seconds == 0
+    assert numbers.waiting == 2
+
+
+def test_recent_reports_are_those_of_succeeded_jobs_with_the_newest_first(queue: Queue, worker: Workers) -> None:
+    for number in range(3):
+        queue.enqueue(job(number))
+        lease = taken(worker())
+        lease.fail(ERROR) if number == 1 else lease.succeed(report(number))
+        queue.redis.zadd(f"{queue.prefix}ended", {job(number).songhash: number})
+
+    found = Outlook(queue).recent_reports()
+
+    assert [each["hash"] for each in found] == [job(2).songhash, job(0).songhash]
+
+
+def test_a_field_is_none_for_a_job_that_does_not_have_it(queue: Queue) -> None:
+    queue.enqueue(job(1))
+
+    assert Outlook(queue).fields([job(1).songhash, job(2).songhash], "name") == [job(1).name, None]

@@ -1,14 +1,14 @@
-"""`python -m tests.soak.__main__ [--minutes 20] [--seed 1]`: the whole service under fire, for as long as you like.
+"""`python -m tests.soak [--minutes 20] [--seed 1]`: the whole service under random faults.
 
-Clients post songs over HTTP without a pause, others delete some, while every few seconds something is killed, stopped,
-cut, silenced, emptied or told to end: workers (at chosen calls, too), Redis, REST, the store. Then the faults cease,
-and every job that was accepted is looked at. The last line counts:
+Clients post songs over HTTP without a pause and delete some. Every few seconds a fault meets a worker, Redis, REST or
+the store: it is killed, paused, told to stop, cut off, silenced, slowed down or emptied. Then the faults end, and each
+accepted job is checked. The last line counts:
 
-    jobs    accepted and not deleted           lost   of these, unknown or failed, though no worker's loss explains it
-    half    published without all of its stems, or served with other bytes than its report says, or deleted in part
-    stuck   not over a minute after the last fault
-    twice   separations beyond a job's first (work done again, never published twice)
-    recover seconds from a worker's SIGKILL until the job in its hands ran again, or was over
+    jobs    accepted and not deleted           lost   of these, unknown or failed, unless by three lost workers
+    half    published without all its stems, served with other bytes than its report names, or deleted in part
+    stuck   not ended a minute after the last fault
+    twice   separations beyond the first of each job (work done again, never published twice)
+    recover seconds from the SIGKILL of a worker until its job ran again or had ended
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ from tests.support.rig import Rig
 
 WORKERS = 3
 PAUSE = (0.5, 3.0)  # seconds from one fault to the next
-_CRASHING = 0.3  # of the workers
+_CRASHING = 0.3  # of the workers, which end at one of their first calls
 MOST_STUCK = 60.0  # seconds after the last fault
 _CALLS = ("claim", "beat", "settle", "blmove", "fetch_song", "put_stem", "put_report", "published", "remove_message")
 
 
 class Soak:
-    """The service, and what is done to it. Faults are methods whose names begin with `fault_`."""
+    """The service and the faults that it meets: the methods whose names begin with `fault_`."""
 
     def __init__(self, rig: Rig, store: OwnStore, redis_proxy: FaultProxy, store_proxy: FaultProxy, seed: int) -> None:
         self.rig, self.store, self.redis_proxy, self.store_proxy = rig, store, redis_proxy, store_proxy
@@ -61,7 +61,7 @@ class Soak:
         self._watchers: list[threading.Thread] = []
 
     def fault(self) -> None:
-        """Do one thing, at random, and mend what does not mend itself."""
+        """Inject one fault, chosen at random."""
         faults = [name for name in dir(self) if name.startswith("fault_")]
         name = self.dice.choice(faults)
         self.counts[name.removeprefix("fault_")] += 1
@@ -70,7 +70,7 @@ class Soak:
         getattr(self, name)()
 
     def keep_up(self) -> None:
-        """Start again whatever ended, as Kubernetes would."""
+        """Restart each process that ended, as Kubernetes does."""
         for number, worker in enumerate(self.workers):
             if not worker.alive:
                 self.workers[number] = self._next_worker()
@@ -79,14 +79,14 @@ class Soak:
                 server.start()
 
     def _next_worker(self) -> Child:
-        """Start a worker; some end at one of their first calls."""
+        """Start a worker, which may be one that ends at one of its first calls."""
         if self.over or self.dice.random() > _CRASHING:
             return self.rig.worker()
         self.counts["crash_point"] += 1
         return self.rig.worker(CRASH_AT=f"{self.dice.choice(_CALLS)}:{self.dice.choice(('before', 'after'))}")
 
     def calm(self) -> None:
-        """No more faults: whatever still carries one is replaced."""
+        """End the faults, and replace all workers."""
         self.over = True
         self.redis_proxy.calm()
         self.store_proxy.calm()
@@ -203,7 +203,7 @@ class Soak:
         proxy.delay = 0
 
     def _held_by(self, worker: Child) -> tuple[str, bytes] | None:
-        """Return the songhash and token of the job in the worker's hands, if it has one."""
+        """Return the songhash and token of the job that the worker runs, if any."""
         with suppress(Exception):
             for songhash in self.rig.queue.overview()[1]:
                 found = self.rig.queue.redis.hmget(self.rig.queue.job_key(songhash), "worker", "token")
@@ -213,7 +213,7 @@ class Soak:
         return None
 
     def _watch(self, songhash: str, token: bytes, since: float) -> None:
-        """Measure how long it takes until the job runs again, or is over."""
+        """Measure how long it takes until the job runs again or has ended."""
         while time.monotonic() - since < 10 * MOST_STUCK:
             with suppress(Exception):
                 status, now = self.rig.queue.redis.hmget(self.rig.queue.job_key(songhash), "status", "token")
@@ -224,7 +224,7 @@ class Soak:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="soak")
+    parser = argparse.ArgumentParser(prog="python -m tests.soak")
     parser.add_argument("--minutes", type=float, default=20)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     chosen = parser.parse_args()
@@ -240,7 +240,7 @@ def main() -> int:
 
 
 def run(folder: Path, store: OwnStore, seconds: float, seed: int) -> int:
-    """Let faults rain for `seconds`; print what was found; return the exit status."""
+    """Inject faults for `seconds`; print the counts; return the exit status."""
     host, port = store.settings.minio_host.split(":")
     store_proxy, redis_proxy = FaultProxy((host, int(port))), FaultProxy(("127.0.0.1", 0))
     spoiled: Settings = replace(store.settings, minio_host=f"127.0.0.1:{store_proxy.port}")
@@ -249,12 +249,12 @@ def run(folder: Path, store: OwnStore, seconds: float, seed: int) -> int:
         soak = Soak(rig, store, redis_proxy, store_proxy, seed)
         clients = Clients(rig, seed)
         with clients.posting():
-            _rain(soak, clients, seconds)
+            _inject(soak, clients, seconds)
         soak.calm()
         return _verdict(soak, clients)
 
 
-def _rain(soak: Soak, clients: Clients, seconds: float) -> None:
+def _inject(soak: Soak, clients: Clients, seconds: float) -> None:
     until, told = time.monotonic() + seconds, time.monotonic()
     while time.monotonic() < until:
         time.sleep(soak.dice.uniform(*PAUSE))
@@ -270,7 +270,7 @@ def _verdict(soak: Soak, clients: Clients) -> int:
     rig, jobs = soak.rig, clients.accepted - clients.either
 
     def quiet() -> bool:
-        soak.keep_up()  # some songs kill their first worker
+        soak.keep_up()  # the model kill-1 kills the first worker of a song
         return rig.over(jobs) and not rig.places()
 
     _until(quiet, MOST_STUCK)
@@ -287,7 +287,7 @@ def _verdict(soak: Soak, clients: Clients) -> int:
     twice = sum(max(0, rig.separations(s) - 1) for s in jobs)
     for name, count in sorted(soak.counts.items()):
         print(f"  {name:28} {count}")
-    print(f"  deleted {len(clients.removed)}, dead after three lost workers {len(dead)}, served {clients.served} stems")
+    print(f"  deleted {len(clients.removed)}, failed with worker_lost {len(dead)}, served {clients.served} stems")
     for name, found in (("lost", lost), ("half", half), ("stuck", stuck)):
         for songhash in found:
             print(f"  {name}: {songhash} {rig.queue.redis.hgetall(rig.queue.job_key(songhash))}")
@@ -312,7 +312,7 @@ def _until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def _explained(rig: Rig, songhash: str) -> bool:
-    """Say whether three attempts at the job were lost with their workers: then it is dead, with the reason."""
+    """Say whether the job failed since three workers were lost with it."""
     error = rig.status(songhash).error
     return bool(error and error["code"] == "worker_lost")
 

@@ -1,4 +1,4 @@
-"""Clients under fire: they post songs over HTTP, delete some, and read what is served, all without a pause."""
+"""Clients of the soak: they post songs over HTTP, delete some, and compare served stems with their reports."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import base64
 import hashlib
 import random
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
@@ -22,9 +21,14 @@ _DELETED = 0.1  # of all songs
 
 
 class Clients:
-    """`accepted` and `removed` are songhashes whose POST, or DELETE, was answered with 200; `wrong` those of which
-    a stem was served whose bytes differ from what the report says; `either` those that may be there or gone, as the
-    answer to their DELETE was lost; `broken` what ended a client that should not have."""
+    """Sets of songhashes, and what went wrong.
+
+    accepted  the POST was answered with 200
+    removed   the DELETE was answered with 200
+    either    the DELETE was sent; its answer may be lost
+    wrong     a served stem had other bytes than the report names
+    broken    the exceptions that ended a client
+    """
 
     def __init__(self, rig: Rig, seed: int) -> None:
         self.accepted, self.removed, self.either = set[str](), set[str](), set[str]()
@@ -35,7 +39,7 @@ class Clients:
 
     @contextmanager
     def posting(self) -> Iterator[None]:
-        """Let all of them work until the block ends."""
+        """Let all clients work until the block ends."""
         work = [partial(self._post_for_ever, number) for number in range(POSTERS)] + [self._read_for_ever]
         threads = [threading.Thread(target=self._until_broken, args=(each,)) for each in work]
         for thread in threads:
@@ -70,7 +74,7 @@ class Clients:
                 self._delete(songhash)
 
     def _post(self, body: dict[str, str]) -> str | None:
-        """Send a song, as a patient client does: again and again until it is accepted."""
+        """Send a song again and again until it is accepted."""
         while not self._over.is_set():
             with suppress(requests.RequestException):
                 answer = requests.post(f"{self._url}/separate", json=body, timeout=60)
@@ -94,7 +98,7 @@ class Clients:
                 assert answer.status_code == 503, answer.text
 
     def _read_for_ever(self) -> None:
-        """Fetch stems of jobs at random: what is served must be what the job's report says."""
+        """Fetch stems of random jobs, and compare their bytes with the report."""
         dice = random.Random(self._seed)
         while not self._over.wait(0.05):
             if not self.accepted:
@@ -107,4 +111,3 @@ class Clients:
                     self.served += 1
                     if hashlib.sha256(stem.content).hexdigest() != status.json()["report"]["stems"]["drums"]["sha256"]:
                         self.wrong.append(songhash)
-            time.sleep(0)

@@ -1,6 +1,6 @@
-"""A pytest plugin that removes one safeguard of the queue, the one that MUTANT names; tests must fail then.
+"""A pytest plugin that removes one safeguard of the queue, which MUTANT names; the queue's tests must fail then.
 
-`MUTANT=NUMBER pytest -p tests.soak.mutants tests/queue`.
+`MUTANT="settle: token is not compared" pytest -p tests.soak.mutants tests/queue`.
 """
 
 from __future__ import annotations
@@ -15,22 +15,44 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msas.queue import Receiver, connection
+from msas.queue import Queue, Receiver, connection
 
 
 @dataclass(frozen=True)
-class Mutation:
-    """A line of a script, replaced by `instead`; or a method in place of Receiver._next_message."""
+class Line:
+    """A mutation of a Lua script: `line` becomes `instead`."""
 
-    name: str
-    script: str = ""
-    line: str = ""
+    script: str
+    line: str
     instead: str = ""
-    method: Callable[..., Any] | None = None
+
+    def apply(self) -> None:
+        """Change the scripts of this process. Raises AssertionError unless the script has the line exactly once."""
+        folder = Path(tempfile.mkdtemp(prefix="msas-mutant-"))
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        scripts = Path(shutil.copytree(connection._SCRIPTS, folder / "scripts"))
+        path = scripts / f"{self.script}.lua"
+        text = path.read_text()
+        assert text.count(self.line) == 1, f"{path.name} has {text.count(self.line)} lines {self.line!r}"
+        path.write_text(text.replace(self.line, self.instead))
+        connection._SCRIPTS = scripts
 
 
-def pops(self: Receiver, _listening: AbstractContextManager[None]) -> Any:
-    """Take the next message as the textbook does: pop it, then note it down."""
+@dataclass(frozen=True)
+class Method:
+    """A mutation of a class: `instead` becomes its method `name`."""
+
+    owner: type
+    name: str
+    instead: Callable[..., Any]
+
+    def apply(self) -> None:
+        assert hasattr(self.owner, self.name)
+        setattr(self.owner, self.name, self.instead)
+
+
+def pop_in_two_calls(self: Receiver, _listening: AbstractContextManager[None]) -> Any:
+    """Pop the next message and then store it, so that Redis has it nowhere in between."""
     redis: Any = self.queue.redis
     with connection.answering():
         held = redis.lindex(self.taken, -1)
@@ -39,82 +61,164 @@ def pops(self: Receiver, _listening: AbstractContextManager[None]) -> Any:
     return held
 
 
-def looks_into_the_line_first(self: Receiver, _listening: AbstractContextManager[None]) -> Any:
+def pop_without_a_look_into_the_own_list(self: Receiver, _listening: AbstractContextManager[None]) -> Any:
     with connection.answering():
-        return self._blocking.blmove(self.queue.name, self.taken, 0, "RIGHT", "LEFT")
+        return self._blocking.blmove(self.queue.name, self.taken, 0.01, "RIGHT", "LEFT")  # type: ignore[arg-type]
 
 
-MUTATIONS = (
-    Mutation(
-        "a claim that does not look whether the message is still its own",
-        "claim",
-        "if not redis.call('LPOS', taken_key(ARGV[1]), ARGV[2]) then return 0 end",
+def lead_whoever_asks(self: Queue, name: str, seconds: float) -> bool:
+    return bool(self.redis.set(f"{self.prefix}leader", name, px=int(seconds * 1000)))
+
+
+def lead_without_renewal(self: Queue, name: str, seconds: float) -> bool:
+    key = f"{self.prefix}leader"
+    return self.redis.get(key) == name.encode() or bool(self.redis.set(key, name, nx=True, px=int(seconds * 1000)))
+
+
+def do_nothing(*_: object) -> None:
+    """Replace a method whose effect must be missed."""
+
+
+MUTATIONS: dict[str, Line | Method] = {
+    "claim: a reclaimed message is claimed": Line(
+        "claim", "if not redis.call('LPOS', taken_key(ARGV[1]), ARGV[2]) then return 0 end"
     ),
-    Mutation(
-        "a settle that does not compare the token",
-        "settle",
-        "if token ~= ARGV[2] then return 'lost' end",
-    ),
-    Mutation(
-        "a beat that does not compare the token",
-        "beat",
-        "if token ~= ARGV[3] then return 'lost' end",
-        "if not token then return 'lost' end",
-    ),
-    Mutation(
-        "a pop that holds the message nowhere for a moment",
-        method=pops,
-    ),
-    Mutation(
-        "an attempt that is not counted when it begins",
-        "claim",
-        "'attempt', mine and 0 or 1)",
-        "'attempt', attempt and 0 or 1)",
-    ),
-    Mutation(
-        "a claim of what is over",
+    "claim: a repeated claim is a new one": Line("claim", "if token == ARGV[3] then return tonumber(attempt) end"),
+    "claim: strays are not forgotten": Line("claim", "redis.call('HDEL', STRAYS, digest)"),
+    "claim: attempts are not counted": Line("claim", "'attempt', mine and 0 or 1)", "'attempt', attempt and 0 or 1)"),
+    "claim: an ended job is claimed": Line(
         "claim",
         "if status and status ~= 'queued' and not gone and not mine then",
         "if status == 'running' and not gone and not mine then",
     ),
-    Mutation(
-        "no amnesty after an outage",
+    "claim: a job of a holder without its message is not claimed": Line(
+        "claim", "and not gone and not mine then", "and not mine then"
+    ),
+    "claim: a dropped copy stays in the list": Line("claim", "redis.call('LREM', taken_key(ARGV[1]), 1, ARGV[2])"),
+    "claim: a cancelled job keeps its worker": Line(
+        "claim", "if holder == ARGV[1] then redis.call('HDEL', key, 'worker') end"
+    ),
+    "claim: the digest is not noted": Line("claim", "redis.call('HSET', CLAIMS, ARGV[1], ARGV[4] .. ' ' .. digest)"),
+    "settle: token is not compared": Line("settle", "if token ~= ARGV[2] then return 'lost' end"),
+    "settle: token is not remembered": Line("settle", "redis.call('HSET', key, 'settled', token)"),
+    "settle: a cancelled job succeeds": Line(
+        "settle", "if status == 'cancelled' and outcome ~= 'cancelled' then return 'cancelled' end"
+    ),
+    "settle: the message stays in the list": Line("settle", "redis.call('LREM', taken_key(ARGV[3]), 1, ARGV[4])"),
+    "settle: the error stays": Line("settle", "redis.call('HDEL', key, 'error')"),
+    "settle: a released job goes to the end of the line": Line(
+        "settle", "redis.call('RPUSH', QUEUE, ARGV[4])", "redis.call('LPUSH', QUEUE, ARGV[4])"
+    ),
+    "settle: a released job loses an attempt": Line(
+        "settle", "open(ARGV[1], ARGV[4])\n  redis.call('HINCRBY', key, 'attempt', -1)", "open(ARGV[1], ARGV[4])"
+    ),
+    "settle: a job may wait once more": Line("settle", "1), 50, ARGV[7])", "1), 51, ARGV[7])"),
+    "settle: a cancelled job is forgotten before its remover has dropped it": Line(
+        "settle", "elseif removing then", "elseif false then"
+    ),
+    "beat: token is not compared": Line(
+        "beat", "if token ~= ARGV[3] then return 'lost' end", "if not token then return 'lost' end"
+    ),
+    "beat: a cancelled job is renewed": Line("beat", "if status ~= 'running' then return status end"),
+    "beat: the lease is half as long": Line("beat", "NOW + LEASE,", "NOW + LEASE / 2,"),
+    "tick: no new leases after an outage": Line("tick", "if NOW < last or last + LEASE < NOW then", "if false then"),
+    "tick: no new leases after the clock was set back": Line(
+        "tick", "if NOW < last or last + LEASE < NOW then", "if last + LEASE < NOW then"
+    ),
+    "tick: a clock that was set back delays jobs": Line(
+        "tick", ", { '+inf', '(' .. NOW + LONGEST_RETRY } }) do", "}) do"
+    ),
+    "tick: the holder of the job is not compared": Line(
+        "tick", "local running = status == 'running' and holder == worker", "local running = status == 'running'"
+    ),
+    "tick: each tick is due": Line("tick", "if last <= NOW and NOW < last + LEASE / 6 then return end"),
+    "tick: a lost worker is forgotten at once": Line(
         "tick",
-        "if NOW < last or last + LEASE < NOW then",
-        "if false then",
+        "if tonumber(redis.call('ZSCORE', WORKERS, worker)) < NOW - FORGET then forget(worker) end",
+        "forget(worker)",
     ),
-    Mutation(
-        "a settle that does not remember its token",
-        "settle",
-        "redis.call('HSET', key, 'settled', token)",
+    "tick: a lost worker is never forgotten": Line(
+        "tick", "if tonumber(redis.call('ZSCORE', WORKERS, worker)) < NOW - FORGET then forget(worker) end"
     ),
-    Mutation(
-        "a worker that does not look into its own list first",
-        method=looks_into_the_line_first,
+    "tick: a message may lose workers for ever": Line("tick", "if strays < MOST_STRAYS then", "if true then"),
+    "tick: a stray that is buried leaves its job queued": Line(
+        "tick", "if status == 'queued' then close(songhash, 'failed', NOW, 'error', LOST) end"
     ),
-    Mutation(
-        "a reclaim that does not look who holds the job",
-        "tick",
-        "local running = status == 'running' and holder == worker",
-        "local running = status == 'running'",
+    "tick: a lost worker keeps its cancelled job": Line("tick", "elseif holder == worker then", "elseif false then"),
+    "tick: a due job stays delayed as well": Line("tick", "redis.call('ZREM', DELAYED, message)"),
+    "tick: delayed jobs are due at once": Line("tick", "{ { NOW, '-inf' }", "{ { '+inf', '-inf' }"),
+    "enqueue: a delayed job is enqueued again": Line("enqueue", " or redis.call('ZSCORE', DELAYED, message)"),
+    "enqueue: a taken job is enqueued again": Line(
+        "enqueue", "if redis.call('LPOS', taken_key(worker), message) then return true end"
     ),
-)
-
-
-def mutate(mutation: Mutation) -> None:
-    """Change the queue of this process. Raises AssertionError unless the script has the line exactly once."""
-    if mutation.method:
-        Receiver._next_message = mutation.method  # type: ignore[method-assign]
-        return
-    folder = Path(tempfile.mkdtemp(prefix="msas-mutant-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    scripts = Path(shutil.copytree(connection._SCRIPTS, folder / "scripts"))
-    path = scripts / f"{mutation.script}.lua"
-    text = path.read_text()
-    assert text.count(mutation.line) == 1, f"{path.name} has {text.count(mutation.line)} lines {mutation.line!r}"
-    path.write_text(text.replace(mutation.line, mutation.instead))
-    connection._SCRIPTS = scripts
-
+    "enqueue: a cancelled job is enqueued again": Line("enqueue", "status == 'cancelled' or "),
+    "enqueue: a pruned job is not enqueued again": Line("enqueue", " and not pruned"),
+    "enqueue: fields of the failed job stay": Line("enqueue", "redis.call('DEL', key)"),
+    "enqueue: an enqueued job counts as removed": Line("enqueue", "redis.call('ZREM', REMOVED, ARGV[1])"),
+    "enqueue: an enqueued job counts as ended": Line("enqueue", "redis.call('ZREM', ENDED, ARGV[1])"),
+    "cancel: two removers at once": Line(
+        "cancel", "if removing and tonumber(removing) > NOW and remover ~= ARGV[2] then return 'busy' end"
+    ),
+    "cancel: a removal belongs to its remover for ever": Line("cancel", "tonumber(removing) > NOW and "),
+    "cancel: a popped message stays": Line("cancel", "if status == 'queued' and copies == 0 then", "if false then"),
+    "cancel: a job that ended too late is removed": Line("cancel", " or tonumber(ended) > tonumber(ARGV[3])"),
+    "cancel: a delayed message stays": Line("cancel", " + redis.call('ZREM', DELAYED, message)"),
+    "cancel: a removed job is not remembered": Line("cancel", "redis.call('ZADD', REMOVED, NOW, ARGV[1])"),
+    "drop: any remover drops": Line("drop", " or remover ~= ARGV[2]"),
+    "drop: a job in a worker's hands is forgotten": Line(
+        "drop", "if worker or ARGV[3] ~= '1' then", "if ARGV[3] ~= '1' then"
+    ),
+    "drop: a job whose objects are left is forgotten": Line(
+        "drop", "if worker or ARGV[3] ~= '1' then", "if worker then"
+    ),
+    "publish: a job in work is published": Line(
+        "publish", "elseif status and status ~= 'failed' then", "elseif status == 'succeeded' then"
+    ),
+    "publish: a taken job is published": Line("publish", " == 0 then return 0 end", " < 0 then return 0 end"),
+    "publish: the error stays": Line("publish", "redis.call('HDEL', job_key(ARGV[1]), 'error')"),
+    "prune: an unfinished job is pruned": Line(
+        "prune", "if redis.call('HGET', job_key(ARGV[1]), 'status') ~= 'succeeded' then return 0 end"
+    ),
+    "bury: a repeated burial is a second dead letter": Line("bury", " == 1 then", " >= 0 then"),
+    "deliver: a callback is not held": Line("deliver", "redis.call('ZADD', CALLBACKS, hold, member)"),
+    "deliver: callbacks of unfinished jobs are due": Line(
+        "deliver", "if callback and (status == 'succeeded' or status == 'failed') then", "if callback and status then"
+    ),
+    "delivered: anybody notes": Line(
+        "delivered", "if redis.call('HGET', key, 'held:' .. id) ~= ARGV[3] then return 0 end"
+    ),
+    "delivered: a delivered callback counts as waiting": Line(
+        "delivered", "redis.call('HDEL', key, 'callback:' .. id)"
+    ),
+    "subscribe: a waiting callback is added again": Line(
+        "subscribe", "if redis.call('HEXISTS', key, 'callback:' .. id) == 1 then return 'ok' end"
+    ),
+    "subscribe: no limit": Line("subscribe", "#waiting >= most or "),
+    "subscribe: an ended job's callback is not due": Line(
+        "subscribe", "redis.call('ZADD', CALLBACKS, NOW, ARGV[1] .. id)"
+    ),
+    "subscribe: the last delivery is kept": Line("subscribe", "redis.call('HDEL', key, 'delivery:' .. id)"),
+    "prelude: the delay does not double": Line("prelude", "RETRY * 2 ^ (tries - 1)", "RETRY"),
+    "prelude: the delay has no limit": Line(
+        "prelude", "math.min(RETRY * 2 ^ (tries - 1), LONGEST_RETRY)", "RETRY * 2 ^ (tries - 1)"
+    ),
+    "prelude: four attempts": Line("prelude", "DEAD_KEPT = 3,", "DEAD_KEPT = 4,"),
+    "prelude: an ended job keeps its message": Line(
+        "prelude",
+        "'message', 'token', 'worker', 'stage')\n  redis.call('HSET', job_key(songhash), 'status', status",
+        "'token', 'worker', 'stage')\n  redis.call('HSET', job_key(songhash), 'status', status",
+    ),
+    "numbers: lost workers are counted": Line(
+        "numbers", "redis.call('ZCOUNT', WORKERS, NOW, '+inf')", "redis.call('ZCARD', WORKERS)"
+    ),
+    "pop: in two calls": Method(Receiver, "_next_message", pop_in_two_calls),
+    "pop: the own list is not looked at": Method(Receiver, "_next_message", pop_without_a_look_into_the_own_list),
+    "leave: nothing is returned": Method(Receiver, "leave", do_nothing),
+    "lead: two lead": Method(Queue, "lead", lead_whoever_asks),
+    "lead: the time is not renewed": Method(Queue, "lead", lead_without_renewal),
+    "resign: the leader stays": Method(Queue, "resign", do_nothing),
+    "adopt: forgotten workers stay unknown": Method(Queue, "adopt", do_nothing),
+}
 
 if chosen := os.environ.get("MUTANT"):
-    mutate(MUTATIONS[int(chosen)])
+    MUTATIONS[chosen].apply()

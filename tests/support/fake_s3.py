@@ -1,4 +1,4 @@
-"""An S3 client without a server: buckets in memory, for tests that go through thousands of runs."""
+"""An S3 client without a server: buckets in memory, for tests that make thousands of calls."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from minio.error import S3Error
 
 @dataclass
 class Kept:
-    """An object as it lies in a bucket; `number` tells one put of the same bytes from the next."""
+    """An object in a bucket; `number` differs between two puts of the same bytes."""
 
     content: bytes
     stored: datetime
@@ -28,14 +28,14 @@ class Kept:
 
 
 class _Response(io.BytesIO):
-    """What Minio answers to a GET, as far as the store reads it."""
+    """The answer of Minio to a GET, as far as the store uses it."""
 
     def release_conn(self) -> None:
-        """There is no connection."""
+        """Do nothing, since there is no connection."""
 
 
 class MemoryMinio:
-    """The calls of Minio that the store makes. Each is one atomic step, as it is on a real server."""
+    """The methods of Minio that the store uses. Each is atomic, as on a real server."""
 
     def __init__(self) -> None:
         self.objects: dict[tuple[str, str], Kept] = {}
@@ -43,7 +43,7 @@ class MemoryMinio:
         self._numbers = itertools.count()
 
     def client(self) -> Minio:
-        """Return this, as what the store takes it for."""
+        """Return this object under the type that the store expects."""
         return cast(Minio, self)
 
     def bucket_exists(self, _bucket: str) -> bool:
@@ -75,13 +75,13 @@ class MemoryMinio:
                 yield Object(bucket, key, last_modified=kept.stored, etag=tag, size=len(kept.content))
 
     def age(self, days: float, songhash: str = "") -> None:
-        """Let what is stored of the song, or everything, be so many days older."""
+        """Make the objects of the song, or all objects, this many days older."""
         for (_, key), kept in self.objects.items():
             if key.startswith(songhash):
                 kept.stored -= timedelta(days=days)
 
     def keys(self, songhash: str) -> list[str]:
-        """Return the keys of the song's objects, of both buckets."""
+        """Return the keys of the song's objects in both buckets."""
         return sorted(key for _, key in self.objects if key.startswith(songhash))
 
     def _kept(self, bucket: str, key: str) -> Kept:

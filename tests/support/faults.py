@@ -1,6 +1,6 @@
-"""What leads from a process to its servers, in the hands of a test: each call may be spoiled, or held up.
+"""Clients of Redis and the store whose calls a test lets fail, repeat, wait, or kill the process.
 
-Redis is a real server, of these tests' own. The store is the real class on whatever S3 client a test gives.
+Redis is a real server for these tests alone. The store is the real class on any S3 client.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from local import servers
 from local.child import Child
 from tests.support.processes import environment_with, eventually
 
-_WHOLE = 1 << 30  # bytes; more than anything that is stored here
+_WHOLE = 1 << 30  # bytes; more than any object here
 
 
 class Fault(StrEnum):
-    """What may become of a call, other than its success."""
+    """What happens to a call instead of its success."""
 
     KILLED_BEFORE = "killed before"
     KILLED_AFTER = "killed after"
@@ -40,22 +40,22 @@ class Fault(StrEnum):
 
 FAILING = (Fault.REFUSED, Fault.REPLY_LOST)
 KILLS = (Fault.KILLED_BEFORE, Fault.KILLED_AFTER)
-# Says of each call, by its name, what becomes of it; may wait with the answer.
+# Names the fault of each call, or None; may do something else first, as a pause before the call.
 Decide = Callable[[str], Fault | None]
 
 
 class Killed(BaseException):
-    """The process is dead: nothing of it runs any more, no `except` and no `finally` reaches a server."""
+    """The process was killed: none of its `except` and `finally` blocks reaches a server any more."""
 
 
 class Wire:
-    """What leads from one process to its servers."""
+    """The connection of one process to its servers."""
 
     def __init__(self, decide: Decide) -> None:
         self._decide, self.dead = decide, False
 
     def call(self, name: str, do: Callable[[], Any], lost: type[Exception]) -> Any:
-        """Do what the call does, unless a fault meets it; `lost` is what the client raises then."""
+        """Make the call, unless it meets a fault; a call without an answer raises `lost`."""
         fault = None if self.dead else self._decide(name)
         if self.dead or fault is Fault.KILLED_BEFORE:
             self._die()
@@ -65,7 +65,7 @@ class Wire:
             if fault is Fault.SENT_TWICE:
                 do()
             return do()
-        finally:  # whatever was answered, an error or not
+        finally:  # after an error as well
             if fault is Fault.KILLED_AFTER:
                 self._die()
             if fault is Fault.REPLY_LOST:
@@ -77,7 +77,7 @@ class Wire:
 
 
 class WiredRedis(Redis):
-    """A Redis client on a wire. Scripts go by their names, and the blocking pop does not block."""
+    """A Redis client on a wire. Scripts are called by their names; the blocking pop does not block."""
 
     def __init__(self, pool: ConnectionPool, wire: Wire) -> None:
         super().__init__(connection_pool=pool)
@@ -100,7 +100,7 @@ class WiredRedis(Redis):
 
     def pipeline(self, transaction: Any = True, shard_hint: Any = None) -> Any:
         made = super().pipeline(transaction, shard_hint)
-        once = cache(made.execute)  # sent, a pipeline is empty; ours only read, and may be read twice at any time
+        once = cache(made.execute)  # a sent pipeline is empty; all of ours only read, so their answer may be repeated
         made.execute = partial(self._wire.call, "pipeline", once, ConnectionLost)  # type: ignore[method-assign]
         return made
 
@@ -114,7 +114,7 @@ class WiredMinio:
     def __getattr__(self, method: str) -> Callable[..., Any]:
         def call(bucket: str, *args: Any, **options: Any) -> Any:
             first = args[0] if args and isinstance(args[0], str) else ""
-            if method == "put_object":  # reading it may be calls of its own, as for a stem that is being made
+            if method == "put_object":  # read first: reading a stem that is being encoded makes calls itself
                 content = args[1].read(_WHOLE)
             elif method == "remove_objects":
                 args = (list(args[0]),)
@@ -130,14 +130,14 @@ class WiredMinio:
 
 
 def _kind(key: str) -> str:
-    """Say what lies under the key."""
+    """Return the kind of object that the key names."""
     kinds = {"-report.json": "report", "-peaks.json": "peaks", ".json": "message", ".wav": "stem"}
     return next((kind for end, kind in kinds.items() if key.endswith(end)), "song" if key else "")
 
 
 @cache
 def own_redis() -> ConnectionPool:
-    """Start a Redis-protocol server for these tests alone, which they may empty; it ends with the tests."""
+    """Start a Redis-protocol server for these tests alone, which may empty it; it ends with the process."""
     folder = Path(tempfile.mkdtemp(prefix="msas-calls-"))
     port = servers.free_ports(1)[0]
     command = [*servers.redis_command(port, folder), "--appendonly", "no"]

@@ -1,12 +1,11 @@
-"""A queue and a store of a test's own, and processes that use them: workers, REST pods, reconcilers.
+"""Workers, REST and reconcilers in this process, on a Redis and a store of the test's own.
 
-They are made of the code that runs in production, in this interpreter, and every call of theirs passes through the
-test's hands (tests/support/faults.py). Left out are the audio (`separate` makes the same calls in the same order), the
-heartbeat's thread (it beats where the separation confirms) and every wait: an idle worker asks Redis with LMOVE
-instead of BLMOVE; leases of a minute run out because a test says so, and so do delays.
+They are made of the code that runs in production, and each of their calls passes through the test
+(tests/support/faults.py). Left out are the audio (`separate` makes the same calls in the same order), the heartbeat's
+thread (a separation renews the lease where it confirms it) and all waits: an idle worker sends LMOVE instead of
+BLMOVE, and leases of a minute and delays end when a test says so.
 
-The store is the real class. Where a test gives none, its S3 client is one in memory, which takes microseconds a call
-where a real server takes milliseconds.
+The store is the real class. Unless a test gives one, its S3 client is in memory, where a call takes microseconds.
 """
 
 from __future__ import annotations
@@ -39,6 +38,7 @@ from msas.store import Store
 from rest.uploads import Upload
 from tests.support.fake_s3 import MemoryMinio
 from tests.support.faults import Decide, Wire, WiredMinio, WiredRedis, own_redis
+from tests.support.queue_time import end_delays, expire_leases
 from worker.counts import Counts
 from worker.drain import Drain
 from worker.engines import Engine
@@ -52,7 +52,7 @@ KEEP_DAYS = 7.0
 SETTINGS = Settings(lease_seconds=LEASE_MS / 1000, retry_seconds=10, keep_days=KEEP_DAYS)
 COUNTS = Counts()
 SPEED: dict[str, Any] = {"device": "none", "seconds": {}, "real_time_factor": 1.0}
-_rest = threading.local()  # what rest.services finds in the thread of each process
+_rest = threading.local()  # the `services` that REST's code finds in this thread
 
 
 def job(number: int = 0) -> Job:
@@ -64,12 +64,12 @@ def song(number: int = 0) -> bytes:
 
 
 def stem_of(songhash: str, stem: str) -> bytes:
-    """Return what every separation of the song makes of the stem."""
+    """Return the content of the stem, which is the same in each separation of the song."""
     return f"{stem} of {songhash}".encode()
 
 
 def report_of(songhash: str) -> dict[str, Any]:
-    """Return the report on every separation of the song."""
+    """Return the report, which is the same after each separation of the song."""
     stems: dict[str, Any] = {}
     for stem in STEMS:
         content = stem_of(songhash, stem)
@@ -83,7 +83,11 @@ def separate(
 ) -> dict[str, Any]:
     """Make the calls of worker.separation.separate_song, in its order, on bytes that are no audio."""
     watch.report(Stage.FETCHING, 0.0)
-    _fetch(job, store, Path(scratch) / str(threading.get_ident()))
+    fetched = Path(scratch) / str(threading.get_ident())
+    try:
+        _fetch(job, store, fetched)
+    finally:
+        fetched.unlink(missing_ok=True)  # writing over a file would wait for the disk
     for stem in (*STEMS, MIXTURE):
         watch.confirm()
         store.put_stem(job.songhash, stem, "wav", io.BytesIO(stem_of(job.songhash, stem)))
@@ -96,7 +100,7 @@ def separate(
 
 
 class StandIns:
-    """What a worker offers: one model that is never asked to do anything."""
+    """A worker's models: one, whose engine is never used."""
 
     default = "stand-in"
     about: Mapping[str, Any] = MappingProxyType({})
@@ -109,7 +113,10 @@ class StandIns:
 
 
 class Process:
-    """One process of the service, behind a wire: a worker, REST or a reconciler, whichever a test makes it be."""
+    """One process of the service, which a test uses as a worker, as REST or as a reconciler.
+
+    `decide` names the fault that each of its calls meets.
+    """
 
     def __init__(self, place: Place, decide: Decide, name: str) -> None:
         self.wire = Wire(decide)
@@ -130,7 +137,7 @@ class Process:
         return Reconciler(self.queue, self.store, KEEP_DAYS)
 
     def accept(self, number: int = 0) -> tuple[bool, State]:
-        """Take in a song, as POST /separate does once it knows that it is one."""
+        """Accept a song, as POST /separate does after it has checked the audio."""
         _rest.services = SimpleNamespace(queue=self.queue, store=self.store)
         return rest.separate._accept(job(number), Upload(io.BytesIO(song(number)), len(song(number)), {}))
 
@@ -140,7 +147,7 @@ class Process:
 
 
 class Place:
-    """A context manager: an empty Redis, an empty store, and the test's own, unspoiled view of both."""
+    """A context manager: an empty Redis and an empty store, which the test itself reads without faults."""
 
     def __init__(self, store: Store | None = None) -> None:
         self.pool = own_redis()
@@ -173,39 +180,34 @@ class Place:
     def process(self, decide: Decide = lambda _: None, name: str = "") -> Process:
         return Process(self, decide, name or f"process-{next(self._numbers)}")
 
-    # What time does.
+    # Time
 
     def lapse(self, *names: str) -> None:
-        """Let the leases of these workers run out, by Redis' clock, and a tick be due."""
-        now = self.queue.now()
-        if names:
-            self.redis.zadd(self.key("workers"), dict.fromkeys(names, now - 1), xx=True)
-        self.redis.set(self.key("tick"), now - LEASE_MS // 2)
+        """Let the leases of these workers expire, and make a tick due."""
+        expire_leases(self.queue, *names)
 
     def due(self) -> None:
-        """Let all that waits for its next try have waited for long enough, and a tick be due."""
-        for message in cast(list[bytes], self.redis.zrange(self.key("delayed"), 0, -1)):
-            self.redis.zadd(self.key("delayed"), {message: 1})
-        self.lapse()
+        """Make every delayed job due, and a tick as well."""
+        end_delays(self.queue)
 
     def forsake(self) -> None:
-        """Let the two minutes be over in which nobody else may remove what somebody began to."""
+        """End the two minutes in which a removal that was begun belongs to its remover alone."""
         for key in cast(list[bytes], self.redis.keys(self.key("job:*"))):
             if self.redis.hexists(key, "removing"):
                 self.redis.hset(key, "removing", 1)
 
     def snapshot(self) -> dict[bytes, bytes]:
-        """Return all that Redis knows, as it is now."""
+        """Return the content of Redis."""
         keys = cast(list[bytes], self.redis.keys("*"))
         return {key: cast(bytes, self.redis.dump(key)) for key in keys}
 
     def roll_back(self, snapshot: Mapping[bytes, bytes]) -> None:
-        """Let Redis know what it knew then, as after a failover, and nothing else."""
+        """Replace the content of Redis by an earlier one, as a failover does."""
         self.redis.flushall()
         for key, content in snapshot.items():
             self.redis.restore(key, 0, content)
 
-    # What there is.
+    # Observation
 
     def key(self, name: str) -> str:
         return f"{self.queue.prefix}{name}"
@@ -217,16 +219,16 @@ class Place:
         return self.queue.states([job(number).songhash])[job(number).songhash]
 
     def holds(self, name: str) -> bool:
-        """Say whether this worker has a job in hand, as Redis sees it."""
+        """Say whether Redis names this worker as the holder of a running job."""
         keys = cast(list[bytes], self.redis.keys(self.key("job:*")))
         return any(self.redis.hmget(key, "status", "worker") == [b"running", name.encode()] for key in keys)
 
     def waiting(self) -> bool:
-        """Say whether anything is in line, or waits for its next try."""
+        """Say whether any job is in line or delayed."""
         return bool(self.redis.exists(self.queue.name, self.key("delayed")))
 
     def left(self) -> list[str]:
-        """Return every key of the queue's that holds a message."""
+        """Return the keys of the queue that hold messages."""
         runs = cast(list[bytes], self.redis.keys(self.key("run:*")))
         keys = [self.queue.name, self.key("delayed"), self.key("dead"), *(key.decode() for key in runs)]
         return [key for key in keys if self.redis.exists(key)]
@@ -240,20 +242,20 @@ class Place:
         return [*found, delayed] if self.redis.zscore(delayed, message) is not None else found
 
     def messages(self) -> list[str]:
-        """Return the songs beside which a message lies in the store."""
+        """Return the songs that have a message in the store."""
         return [songhash for songhash, _ in self.store.messages()]
 
     def quiet(self, numbers: Collection[int]) -> bool:
-        """Say whether the jobs succeeded, and nothing of them is left where it should not be."""
+        """Say whether the jobs succeeded, and no message is left in Redis or the store."""
         return all(self.state(number) == "succeeded" for number in numbers) and not (self.left() or self.messages())
 
     def whole(self, number: int = 0) -> None:
-        """The job's report and stems are in the store, to the byte, and Redis tells what the report does."""
+        """Check that the store has the job's report and stems, to the byte, and its status the same report."""
         songhash = job(number).songhash
         published, status = self.store.published(songhash), self.queue.status(songhash)
-        assert published, "the report is there, and each stem that it names"
+        assert published, "the report, or a stem that it names, is not in the store"
         assert published[0] == report_of(songhash)
-        assert status
+        assert status, "the job is unknown"
         assert status.report == published[0]
         for stem in STEMS:
             stored = self.store._get(self.store.bucket_out, f"{songhash}-{stem}.wav")

@@ -1,0 +1,91 @@
+"""Messages that a worker cannot or must not work on: they go to the dead letters, or are dropped as copies."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from msas.job import State
+from msas.problem import NotAudio
+from msas.queue import Queue
+from tests.queue.fixtures import Workers, job, report, state, taken
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        b"",
+        b"garbage \xff\x00",
+        b"null",
+        b"[" * 100_000,
+        b'{"no": "hash"}',
+        b'{"hash": "../../etc/passwd"}',
+        b'{"hash": 7}',
+        b'{"hash": "' + b"0" * 56 + b'", "model": "\\ud800"}',
+        '{"hash": "0"}'.encode("utf-16"),
+        b'{"hash": "' + b"0" * 56 + b'", "data": "not base64!"}',
+        b'{"hash": "' + b"0" * 56 + b'", "data": 7}',
+    ],
+    ids=[
+        "empty",
+        "no-text",
+        "null",
+        "deeply-nested",
+        "no-hash",
+        "path-as-hash",
+        "number-as-hash",
+        "lone-surrogate",
+        "utf-16",
+        "broken-base64",
+        "number-as-data",
+    ],
+)
+def test_a_broken_message_becomes_a_dead_letter_with_its_reason(queue: Queue, worker: Workers, message: bytes) -> None:
+    queue.redis.lpush(queue.name, message)
+    queue.enqueue(job())
+    receiver = worker()
+
+    assert receiver.take() is None
+
+    [dead] = queue.redis.lrange(f"{queue.prefix}dead", 0, -1)
+    assert json.loads(dead)["reason"].startswith("the message")
+    assert json.loads(dead)["bytes"] == len(message)
+    assert taken(receiver).job == job()
+
+
+def test_a_broken_message_whose_worker_repeats_the_burial_is_one_dead_letter(queue: Queue, worker: Workers) -> None:
+    queue.redis.lpush(queue.name, b"garbage")
+    receiver = worker()
+    receiver.take()
+
+    queue.scripts.run("bury", receiver.worker, b"garbage", "{}")
+
+    assert queue.redis.llen(f"{queue.prefix}dead") == 1
+
+
+def test_a_copy_of_a_running_jobs_message_is_dropped(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    lease = taken(worker())
+    rival = worker()
+    queue.redis.lpush(queue.name, job().message())
+
+    assert rival.take() is None
+
+    assert queue.redis.llen(rival.taken) == 0
+    assert lease.beat() == "ok"
+    assert lease.succeed(report()) == "ok"
+
+
+@pytest.mark.parametrize("ending", [State.SUCCEEDED, State.FAILED])
+def test_a_copy_of_an_ended_jobs_message_is_dropped(queue: Queue, worker: Workers, ending: State) -> None:
+    queue.enqueue(job())
+    lease = taken(worker())
+    lease.succeed(report()) if ending is State.SUCCEEDED else lease.fail(NotAudio("No audio."))
+    rival = worker()
+    queue.redis.lpush(queue.name, job().message())
+
+    assert rival.take() is None
+
+    assert queue.redis.llen(rival.taken) == 0
+    assert state(queue) is ending

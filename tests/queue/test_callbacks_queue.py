@@ -1,0 +1,235 @@
+"""Callbacks in the queue: due when their job ends, held by one process at a time, noted by its holder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import cast
+
+import pytest
+
+from msas.delivery import Delivery, DeliveryState
+from msas.job import Job, State
+from msas.problem import TooMany
+from msas.queue import Lease, Outbox, Queue
+from tests.queue.fixtures import ERROR, Workers, job, job_status, report, taken
+
+HOLD = 60.0  # seconds
+MOST_CALLBACKS, MOST_BYTES = 100, 256 * 1024  # of one song
+ENDINGS: dict[State, Callable[[Lease], object]] = {
+    State.SUCCEEDED: lambda lease: lease.succeed(report()),
+    State.FAILED: lambda lease: lease.fail(ERROR),
+}
+
+
+@pytest.fixture
+def outbox(queue: Queue) -> Outbox:
+    return Outbox(queue)
+
+
+def with_callback(name: str = "first") -> Job:
+    return replace(job(), callback={"url": f"https://example.org/{name}", "data": name})
+
+
+def make_due(queue: Queue) -> None:
+    """End the holds and waits of all callbacks."""
+    for member in cast(list[bytes], queue.redis.zrange(f"{queue.prefix}callbacks", 0, -1)):
+        queue.redis.zadd(f"{queue.prefix}callbacks", {member: 1})
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_callback_is_due_when_its_job_has_ended_and_not_before(
+    queue: Queue, worker: Workers, outbox: Outbox, ending: State
+) -> None:
+    queue.enqueue(with_callback())
+    lease = taken(worker())
+    assert outbox.take(8, HOLD) == []
+
+    ENDINGS[ending](lease)
+
+    [news] = outbox.take(8, HOLD)
+    assert news.songhash == job().songhash
+    assert news.state is ending
+    assert news.callback == with_callback().callback
+    assert news.delivery == Delivery()
+
+
+def test_a_callback_is_taken_by_one_process_until_its_hold_is_over(
+    queue: Queue, worker: Workers, outbox: Outbox
+) -> None:
+    queue.enqueue(with_callback())
+    taken(worker()).succeed(report())
+    [first] = outbox.take(8, HOLD)
+    assert outbox.take(8, HOLD) == []
+
+    make_due(queue)
+
+    [second] = outbox.take(8, HOLD)
+    assert second.webhook_id == first.webhook_id
+
+
+def test_a_delivered_callback_is_not_due_again(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+    queue.enqueue(with_callback())
+    taken(worker()).succeed(report())
+    [news] = outbox.take(8, HOLD)
+
+    assert outbox.note(news, Delivery(DeliveryState.DELIVERED, attempts=1, delivered_at=outbox.now()))
+
+    make_due(queue)
+    assert outbox.take(8, HOLD) == []
+    callback = job_status(queue).callback
+    assert callback
+    assert callback["state"] == "delivered"
+
+
+def test_a_callback_to_be_tried_again_is_due_at_its_next_try(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+    queue.enqueue(with_callback())
+    taken(worker()).succeed(report())
+    [news] = outbox.take(8, HOLD)
+    later = Delivery(attempts=1, http_status=500, next_at=outbox.now() + 60_000)
+
+    assert outbox.note(news, later)
+
+    assert outbox.take(8, HOLD) == []
+    make_due(queue)
+    [again] = outbox.take(8, HOLD)
+    assert again.delivery == later
+    assert again.webhook_id == news.webhook_id
+
+
+def test_a_delivery_noted_twice_is_noted_once(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+    queue.enqueue(with_callback())
+    taken(worker()).succeed(report())
+    [news] = outbox.take(8, HOLD)
+
+    assert outbox.note(news, Delivery(attempts=1, next_at=1))
+    assert not outbox.note(news, Delivery(attempts=2, next_at=1))
+
+    [again] = outbox.take(8, HOLD)
+    assert again.delivery.attempts == 1
+
+
+def test_a_process_whose_hold_is_over_notes_nothing(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+    queue.enqueue(with_callback())
+    taken(worker()).succeed(report())
+    [late] = outbox.take(8, HOLD)
+    make_due(queue)
+    [news] = outbox.take(8, 2 * HOLD)
+
+    assert not outbox.note(late, Delivery(DeliveryState.GIVEN_UP, attempts=7))
+
+    assert outbox.note(news, Delivery(DeliveryState.DELIVERED, attempts=1))
+
+
+def test_a_callback_of_a_job_in_line_once_more_is_not_due(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+    queue.enqueue(with_callback())
+    taken(worker()).fail(ERROR)
+    [held] = outbox.take(8, HOLD)
+    queue.enqueue(with_callback())
+
+    assert not outbox.note(held, Delivery(attempts=1, next_at=1))
+
+    make_due(queue)
+    assert outbox.take(8, HOLD) == []
+
+
+def test_a_job_enqueued_anew_has_another_webhook_id(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+    queue.enqueue(with_callback())
+    queue.redis.hset(queue.job_key(job().songhash), "enqueued_at", 1)
+    taken(worker()).fail(ERROR)
+    [first] = outbox.take(8, HOLD)
+    queue.enqueue(with_callback())
+
+    taken(worker()).succeed(report())
+
+    [second] = outbox.take(8, HOLD)
+    assert second.webhook_id != first.webhook_id
+
+
+def test_each_different_callback_of_a_job_is_taken_once(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+    for name in ("first", "second", "first"):
+        queue.enqueue(with_callback(name))
+
+    taken(worker()).succeed(report())
+
+    assert sorted(news.callback["data"] for news in outbox.take(8, HOLD)) == ["first", "second"]
+
+
+def test_a_callback_added_to_an_ended_job_is_due_at_once(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+    queue.enqueue(job())
+    taken(worker()).succeed(report())
+
+    queue.enqueue(with_callback())
+
+    assert [news.callback["data"] for news in outbox.take(8, HOLD)] == ["first"]
+
+
+def test_a_delivered_callback_that_is_added_again_is_due_again(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+    queue.enqueue(with_callback())
+    taken(worker()).succeed(report())
+    [news] = outbox.take(8, HOLD)
+    outbox.note(news, Delivery(DeliveryState.DELIVERED, attempts=1))
+
+    queue.enqueue(with_callback())
+
+    [again] = outbox.take(8, HOLD)
+    assert again.delivery == Delivery()
+
+
+def test_no_more_callbacks_are_taken_than_asked_for(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+    for name in ("first", "second", "third"):
+        queue.enqueue(with_callback(name))
+    taken(worker()).succeed(report())
+
+    taken_first = outbox.take(2, HOLD)
+
+    assert len(taken_first) == 2
+    assert len(outbox.take(8, HOLD)) == 1
+
+
+def test_a_cancelled_jobs_callbacks_are_not_due(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+    queue.enqueue(with_callback())
+    taken(worker()).succeed(report())
+
+    queue.cancel(job().songhash, "me")
+
+    assert outbox.take(8, HOLD) == []
+
+
+def test_a_callback_beyond_the_most_that_wait_is_refused(queue: Queue) -> None:
+    for number in range(MOST_CALLBACKS):
+        queue.enqueue(with_callback(str(number)))
+
+    with pytest.raises(TooMany):
+        queue.enqueue(with_callback("one more"))
+
+    assert queue.enqueue(with_callback("0")) == (False, State.QUEUED)
+
+
+def test_a_callback_that_waits_for_its_next_try_keeps_its_delivery_when_it_is_added_again(
+    queue: Queue, worker: Workers, outbox: Outbox
+) -> None:
+    queue.enqueue(with_callback())
+    taken(worker()).succeed(report())
+    [news] = outbox.take(8, HOLD)
+    outbox.note(news, Delivery(attempts=3, next_at=1))
+
+    queue.enqueue(with_callback())
+
+    [again] = outbox.take(8, HOLD)
+    assert again.delivery.attempts == 3
+
+
+def test_a_callback_that_waits_takes_no_more_room_when_it_is_added_again(queue: Queue) -> None:
+    large = replace(job(), callback={"url": "https://example.org", "data": "x" * (MOST_BYTES // 2 + 1)})
+    queue.enqueue(large)
+
+    assert queue.enqueue(large) == (False, State.QUEUED)
+
+
+def test_callbacks_beyond_the_most_bytes_that_wait_are_refused(queue: Queue) -> None:
+    half = "x" * (MOST_BYTES // 2 + 1)
+    queue.enqueue(replace(job(), callback={"url": "https://example.org/first", "data": half}))
+
+    with pytest.raises(TooMany):
+        queue.enqueue(replace(job(), callback={"url": "https://example.org/second", "data": half}))

@@ -1,0 +1,150 @@
+"""Cancelled jobs: nobody works on them, and they are forgotten once worker and remover have let go of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from msas.job import State
+from msas.queue import Queue, Receiver
+from tests.queue.fixtures import ERROR, Workers, copies, job, pop, report, state, taken
+
+
+@pytest.mark.parametrize("place", ["in line", "delayed", "popped", "failed"])
+def test_a_job_that_does_not_run_is_cancelled_with_its_message(queue: Queue, worker: Workers, place: str) -> None:
+    receiver = enqueued(queue, worker, place)
+
+    before = queue.cancel(job().songhash, "me")
+
+    assert before == ("failed" if place == "failed" else "queued")
+    assert state(queue) is State.CANCELLED
+    assert copies(queue) == 0
+    assert receiver.take() is None
+
+
+@pytest.mark.parametrize("place", ["in line", "delayed", "popped", "failed"])
+def test_a_cancelled_job_is_forgotten_once_its_remover_drops_it(queue: Queue, worker: Workers, place: str) -> None:
+    enqueued(queue, worker, place)
+    queue.cancel(job().songhash, "me")
+
+    for _ in range(2):
+        queue.drop(job().songhash, "me")
+
+        assert state(queue) is None
+        assert not queue.redis.exists(f"{queue.prefix}ended")
+
+
+def enqueued(queue: Queue, worker: Workers, place: str) -> Receiver:
+    """Enqueue a job and bring it to this place; return the worker that did so."""
+    queue.enqueue(job())
+    receiver = worker()
+    if place == "popped":
+        pop(queue, receiver)
+    elif place != "in line":
+        lease = taken(receiver)
+        lease.retry(ERROR) if place == "delayed" else lease.fail(ERROR)
+    return receiver
+
+
+def test_a_cancelled_job_is_not_enqueued_again_before_it_is_dropped(queue: Queue) -> None:
+    queue.enqueue(job())
+    queue.cancel(job().songhash, "me")
+
+    assert queue.enqueue(job()) == (False, State.CANCELLED)
+
+    queue.drop(job().songhash, "me")
+    assert queue.enqueue(job()) == (True, State.QUEUED)
+
+
+def test_a_cancelled_job_is_busy_for_a_second_remover(queue: Queue) -> None:
+    queue.enqueue(job())
+    queue.cancel(job().songhash, "me")
+
+    assert queue.cancel(job().songhash, "another") == "busy"
+
+    queue.drop(job().songhash, "another")
+    assert state(queue) is State.CANCELLED
+
+
+def test_a_remover_that_could_not_remove_everything_leaves_the_job_to_the_next(queue: Queue) -> None:
+    queue.enqueue(job())
+    queue.cancel(job().songhash, "me")
+
+    queue.drop(job().songhash, "me", removed=False)
+
+    assert queue.cancel(job().songhash, "another") == "cancelled"
+    queue.drop(job().songhash, "another")
+    assert state(queue) is None
+
+
+def test_a_job_that_ended_too_late_or_not_at_all_is_kept(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    assert queue.cancel(job().songhash, "sweep", queue.now()) == "kept"
+    lease = taken(worker())
+    before = queue.now() - 1
+    lease.succeed(report())
+
+    assert queue.cancel(job().songhash, "sweep", before) == "kept"
+    assert state(queue) is State.SUCCEEDED
+    assert queue.cancel(job().songhash, "sweep", queue.now()) == "succeeded"
+
+
+def test_a_removed_job_is_remembered_until_it_is_enqueued_again(queue: Queue) -> None:
+    queue.enqueue(job())
+    queue.cancel(job().songhash, "me")
+    queue.drop(job().songhash, "me")
+    assert queue.removed() == {job().songhash}
+
+    queue.enqueue(job())
+
+    assert queue.removed() == set()
+
+
+@pytest.mark.parametrize("first", ["worker", "remover"])
+def test_a_running_job_that_is_cancelled_is_forgotten_after_worker_and_remover_have_let_go(
+    queue: Queue, worker: Workers, first: str
+) -> None:
+    queue.enqueue(job())
+    receiver = worker()
+    lease = taken(receiver)
+    assert queue.cancel(job().songhash, "me") == "running"
+
+    if first == "worker":
+        assert lease.let_go() == "ok"
+    else:
+        queue.drop(job().songhash, "me")
+    assert state(queue) is State.CANCELLED
+
+    if first == "worker":
+        queue.drop(job().songhash, "me")
+    else:
+        assert lease.let_go() == "ok"
+    assert state(queue) is None
+    assert copies(queue) == 0
+    assert receiver.take() is None
+
+
+def test_a_running_job_that_is_cancelled_answers_cancelled_to_its_worker(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    lease = taken(worker())
+    queue.cancel(job().songhash, "me")
+
+    assert lease.beat() == "cancelled"
+    assert lease.succeed(report()) == "cancelled"
+    assert lease.retry(ERROR) == "cancelled"
+
+    assert state(queue) is State.CANCELLED
+    assert queue.enqueue(job()) == (False, State.CANCELLED)
+
+
+def test_a_worker_that_claims_its_cancelled_job_again_lets_go_of_it(queue: Queue, worker: Workers) -> None:
+    """As a worker does that could not reach the store to remove what it had stored."""
+    queue.enqueue(job())
+    receiver = worker()
+    taken(receiver)
+    queue.cancel(job().songhash, "me")
+
+    assert receiver.take() is None
+
+    queue.drop(job().songhash, "me")
+    assert state(queue) is None
+    assert copies(queue) == 0

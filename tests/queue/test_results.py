@@ -1,0 +1,114 @@
+"""Results of jobs: published from the store where Redis lost them, listed by their end, pruned stem by stem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from msas.job import State
+from msas.queue import Queue
+from tests.queue.fixtures import ERROR, Workers, copies, job, job_status, pop, report, state, taken
+
+
+def unknown(_queue: Queue, _worker: Workers) -> None:
+    """Prepare nothing."""
+
+
+def in_line(queue: Queue, _worker: Workers) -> None:
+    queue.enqueue(job())
+
+
+def delayed(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    taken(worker()).retry(ERROR)
+
+
+def failed(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    taken(worker()).fail(ERROR)
+
+
+def popped(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    pop(queue, worker())
+
+
+def running(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    taken(worker())
+
+
+def succeeded(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    taken(worker()).succeed(report())
+
+
+def cancelled(queue: Queue, _worker: Workers) -> None:
+    queue.enqueue(job())
+    queue.cancel(job().songhash, "me")
+
+
+@pytest.mark.parametrize("prepare", [unknown, in_line, delayed, failed])
+def test_a_result_of_a_job_that_is_in_no_workers_hands_is_published(
+    queue: Queue, worker: Workers, prepare: Callable[[Queue, Workers], None]
+) -> None:
+    prepare(queue, worker)
+
+    assert queue.publish(report(), 1000)
+
+    status = job_status(queue)
+    assert status.state is State.SUCCEEDED
+    assert status.error is None
+    assert status.ended_at
+    assert status.ended_at.timestamp() == 1
+    assert copies(queue) == 0
+
+
+@pytest.mark.parametrize("prepare", [popped, running, succeeded, cancelled])
+def test_a_result_of_a_job_in_work_succeeded_or_cancelled_changes_nothing(
+    queue: Queue, worker: Workers, prepare: Callable[[Queue, Workers], None]
+) -> None:
+    prepare(queue, worker)
+    before = queue.redis.hgetall(queue.job_key(job().songhash))
+
+    assert not queue.publish(report(), 1000)
+
+    assert queue.redis.hgetall(queue.job_key(job().songhash)) == before
+
+
+def test_jobs_are_listed_as_ended_by_the_time_of_their_end(queue: Queue) -> None:
+    queue.publish(report(1), 1000)
+    queue.publish(report(2), 2000)
+
+    assert queue.ended(1500) == [job(1).songhash]
+    assert sorted(queue.over()) == [job(1).songhash, job(2).songhash]
+
+
+def test_a_job_enqueued_again_is_not_listed_as_ended(queue: Queue, worker: Workers) -> None:
+    failed(queue, worker)
+    assert list(queue.over()) == [job().songhash]
+
+    queue.enqueue(job())
+
+    assert state(queue) is State.QUEUED
+    assert list(queue.over()) == []
+
+
+def test_a_stem_of_an_unknown_or_unfinished_job_is_not_removed(queue: Queue) -> None:
+    assert not queue.prune("vocals", report())
+    assert queue.status(job().songhash) is None
+
+    queue.enqueue(job())
+    assert not queue.prune("vocals", report())
+    assert queue.enqueue(job()) == (False, State.QUEUED)
+
+
+def test_a_job_that_lost_a_stem_is_enqueued_again(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    taken(worker()).succeed(report())
+
+    assert queue.prune("vocals", report())
+
+    assert [track.name for track in job_status(queue).tracks] == ["bass"]
+    assert queue.enqueue(job()) == (True, State.QUEUED)
