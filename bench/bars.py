@@ -18,12 +18,12 @@ AT_LEAST = {
     "enqueue_vs_pipeline": 0.6,
     "dispatch_vs_pipeline": 0.4,
     "ingest_vs_put": 0.5,
-    "ingest_raw_vs_put": 0.8,
+    "ingest_raw_vs_put": 0.6,
     "track_vs_get": 0.5,
     "status_vs_healthz": 0.15,
 }
 AT_MOST = {
-    "encode_share": 0.1,
+    "encode_share": 0.15,
     "overhead_share": 0.1,
     "rss_growth": 1.1,
     "rss_growth_hour": 1.1,
