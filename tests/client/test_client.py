@@ -71,7 +71,7 @@ def test_a_large_song_is_sent_without_being_held_in_memory(service: Service, tmp
     assert done.stdout.strip() == "too_large", done.stderr
 
 
-def test_errors_are_of_one_tree_and_carry_the_services_code(client: Client, tmp_path: Path) -> None:
+def test_errors_share_a_base_class_and_carry_the_apis_code(client: Client, tmp_path: Path) -> None:
     with pytest.raises(NotReachable):
         Client("127.0.0.1:1").queue()
     with pytest.raises(NotFound) as refused:
@@ -89,7 +89,7 @@ def test_errors_are_of_one_tree_and_carry_the_services_code(client: Client, tmp_
     assert all(issubclass(kind, MsasError) for kind in (Refused, Failed, NotReachable))
 
 
-def test_stems_that_are_not_ready_are_said_to_be(client: Client, tmp_path: Path) -> None:
+def test_a_download_of_unready_stems_raises_not_ready(client: Client, tmp_path: Path) -> None:
     song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(4, axis=1), codec="libmp3lame")
     job = client.separate(song)
     with pytest.raises(TimeoutError, match="still"):
@@ -116,7 +116,7 @@ def test_a_key_is_sent_with_every_call() -> None:
         assert seen[0].headers["Authorization"] == "Bearer secret"
 
 
-def test_a_busy_service_is_asked_again_after_as_long_as_it_said(songs: list[Path]) -> None:
+def test_a_busy_service_is_called_again_after_its_retry_after(songs: list[Path]) -> None:
     answers = [(503, {"Retry-After": "7"}, b"{}"), (429, {"Retry-After": "3"}, b"{}"), (200, {}, b'{"hash": "ab"}')]
     pauses: list[float] = []
     with answering(lambda number: answers[number]) as (url, seen):
@@ -127,7 +127,7 @@ def test_a_busy_service_is_asked_again_after_as_long_as_it_said(songs: list[Path
     assert pauses == [7.0, 3.0]
 
 
-def test_a_service_that_stays_busy_is_an_error_that_says_when_to_come_back() -> None:
+def test_a_service_that_stays_busy_raises_an_error_with_retry_after() -> None:
     pauses: list[float] = []
     with answering(lambda _: (503, {"Retry-After": "2"}, b'{"code": "queue_full", "detail": "Full."}')) as (url, seen):
         with pytest.raises(Busy, match="Full") as busy:
@@ -136,7 +136,7 @@ def test_a_service_that_stays_busy_is_an_error_that_says_when_to_come_back() -> 
     assert pauses == [2.0] * 4
 
 
-def test_nobody_waits_for_an_hour_unasked() -> None:
+def test_a_retry_after_of_an_hour_is_raised_at_once() -> None:
     with answering(lambda _: (429, {"Retry-After": "3600"}, b"{}")) as (url, seen):
         with pytest.raises(Busy) as busy:
             Client(url).queue()
@@ -144,14 +144,14 @@ def test_nobody_waits_for_an_hour_unasked() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 409, 422, 500])
-def test_what_will_not_get_better_is_asked_once(status: int) -> None:
+def test_permanent_errors_are_not_retried(status: int) -> None:
     with answering(lambda _: (status, {}, b"no problem of ours")) as (url, seen):
         with pytest.raises(Refused) as refused:
             Client(url).queue()
         assert (refused.value.status, len(seen)) == (status, 1)
 
 
-def test_a_download_that_broke_off_goes_on_where_it_did(tmp_path: Path) -> None:
+def test_a_download_that_broke_off_continues_where_it_broke_off(tmp_path: Path) -> None:
     stem = bytes(range(256)) * 4_000
     track = Track("vocals", "/v.wav", len(stem), 1.0)
 
@@ -169,7 +169,7 @@ def test_a_download_that_broke_off_goes_on_where_it_did(tmp_path: Path) -> None:
     assert [entry.name for entry in tmp_path.iterdir()] == ["vocals.wav"]
 
 
-def test_a_stem_that_changed_meanwhile_is_fetched_anew(tmp_path: Path) -> None:
+def test_a_stem_that_changed_during_a_download_is_fetched_again(tmp_path: Path) -> None:
     (tmp_path / "vocals.wav.part").write_bytes(b"old")
     (tmp_path / "vocals.wav.part.etag").write_text('"old"')
     with answering(lambda _: (200, {"ETag": '"new"'}, b"all new")) as (url, _):
@@ -217,15 +217,13 @@ def test_the_longer_sample_sends_a_folder(service: Service, songs: list[Path]) -
 
 
 @pytest.mark.parametrize("script", ["short-sample-request.py", "sample-requests.py"])
-def test_the_samples_say_what_is_missing(service: Service, script: str, tmp_path: Path) -> None:
+def test_the_samples_report_missing_arguments_and_files(service: Service, script: str, tmp_path: Path) -> None:
     done = run_sample(service, script, tmp_path / "absent")
     assert done.returncode == 1
     assert done.stderr.startswith("There ")
 
 
-def test_a_proxy_for_the_outside_does_not_stand_in_the_way_of_this_machine(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_proxy_setting_is_ignored_for_this_machine(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     assert Client(service.address).models()[0].name == "lite"

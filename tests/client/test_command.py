@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from msas.options import Options
 from msas_client import Client
 from msas_client.songs import songs_of
 from tests.support.audio import RATE, true_waves, write
+from tests.support.faultproxy import FaultProxy
 from tests.support.processes import environment_with, eventually, restore_interrupt
 
 MSAS = str(Path(sys.executable).parent / "msas")
@@ -39,7 +41,7 @@ def msas(service: Service, *arguments: object) -> subprocess.CompletedProcess[st
     )
 
 
-def test_it_separates_several_songs_and_prints_nothing_but_where_their_stems_are(
+def test_separate_saves_several_songs_and_prints_only_their_folders(
     service: Service, songs: list[Path], tmp_path: Path
 ) -> None:
     done = msas(service, "separate", *songs, "-o", tmp_path / "out")
@@ -61,7 +63,7 @@ def test_the_flags_of_demucs_mean_the_same(service: Service, songs: list[Path], 
         assert same.status().state == "succeeded", "it is the same job"
 
 
-def test_a_bad_song_is_said_the_others_go_on_and_the_exit_status_is_1(
+def test_a_bad_song_is_reported_the_others_continue_and_the_exit_status_is_1(
     service: Service, songs: list[Path], tmp_path: Path
 ) -> None:
     (tmp_path / "words.mp3").write_text("These are words.")
@@ -95,7 +97,7 @@ def test_two_songs_of_one_name_do_not_overwrite_each_other(service: Service, son
     assert folders[1].startswith("song 2 ")
 
 
-def test_it_says_that_it_can_not_write_and_that_nobody_answers(service: Service, songs: list[Path]) -> None:
+def test_an_unwritable_folder_exits_1_and_an_unreachable_service_3(service: Service, songs: list[Path]) -> None:
     done = msas(service, "separate", songs[0], "-o", songs[1])
     assert (done.returncode, "Traceback" in done.stderr) == (1, False)
     assert "Not a directory" in done.stderr
@@ -107,9 +109,11 @@ def test_it_says_that_it_can_not_write_and_that_nobody_answers(service: Service,
 
 def test_ctrl_c_leaves_the_job_running_and_prints_how_to_get_its_stems(service: Service, tmp_path: Path) -> None:
     song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(6, axis=1)[:, 777:], codec="libmp3lame")
-    with Client(service.address) as client:
+    proxy = FaultProxy(("127.0.0.1", service.settings.rest_port))
+    proxy.lose_reply_to = b"GET /apiv1/status/"
+    with closing(proxy), Client(service.address) as client:
         running = subprocess.Popen(
-            [MSAS, "separate", str(song), "-o", str(tmp_path / "out"), "--rest", service.address],
+            [MSAS, "separate", str(song), "-o", str(tmp_path / "out"), "--rest", f"127.0.0.1:{proxy.port}"],
             stderr=subprocess.PIPE,
             text=True,
             preexec_fn=restore_interrupt,
@@ -119,6 +123,8 @@ def test_ctrl_c_leaves_the_job_running_and_prints_how_to_get_its_stems(service: 
         eventually(
             lambda: requests.get(f"{client.url}/apiv1/status/{songhash}", timeout=5).json()["status"] == "running"
         )
+        # The client asks for the status only once it knows the songhash.
+        eventually(lambda: proxy.lose_reply_to is None)
         running.send_signal(signal.SIGINT)
         _, said = running.communicate(timeout=60)
         assert running.returncode == 130
@@ -129,7 +135,9 @@ def test_ctrl_c_leaves_the_job_running_and_prints_how_to_get_its_stems(service: 
     assert len(done.stdout.splitlines()) == 4
 
 
-def test_status_queue_models_and_rm_say_what_there_is(service: Service, songs: list[Path], tmp_path: Path) -> None:
+def test_status_queue_models_and_rm_print_what_the_api_answers(
+    service: Service, songs: list[Path], tmp_path: Path
+) -> None:
     with Client(service.address) as client:
         songhash = client.separate(songs[0], wait=True).songhash
     assert f"{songhash}  succeeded" in msas(service, "status", songhash).stdout
@@ -144,7 +152,7 @@ def test_status_queue_models_and_rm_say_what_there_is(service: Service, songs: l
 
 
 @pytest.mark.parametrize("arguments", [[], ["sing"], ["separate"], ["separate", "--pitch", "a.mp3"]])
-def test_wrong_usage_is_2(service: Service, arguments: list[str]) -> None:
+def test_wrong_usage_exits_with_2(service: Service, arguments: list[str]) -> None:
     assert msas(service, *arguments).returncode == 2
 
 
@@ -154,7 +162,7 @@ def test_the_help_names_the_exit_statuses_and_every_command(service: Service) ->
         assert word in done.stdout
 
 
-def test_a_folder_means_all_songs_in_it_and_a_pattern_what_it_matches(tmp_path: Path) -> None:
+def test_folders_and_patterns_stand_for_the_songs_in_them(tmp_path: Path) -> None:
     (tmp_path / "album/disc 2").mkdir(parents=True)
     for name in ("album/b.mp3", "album/A.FLAC", "album/cover.jpg", "album/disc 2/c.ogg", "d[1].wav"):
         (tmp_path / name).touch()

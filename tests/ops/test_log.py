@@ -37,7 +37,7 @@ def test_every_line_on_stdout_is_json(service: Service) -> None:
             assert {"time", "service", "level", "event"} <= json.loads(line).keys()
 
 
-def test_the_list_is_capped(client: Client, redis: Redis, tmp_path: Path) -> None:
+def test_the_log_list_is_capped(client: Client, redis: Redis, tmp_path: Path) -> None:
     redis.lpush("logging", *[json.dumps({"service": "old", "event": "old"})] * (log.LINES_KEPT + 50))
     client.wait(
         client.separate(write(tmp_path / "s.wav", true_waves()["mixture"][:, RATE : RATE + 12_346])).songhash,

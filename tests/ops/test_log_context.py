@@ -37,7 +37,7 @@ def rig(service: Service, tmp_path: Path) -> Iterator[Rig]:
         yield running
 
 
-def test_whatever_a_worker_says_from_claim_to_end_carries_song_attempt_and_request(rig: Rig) -> None:
+def test_a_workers_lines_from_claim_to_settle_carry_song_attempt_and_request(rig: Rig) -> None:
     worker = rig.worker()
     rig.ready(worker)
     rest = rig.rest()
@@ -73,7 +73,7 @@ def test_a_line_of_a_stems_own_thread_carries_the_song(rig: Rig) -> None:
     assert len(grumbles) == len(STEMS) + 1, "the mixture is one of them"
 
 
-def test_every_call_is_a_line_with_what_came_of_it_and_probes_are_none(service: Service, tmp_path: Path) -> None:
+def test_every_call_but_probes_is_logged_with_its_status(service: Service, tmp_path: Path) -> None:
     with another_rest(service, tmp_path, API_KEYS=API_KEYS) as url:
         for path in ("/healthz", "/readyz", "/metrics", "/apiv1/queue", f"/apiv1/status/{'0' * 56}", "/apiv1/nothing"):
             requests.get(url + path, headers={**ALICE, "X-Request-Id": "one-of-six"}, timeout=10)
@@ -92,7 +92,7 @@ def test_every_call_is_a_line_with_what_came_of_it_and_probes_are_none(service: 
     assert (refused["status"], refused["code"], "key" in refused) == (401, "unauthorized", False)
 
 
-def test_calls_leave_the_list_to_the_jobs(client: Client, service: Service, redis: Redis, song: Path) -> None:
+def test_lines_of_calls_stay_out_of_the_log_list(client: Client, service: Service, redis: Redis, song: Path) -> None:
     requests.get(f"{service.url}/apiv1/queue", headers={"X-Request-Id": "not-listed"}, timeout=10)
     headers = {"X-Request-Id": "listed", "Content-Type": "audio/mp4"}
     body = song.read_bytes()
@@ -108,7 +108,7 @@ def test_calls_leave_the_list_to_the_jobs(client: Client, service: Service, redi
     assert calls(service.children["rest"].log, "listed")
 
 
-def test_what_is_said_between_two_requests_carries_the_id_of_neither(service: Service, tmp_path: Path) -> None:
+def test_a_line_between_two_requests_carries_no_request_id(service: Service, tmp_path: Path) -> None:
     with another_rest(service, tmp_path, REST_THREADS="1") as url:
         requests.get(f"{url}/apiv1/queue", headers={"X-Request-Id": "the-first"}, timeout=10)
         host, _, port = url.removeprefix("http://").partition(":")
@@ -119,7 +119,7 @@ def test_what_is_said_between_two_requests_carries_the_id_of_neither(service: Se
     assert "request_id" not in complaint
 
 
-def test_an_error_that_ends_a_thread_or_the_process_is_a_line_like_any_other() -> None:
+def test_an_error_that_ends_a_thread_or_process_is_logged_as_json() -> None:
     program = (
         "import threading; from msas import log; log.start('rest')\n"
         "def fail(): raise ValueError('in a thread')\n"

@@ -64,7 +64,7 @@ def push(rig: Rig, *lines: str) -> None:
         rig.queue.redis.ltrim("logging", 0, log.LINES_KEPT - 1)
 
 
-def test_what_is_there_comes_oldest_first_then_each_new_line_once(rig: Rig, tmp_path: Path) -> None:
+def test_existing_lines_come_oldest_first_then_each_new_line_once(rig: Rig, tmp_path: Path) -> None:
     lines = [f"line {number}" for number in range(300)]
     push(rig, *lines[:250])
     with following(rig, tmp_path) as follower:
@@ -88,7 +88,7 @@ def test_a_full_list_is_followed_as_well(rig: Rig, tmp_path: Path) -> None:
         assert follower.said()[log.LINES_KEPT :] == [*new, "the end"]
 
 
-def test_it_goes_on_after_redis_was_away_and_says_so_once(rig: Rig, tmp_path: Path) -> None:
+def test_logs_continue_after_an_outage_of_redis_and_report_it_once(rig: Rig, tmp_path: Path) -> None:
     push(rig, "before")
     with following(rig, tmp_path) as follower:
         eventually(lambda: follower.said() == ["before"])
@@ -101,7 +101,7 @@ def test_it_goes_on_after_redis_was_away_and_says_so_once(rig: Rig, tmp_path: Pa
         assert len(follower.errors.read_text().splitlines()) == 1
 
 
-def test_ctrl_c_ends_it_with_0_and_prints_nothing(rig: Rig, tmp_path: Path) -> None:
+def test_ctrl_c_ends_logs_with_0_and_prints_nothing(rig: Rig, tmp_path: Path) -> None:
     push(rig, "a line")
     with following(rig, tmp_path) as follower:
         eventually(lambda: follower.said() == ["a line"])
@@ -110,7 +110,7 @@ def test_ctrl_c_ends_it_with_0_and_prints_nothing(rig: Rig, tmp_path: Path) -> N
         assert follower.errors.read_text() == ""
 
 
-def test_a_closed_reader_ends_it_with_0_and_prints_nothing(rig: Rig, tmp_path: Path) -> None:
+def test_a_closed_pipe_ends_logs_with_0_and_prints_nothing(rig: Rig, tmp_path: Path) -> None:
     reading, writing = os.pipe()
     follower = Follower(rig, tmp_path, writing)
     os.close(writing)
@@ -141,7 +141,7 @@ def test_on_a_terminal_lines_are_plain_and_escape_sequences_are_escaped(rig: Rig
 
 
 @pytest.mark.parametrize("line", [b"[1]", b"{}", b"\xff\xfe", b'{"time": 1, "service": 2, "event": 3}', b"[" * 9999])
-def test_any_line_at_all_can_be_shown(line: bytes) -> None:
+def test_lines_of_any_shape_are_shown(line: bytes) -> None:
     assert plain(line).isprintable()
 
 
@@ -152,7 +152,7 @@ def test_a_trace_is_shown_below_its_line() -> None:
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_no_line_comes_twice_or_is_missed_whatever_is_pushed_cut_or_forgotten(seed: int) -> None:
+def test_no_line_is_repeated_or_missed_whatever_happens_to_the_list(seed: int) -> None:
     """Redis may lose its newest lines, or all; a line may be logged twice in the same millisecond."""
     random_ = random.Random(seed)
     held, written, seen = list[bytes](), list[bytes](), list[bytes]()

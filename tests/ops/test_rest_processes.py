@@ -83,7 +83,7 @@ def pair(service: Service, tmp_path: Path) -> Iterator[Pair]:
     assert not list(scratch.iterdir()), "the master leaves no folder of counts behind"
 
 
-def test_each_process_tells_the_exact_sum_of_all_and_so_does_the_successor_of_a_killed_one(pair: Pair) -> None:
+def test_each_process_reports_the_sum_of_all_also_after_one_was_killed(pair: Pair) -> None:
     first, second = pair.pids()
     for pid in (first, second):  # so that both have counted something
         with pair.without(pid):
@@ -102,7 +102,7 @@ def test_each_process_tells_the_exact_sum_of_all_and_so_does_the_successor_of_a_
     assert pair.told(successor) == pair.told(second) == (whole, whole, whole)
 
 
-def test_the_queue_is_told_of_once_not_once_a_process(pair: Pair) -> None:
+def test_queue_metrics_are_reported_once_not_once_per_process(pair: Pair) -> None:
     text = requests.get(f"{pair.url}/metrics", timeout=10).text
     assert len(re.findall(r"^msas_workers ", text, re.MULTILINE)) == 1
     assert "msas_workers 1.0\n" in text
@@ -114,6 +114,6 @@ def test_every_line_that_the_processes_print_is_json(pair: Pair, tmp_path: Path)
         assert json.loads(line)["service"] == "rest"
 
 
-def test_no_process_at_all_is_no_choice() -> None:
+def test_zero_rest_processes_are_refused() -> None:
     with pytest.raises(SettingsError, match="REST_PROCESSES"):
         Settings.from_environment({"REST_PROCESSES": "0"})

@@ -88,7 +88,7 @@ def sizes(rig: Rig) -> dict[bytes, int]:
     return {key: count.get(redis.type(key), redis.exists)(key) for key in keys}
 
 
-def test_objects_that_no_job_owns_go_once_they_are_old_and_running_jobs_keep_theirs(rig: Rig) -> None:
+def test_old_objects_without_a_job_are_deleted_and_those_of_running_jobs_kept(rig: Rig) -> None:
     [orphan] = rig.accept()
     rig.finish([orphan])
     [running] = rig.accept("sleep-1")
@@ -104,7 +104,7 @@ def test_objects_that_no_job_owns_go_once_they_are_old_and_running_jobs_keep_the
     rig.finish([running])
 
 
-def test_a_sweep_that_another_one_follows_removes_what_the_first_left(rig: Rig) -> None:
+def test_a_second_sweep_removes_what_the_first_left(rig: Rig) -> None:
     [song] = rig.accept()
     rig.finish([song])
     assert rig.queue.cancel(song, "somebody who died") == "succeeded"
@@ -127,7 +127,7 @@ def test_the_buckets_have_a_rule_that_outlives_our_own_retention(service: Servic
         eventually(lambda: days() == [15, 15], 10)
 
 
-def test_one_odd_object_ends_no_sweep_for_all_others(rig: Rig) -> None:
+def test_an_unreadable_object_does_not_end_the_sweep(rig: Rig) -> None:
     odd, song = "0" * 56, forgotten(rig)
     rig.store.minio.put_object(rig.settings.bucket_out, f"{odd}-report.json", io.BytesIO(b"no JSON"), 7)
     assert sweep(rig)["enqueued"] == 1
@@ -150,7 +150,7 @@ def test_a_song_that_lost_a_stem_is_still_there_after_redis_forgot_it(rig: Rig) 
     assert len(rig.status(song).tracks) == 4
 
 
-def test_a_song_that_redis_forgot_can_be_removed_all_the_same(rig: Rig) -> None:
+def test_a_song_unknown_to_redis_can_be_removed(rig: Rig) -> None:
     song = forgotten(rig)
     assert remove(rig.queue, rig.store, song) == "forgotten"
     assert (sweep(rig)["enqueued"], rig.objects(song), rig.queue.status(song)) == (0, [], None)

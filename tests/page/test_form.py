@@ -118,7 +118,7 @@ def test_the_first_load_is_small(browser: Browser, service: Service) -> None:
         assert sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes) < 150_000
 
 
-def test_files_are_kept_for_ever_under_names_that_change_with_them_and_the_page_is_not(service: Service) -> None:
+def test_files_are_cached_forever_under_hashed_names_and_the_page_is_not_cached(service: Service) -> None:
     browser = {"Accept": "text/html,*/*;q=0.8"}
     page = requests.get(service.url, headers=browser, timeout=10)
     assert page.headers["Content-Type"].startswith("text/html")

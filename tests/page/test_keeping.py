@@ -55,7 +55,7 @@ def test_two_tabs_share_one_list(visit: Visit, pair: list[Path]) -> None:
     assert (other.errors, other.failed) == ([], [])
 
 
-def test_a_song_sent_again_in_one_tab_is_known_to_all(visit: Visit, service: Service, pair: list[Path]) -> None:
+def test_a_song_sent_again_in_one_tab_is_updated_in_all(visit: Visit, service: Service, pair: list[Path]) -> None:
     with stopped(service.children["worker"]):
         visit.choose(pair[0])
         visit.until(lambda: visit.words("one").startswith("Queued"))
@@ -76,7 +76,7 @@ def test_a_song_sent_again_in_one_tab_is_known_to_all(visit: Visit, service: Ser
     visit.failed.clear()  # the browser itself may complain of the call that was in flight when the song was cancelled
 
 
-def test_what_one_tab_is_sending_no_other_takes_off_its_list(visit: Visit, service: Service, pair: list[Path]) -> None:
+def test_no_tab_removes_a_song_that_another_is_sending(visit: Visit, service: Service, pair: list[Path]) -> None:
     other = Visit(visit.page.context.new_page(), visit.url)
     other.go()
     other.ready()
@@ -93,7 +93,7 @@ def test_what_one_tab_is_sending_no_other_takes_off_its_list(visit: Visit, servi
 
 
 @pytest.mark.parametrize("storage", STORAGE)
-def test_the_page_works_whatever_the_browser_keeps(
+def test_the_page_works_with_any_content_of_local_storage(
     browser: Browser, service: Service, short: Path, storage: str
 ) -> None:
     with visiting(browser, service.url) as visit:
@@ -105,7 +105,7 @@ def test_the_page_works_whatever_the_browser_keeps(
         visit.drawn("other")
 
 
-def test_what_was_refused_or_cancelled_still_is_after_a_reload(visit: Visit, tmp_path: Path) -> None:
+def test_refused_and_cancelled_songs_stay_so_after_a_reload(visit: Visit, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp3"
     broken.write_bytes(b"These are words." * 90)
     visit.choose(broken)
@@ -117,7 +117,7 @@ def test_what_was_refused_or_cancelled_still_is_after_a_reload(visit: Visit, tmp
     visit.failed.clear()  # the browser itself complains of the 415
 
 
-def test_only_a_model_that_somebody_chose_is_kept(visit: Visit) -> None:
+def test_only_an_explicitly_chosen_model_is_remembered(visit: Visit) -> None:
     kept = "JSON.parse(localStorage.getItem('msas.options'))"
     assert visit.page.evaluate(kept) is None
     visit.page.locator("#options summary").click()
@@ -135,7 +135,7 @@ def test_only_a_model_that_somebody_chose_is_kept(visit: Visit) -> None:
     assert visit.page.evaluate(kept)["model"] == "small"
 
 
-def test_news_is_read_out_and_what_was_known_is_not(visit: Visit, pair: list[Path]) -> None:
+def test_screen_readers_announce_changes_only(visit: Visit, pair: list[Path]) -> None:
     def aloud() -> str:
         return visit.page.locator("#said").inner_text()
 
@@ -148,7 +148,7 @@ def test_news_is_read_out_and_what_was_known_is_not(visit: Visit, pair: list[Pat
     assert visit.page.locator(".player").count() == 0, "nobody asked for it in this visit"
 
 
-def test_the_focus_goes_to_a_neighbour_of_the_song_that_is_removed(visit: Visit, pair: list[Path]) -> None:
+def test_focus_moves_to_a_neighbour_when_a_song_is_removed(visit: Visit, pair: list[Path]) -> None:
     visit.choose(*pair)
     visit.done("one")
     visit.done("two")

@@ -64,9 +64,7 @@ def test_a_reload_in_mid_separation_finds_the_song_again(visit: Visit, long: Pat
     visit.done("long")
 
 
-def test_a_song_is_cancelled_at_the_service_too_and_goes_off_the_list(
-    visit: Visit, service: Service, long: Path
-) -> None:
+def test_cancel_removes_a_song_from_the_service_and_the_list(visit: Visit, service: Service, long: Path) -> None:
     visit.choose(long)
     visit.until(lambda: visit.words("long").startswith("Separating"))
     songhash = visit.songhash()
@@ -78,9 +76,7 @@ def test_a_song_is_cancelled_at_the_service_too_and_goes_off_the_list(
     visit.until(lambda: visit.page.locator(".song").count() == 0)
 
 
-def test_a_file_that_is_no_song_is_refused_in_the_words_of_the_api(
-    visit: Visit, service: Service, tmp_path: Path
-) -> None:
+def test_a_file_without_audio_shows_the_apis_sentence(visit: Visit, service: Service, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp3"
     broken.write_bytes(b"These are words." * 100)
     visit.choose(broken)
@@ -120,9 +116,7 @@ def test_while_the_service_restarts_the_page_waits_and_goes_on(visit: Visit, ser
     visit.failed.clear()  # the browser itself complains of refused connections
 
 
-def test_a_song_that_failed_says_why_and_is_tried_again_at_a_click(
-    visit: Visit, service: Service, tmp_path: Path
-) -> None:
+def test_a_failed_song_shows_its_reason_and_can_be_retried(visit: Visit, service: Service, tmp_path: Path) -> None:
     song = write(tmp_path / "fourth.wav", true_waves()["mixture"][:, RATE : 2 * RATE])
     store = Store.from_settings(service.settings)
     with stopped(service.children["worker"]):
@@ -140,7 +134,7 @@ def test_a_song_that_failed_says_why_and_is_tried_again_at_a_click(
     assert sent == [], "the service still had it"
 
 
-def test_a_song_that_the_store_lost_is_sent_again_at_a_click(visit: Visit, service: Service, tmp_path: Path) -> None:
+def test_a_song_lost_by_the_store_can_be_sent_again(visit: Visit, service: Service, tmp_path: Path) -> None:
     song = write(tmp_path / "fifth.wav", true_waves()["mixture"][:, RATE : 2 * RATE + 99])
     store = Store.from_settings(service.settings)
     with stopped(service.children["worker"]):
@@ -153,7 +147,7 @@ def test_a_song_that_the_store_lost_is_sent_again_at_a_click(visit: Visit, servi
     visit.done("fifth")
 
 
-def test_a_link_opens_the_same_song_elsewhere_and_a_removed_one_says_so(
+def test_a_link_opens_the_song_in_another_browser_or_reports_it_removed(
     browser: Browser, visit: Visit, service: Service, short: Path
 ) -> None:
     visit.choose(short)

@@ -28,9 +28,7 @@ def give(visit: Visit, key: str) -> None:
     visit.press("Use this key")
 
 
-def test_a_wrong_key_is_said_to_be_wrong_and_the_right_one_opens_all(
-    browser: Browser, locked: str, short: Path
-) -> None:
+def test_a_wrong_key_is_reported_and_the_right_one_accepted(browser: Browser, locked: str, short: Path) -> None:
     with visiting(browser, locked) as visit:
         visit.go()
         visit.until(lambda: visit.page.locator("#key").is_visible())

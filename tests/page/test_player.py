@@ -40,7 +40,7 @@ def player(visit: Visit, client: Client, song: Path) -> Visit:
     ],
     ids=lambda given: " ".join(map(str, given.values())) if isinstance(given, dict) else str(given),
 )
-def test_all_tracks_sound_in_step_without_a_seam_and_as_their_files_decode(
+def test_all_tracks_play_in_sync_without_gaps_and_equal_their_files(
     browser: Browser, service: Service, client: Client, tmp_path: Path, rate: int, form: dict[str, Any], start: int
 ) -> None:
     """`start`, in seconds, is where the player begins; the slices meet at 5 and 10 s."""
@@ -82,7 +82,7 @@ def test_time_advances_and_stops_where_it_is_paused(player: Visit) -> None:
     assert player.page.locator(".time").inner_text() == f"0:0{int(stood)} / 0:06"
 
 
-def test_mute_and_solo_silence_what_they_say(player: Visit) -> None:
+def test_mute_and_solo_silence_the_right_tracks(player: Visit) -> None:
     player.page.get_by_label("Position").fill("1")
     player.press("Play")
     player.until(lambda: min(player.levels()[:4]) > 0.001)
@@ -96,7 +96,7 @@ def test_mute_and_solo_silence_what_they_say(player: Visit) -> None:
     player.until(lambda: player.levels()[2] == 0 and player.levels()[1] > 0, 5)
 
 
-def test_the_original_is_heard_alone_and_only_fetched_when_it_is_wanted(player: Visit) -> None:
+def test_the_original_plays_alone_and_is_fetched_only_when_selected(player: Visit) -> None:
     asked: list[str] = []
     player.page.on("request", lambda request: asked.append(request.url))
     player.press("Play")
@@ -136,7 +136,7 @@ def test_four_waveforms_and_the_originals_are_drawn_before_any_sound_is_fetched(
     assert not [url for url in asked if "/track/" in url]
 
 
-def test_waveforms_take_the_colours_of_the_theme_that_is_chosen_meanwhile(player: Visit) -> None:
+def test_waveforms_follow_a_change_of_theme(player: Visit) -> None:
     player.drawn("vocals")
     canvas = player.page.locator(".vocals canvas")
     for theme in ("dark", "light"):
@@ -145,7 +145,7 @@ def test_waveforms_take_the_colours_of_the_theme_that_is_chosen_meanwhile(player
         player.until(lambda before=before: canvas.evaluate("each => each.toDataURL()") != before, 5)
 
 
-def test_a_player_that_was_closed_leaves_nothing_in_memory(player: Visit) -> None:
+def test_a_closed_player_frees_its_memory(player: Visit) -> None:
     for _ in range(5):
         player.press("Close")
         player.press("Listen")

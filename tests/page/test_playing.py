@@ -42,7 +42,7 @@ def player(visit: Visit, minute: str) -> Visit:
     return visit
 
 
-def test_a_song_without_waveforms_can_be_downloaded_all_the_same(
+def test_a_song_without_waveforms_can_be_downloaded(
     visit: Visit, service: Service, client: Client, tmp_path: Path
 ) -> None:
     song = write(tmp_path / "old.wav", true_waves()["mixture"][:, :50_001])
@@ -89,7 +89,7 @@ def test_dragging_over_a_waveform_fetches_no_sound_on_the_way(player: Visit) -> 
     assert len(fetched) <= 4 * 4, "of four tracks: where the drag began and ended, and the next slice of each"
 
 
-def test_music_goes_on_while_the_service_is_away_and_after(player: Visit) -> None:
+def test_playback_continues_during_and_after_an_outage_of_the_service(player: Visit) -> None:
     trouble = player.page.locator(".player .error")
     player.press("Play")
     player.until(lambda: player.position() > 0.1)
@@ -105,7 +105,7 @@ def test_music_goes_on_while_the_service_is_away_and_after(player: Visit) -> Non
     player.failed.clear()  # the browser itself complains of the network
 
 
-def test_a_player_closed_before_it_was_there_does_not_come_up(visit: Visit, client: Client, song: Path) -> None:
+def test_a_player_closed_while_loading_does_not_open(visit: Visit, client: Client, song: Path) -> None:
     visit.go(f"#{client.separate(song, wait=True).songhash}")
     visit.page.locator(".player canvas").first.wait_for()
     held: list[Route] = []
@@ -123,7 +123,7 @@ def test_a_player_closed_before_it_was_there_does_not_come_up(visit: Visit, clie
     visit.page.locator(".player canvas").first.wait_for()
 
 
-def test_an_answer_that_breaks_off_is_no_better_than_none(visit: Visit) -> None:
+def test_a_response_that_breaks_off_is_a_passing_error(visit: Visit) -> None:
     assert visit.page.evaluate("""async () => {
       const { content } = await import(document.querySelector("script").src.replace("main.js", "api.js"));
       const body = new ReadableStream({ start: (controller) => controller.error(new TypeError("network error")) });
@@ -131,7 +131,7 @@ def test_an_answer_that_breaks_off_is_no_better_than_none(visit: Visit) -> None:
     }""") == ["The service can't be reached.", True]
 
 
-def test_while_nobody_looks_the_service_is_seldom_asked(visit: Visit, service: Service, tmp_path: Path) -> None:
+def test_a_hidden_page_polls_rarely(visit: Visit, service: Service, tmp_path: Path) -> None:
     with stopped(service.children["worker"]):
         visit.choose(write(tmp_path / "unseen.wav", true_waves()["mixture"][:, :60_001]))
         visit.until(lambda: visit.words("unseen").startswith("Queued"))
@@ -150,7 +150,7 @@ def test_while_nobody_looks_the_service_is_seldom_asked(visit: Visit, service: S
     visit.done("unseen", 4)
 
 
-def test_where_the_system_sets_all_colours_what_is_pressed_and_the_playhead_can_be_seen(player: Visit) -> None:
+def test_forced_colors_keep_pressed_buttons_and_the_playhead_visible(player: Visit) -> None:
     player.page.emulate_media(forced_colors="active")
     player.press("Mute Drums")
     colour = "(each, part) => getComputedStyle(each, part).backgroundColor"

@@ -18,9 +18,7 @@ from tests.support.rest_process import rest_stopped
 from tests.support.rig import stopped
 
 
-def test_a_song_cancelled_in_line_is_gone_from_it_without_a_word_of_error(
-    visit: Visit, service: Service, tmp_path: Path
-) -> None:
+def test_cancelling_a_waiting_song_removes_it_without_an_error(visit: Visit, service: Service, tmp_path: Path) -> None:
     with stopped(service.children["worker"]):
         with visit.page.expect_request(lambda request: "wait=25" in request.url):
             visit.choose(write(tmp_path / "waits.wav", moment()))
@@ -35,7 +33,7 @@ def test_a_song_cancelled_in_line_is_gone_from_it_without_a_word_of_error(
     visit.failed.clear()  # the browser itself complains of the 404 that the call in flight met
 
 
-def test_a_song_cancelled_while_it_is_sent_is_sent_once_more_at_a_click(visit: Visit, tmp_path: Path) -> None:
+def test_a_song_cancelled_during_its_upload_can_be_sent_again(visit: Visit, tmp_path: Path) -> None:
     song = write(tmp_path / "slow.wav", novel(true_waves()["mixture"]))
     network = visit.page.context.new_cdp_session(visit.page)
     network.send("Network.enable")
@@ -53,7 +51,7 @@ def test_a_song_cancelled_while_it_is_sent_is_sent_once_more_at_a_click(visit: V
     assert len(sent) == 2
 
 
-def test_a_song_cancelled_and_wanted_again_before_its_turn_is_sent_once(
+def test_a_song_cancelled_and_added_again_while_waiting_is_sent_once(
     visit: Visit, service: Service, tmp_path: Path
 ) -> None:
     sent = visit.calls("/separate")
@@ -68,7 +66,7 @@ def test_a_song_cancelled_and_wanted_again_before_its_turn_is_sent_once(
     assert len(sent) == 2
 
 
-def test_a_song_cancelled_when_the_service_has_it_already_is_removed_from_it(
+def test_cancelling_after_the_upload_removes_the_song_from_the_service(
     visit: Visit, service: Service, tmp_path: Path
 ) -> None:
     with stopped(service.children["worker"]):
@@ -84,7 +82,7 @@ def test_a_song_cancelled_when_the_service_has_it_already_is_removed_from_it(
     assert not visit.item("late").locator(".error").is_visible()
 
 
-def test_a_second_cancel_waits_for_no_answer(visit: Visit, service: Service, tmp_path: Path) -> None:
+def test_a_second_cancel_does_not_wait_for_the_first(visit: Visit, service: Service, tmp_path: Path) -> None:
     with rest_stopped(service):
         visit.choose(write(tmp_path / "never.wav", moment()))
         visit.until(lambda: visit.words("never") == "Sent; being checked")
@@ -115,7 +113,7 @@ def refuse(route: Route) -> None:
     route.fulfill(status=503, json=told, content_type="application/problem+json")
 
 
-def test_a_cancel_that_the_service_refuses_is_told_and_the_song_goes_on(
+def test_a_refused_cancel_is_reported_and_the_song_continues(
     visit: Visit, service: Service, short: Path, tmp_path: Path
 ) -> None:
     visit.page.route("**/apiv1/remove/*", refuse)
@@ -138,7 +136,7 @@ def test_a_cancel_that_the_service_refuses_is_told_and_the_song_goes_on(
     visit.failed.clear()  # the browser itself complains of each 503
 
 
-def test_a_song_whose_cancel_is_refused_late_is_not_forgotten(visit: Visit, service: Service, tmp_path: Path) -> None:
+def test_a_song_whose_cancel_is_refused_late_stays_on_the_list(visit: Visit, service: Service, tmp_path: Path) -> None:
     held: list[Route] = []
     visit.page.route("**/apiv1/remove/*", lambda route: held.append(route))
     with stopped(service.children["worker"]):
@@ -166,7 +164,7 @@ def test_a_song_that_is_too_large_is_refused_before_it_is_sent(visit: Visit, tmp
     assert sent == []
 
 
-def test_a_file_that_vanished_holds_up_nobody_behind_it(visit: Visit, service: Service, tmp_path: Path) -> None:
+def test_a_vanished_file_does_not_block_the_files_behind_it(visit: Visit, service: Service, tmp_path: Path) -> None:
     songs = [write(tmp_path / f"{name}.wav", moment()) for name in ("one", "two", "three")]
     with rest_stopped(service):
         visit.choose(*songs)

@@ -44,7 +44,7 @@ def test_an_mp3_decodes_to_exactly_its_length_at_every_bitrate(tmp_path: Path, r
 
 @pytest.mark.parametrize("rate", MP3_RATES)
 @pytest.mark.parametrize("length", [1, 576, 1152, 100_003])
-def test_the_header_that_comes_first_says_what_lame_itself_says_at_the_end(rate: int, length: int) -> None:
+def test_the_streamed_lame_header_equals_the_one_lame_writes_at_the_end(rate: int, length: int) -> None:
     encoder = Mp3Encoder(rate, length, 320, {})
     ours = encoder.begin() + encoder.encode(excerpt(length)) + encoder.end()
     theirs = encoder._lame.header()
@@ -63,7 +63,7 @@ def test_the_shortest_songs_keep_their_length(tmp_path: Path, kind: str, bits: i
     assert decode(encoded(encoder, wave, tmp_path / f"stem.{kind}")).shape == (2, length)
 
 
-def test_an_mp3_is_not_late(tmp_path: Path) -> None:
+def test_an_mp3_decodes_without_delay(tmp_path: Path) -> None:
     mixture = true_waves()["mixture"]
     heard = decode(mp3(tmp_path / "stem.mp3", mixture))
     assert lag(mixture, heard) == 0
@@ -97,7 +97,7 @@ def test_values_beyond_one_are_kept_in_mp3_and_float_wav(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("kbits", [64, 320])
 @pytest.mark.parametrize("level", [1e3, 1e6, 1e15, np.inf, np.nan])
-def test_no_samples_however_absurd_end_the_process(tmp_path: Path, kbits: int, level: float) -> None:
+def test_extreme_samples_do_not_end_the_process(tmp_path: Path, kbits: int, level: float) -> None:
     noise = np.random.default_rng(0).normal(size=(2, RATE)).astype(np.float32) * np.float32(level)
     assert decode(mp3(tmp_path / "stem.mp3", noise, kbits=kbits)).shape == noise.shape
 
@@ -135,7 +135,7 @@ def test_the_same_samples_give_the_same_bytes(tmp_path: Path, kind: str) -> None
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_a_wav_of_more_than_four_gigabytes_says_its_size_in_64_bits() -> None:
+def test_a_wav_above_four_gigabytes_has_a_64_bit_size() -> None:
     length = 600_000_000
     header = WavEncoder(RATE, length, 32, {}).begin()
     assert header[:4] == b"RF64"
@@ -146,7 +146,7 @@ def test_a_wav_of_more_than_four_gigabytes_says_its_size_in_64_bits() -> None:
         assert container.duration / 1e6 == pytest.approx(length / RATE, abs=0.1)
 
 
-def test_a_rate_that_mp3_does_not_know_becomes_the_next_one_up() -> None:
+def test_an_unsupported_mp3_rate_becomes_the_next_higher_one() -> None:
     assert [mp3_rate(rate) for rate in (4000, 8000, 37800, 44100, 96000)] == [8000, 8000, 44100, 44100, 48000]
 
 

@@ -43,7 +43,7 @@ def read(body: bytes, size: int = 7) -> tuple[dict[str, Any], bytes]:
     first=st.booleans(),
     cuts=st.lists(st.integers(0, 10_000), max_size=40),
 )
-def test_the_song_is_the_same_however_it_is_written_and_cut(
+def test_the_decoded_song_does_not_depend_on_json_style_or_chunks(
     song: bytes, written: str, first: bool, cuts: list[int]
 ) -> None:
     text = ESCAPED[written](base64.b64encode(song).decode())
@@ -55,7 +55,7 @@ def test_the_song_is_the_same_however_it_is_written_and_cut(
 
 
 @given(body=st.binary(max_size=200) | st.text(alphabet='{}[]",:\\mp3 QUFB=u00', max_size=60).map(str.encode))
-def test_whatever_comes_is_read_or_refused_with_a_sentence(body: bytes) -> None:
+def test_any_body_is_read_or_refused_with_a_sentence(body: bytes) -> None:
     try:
         fields, song = read(body)
     except Problem as problem:
@@ -69,23 +69,23 @@ def assert_sentence(detail: str) -> None:
     assert detail.endswith(".")
 
 
-def test_a_key_with_escapes_in_it_is_known_again() -> None:
+def test_a_json_key_with_escapes_is_recognised() -> None:
     assert read(b'{"\\u006dp3": "QUFB"}') == ({"mp3": 3}, b"AAA")
 
 
 @pytest.mark.parametrize("text", ["QQ==QQ==", "QQ=", "Q-_B", "Q", "\\u00", "\\u00e4bcd", "QUFB\\n=", "Q\\"])
-def test_what_is_not_base64_is_said_to_be_none(text: str) -> None:
+def test_invalid_base64_is_refused(text: str) -> None:
     with pytest.raises((BadBase64, NotJson)):
         read(f'{{"mp3": "{text}"}}'.encode())
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"mp3": "QUFB', b'{"mp3": "QUFB", "mp3": "QUFB"}', b"[" * 100_000])
-def test_what_is_no_json_object_is_said_to_be_none(body: bytes) -> None:
+def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(NotJson):
         read(body, 10_000)
 
 
 @pytest.mark.parametrize("filler", [b" ", b'"a",', b"[1]", b"\\"])
-def test_what_stands_beside_the_song_has_little_room(filler: bytes) -> None:
+def test_fields_beside_the_song_are_limited_in_size(filler: bytes) -> None:
     with pytest.raises(TooLarge):
         read(b'{"mp3": "QUFB", "x": "' + filler * JSON_ROOM, 65_536)

@@ -59,7 +59,7 @@ def parse(**given: Any) -> Options:
         ({"model": "nonesuch"}, "The model 'nonesuch' is not offered here; choose one of: lite"),
     ],
 )
-def test_an_option_that_is_not_offered_is_refused_with_those_that_are(given: dict[str, Any], why: str) -> None:
+def test_an_unavailable_option_is_refused_with_the_available_values(given: dict[str, Any], why: str) -> None:
     with pytest.raises(BadOption, match=r"^.{1,300}$") as refused:
         parse(**given)
 

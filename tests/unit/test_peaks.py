@@ -58,7 +58,7 @@ def test_peaks_do_not_depend_on_the_blocks_that_samples_come_in(length: int) -> 
 
 @pytest.mark.parametrize("form", FORMATS, ids=lambda form: " ".join(map(str, form.values())))
 @pytest.mark.parametrize("rate", [44100, 48000, 22050])
-def test_each_slice_begins_at_the_byte_that_is_named(form: dict[str, Any], rate: int) -> None:
+def test_each_slice_begins_at_its_listed_byte(form: dict[str, Any], rate: int) -> None:
     wave = np.tile(true_waves()["mixture"], 2)
 
     content, file = file_of(wave, rate, **form)

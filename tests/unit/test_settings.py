@@ -35,7 +35,7 @@ def test_the_port_that_kubernetes_sets_for_a_service_named_redis_is_understood()
     ("variable", "value"),
     [("REDIS_PORT", "six"), ("MINIO_SECURE", "perhaps"), ("LEASE_SECONDS", "soon"), ("BEAT_SECONDS", "31")],
 )
-def test_a_value_that_makes_no_sense_is_named(variable: str, value: str) -> None:
+def test_an_invalid_value_is_named(variable: str, value: str) -> None:
     with pytest.raises(SettingsError, match=variable):
         Settings.from_environment({variable: value})
 
@@ -66,7 +66,7 @@ def test_hosts_and_networks_are_read_from_one_setting() -> None:
 
 
 @pytest.mark.parametrize("value", ["10.0.0.1/8", "a.test:80", "http://a.test", "*.a.test", "10.0.0", "a b", "[::1]"])
-def test_what_is_neither_host_nor_network_is_named(value: str) -> None:
+def test_an_invalid_host_or_network_is_named(value: str) -> None:
     with pytest.raises(SettingsError, match="CALLBACK_ALLOW_HOSTS"):
         Settings(callback_allow_hosts=f"a.test,{value}")
 

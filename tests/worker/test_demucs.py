@@ -58,7 +58,7 @@ def test_progress_counts_every_segment_of_every_model_of_a_bag(model_repo: Path,
     assert shares == pytest.approx([n / 8 for n in range(1, 9)])
 
 
-def test_what_progress_raises_ends_the_separation_at_the_next_segment(model_repo: Path, runtime: Runtime) -> None:
+def test_an_exception_from_progress_ends_the_separation_at_the_next_segment(model_repo: Path, runtime: Runtime) -> None:
     class Enough(Exception):
         pass
 
@@ -84,6 +84,6 @@ def test_weights_that_were_changed_are_refused(model_repo: Path, tmp_path: Path)
         demucs.read("small", tmp_path)
 
 
-def test_a_model_that_is_not_offered_is_refused_with_those_that_are(service: Service) -> None:
+def test_an_unavailable_model_is_refused_with_the_available_ones(service: Service) -> None:
     with Client(service.address) as client, pytest.raises(Exception, match="choose one of: lite, pair, small"):
         client.separate(__file__, model="../../etc/passwd")

@@ -64,16 +64,14 @@ def cached_htdemucs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("offline_hub")
-def test_auto_means_lite_where_the_model_hub_can_not_be_reached(settings: Settings, runtime: Runtime) -> None:
+def test_auto_chooses_lite_when_the_model_hub_is_unreachable(settings: Settings, runtime: Runtime) -> None:
     models = Models(settings, runtime, Counts())
     assert models.default == "lite"
     assert [model.name for model in models.offer] == ["lite"]
 
 
 @pytest.mark.usefixtures("offline_hub", "cached_htdemucs")
-def test_auto_means_htdemucs_where_its_weights_are_cached_and_needs_no_network(
-    settings: Settings, runtime: Runtime
-) -> None:
+def test_auto_chooses_htdemucs_when_its_weights_are_cached(settings: Settings, runtime: Runtime) -> None:
     models = Models(settings, runtime, Counts())
     assert models.default == "htdemucs"
     assert [model.name for model in models.offer] == ["htdemucs", "lite"]
@@ -87,14 +85,12 @@ def test_a_model_is_loaded_once_and_kept(settings: Settings, runtime: Runtime) -
 
 
 @pytest.mark.usefixtures("offline_hub")
-def test_a_model_that_was_asked_for_and_can_not_be_had_is_an_error_and_no_silent_fallback(
-    settings: Settings, runtime: Runtime
-) -> None:
+def test_a_named_model_that_is_unavailable_is_an_error_without_fallback(settings: Settings, runtime: Runtime) -> None:
     with pytest.raises(ModelUnavailable, match="'htdemucs_ft' are not in the cache, and the model hub can not"):
         Models(replace(settings, model_name="htdemucs_ft"), runtime, Counts())
 
 
-def test_the_lite_weights_are_kept_as_safetensors_and_nothing_else(settings: Settings) -> None:
+def test_the_lite_weights_are_cached_as_safetensors_only(settings: Settings) -> None:
     kept = sorted(path.name for path in (settings.cache_dir.expanduser() / "lite").iterdir())
     assert kept == ["accompaniment.safetensors", "vocals.safetensors"]
 

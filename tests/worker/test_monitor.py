@@ -100,7 +100,7 @@ def test_a_lost_lease_is_counted(rig: Rig) -> None:
     assert worker.results() == {"lost": 1}
 
 
-def test_a_worker_whose_redis_is_away_is_as_live_as_ever(rig: Rig) -> None:
+def test_healthz_is_200_while_redis_is_away(rig: Rig) -> None:
     worker = Watched(rig)
     assert worker.get("/healthz").status_code == 200
     rig.redis.process.kill()
@@ -125,7 +125,7 @@ class Receivers:
 @pytest.mark.usefixtures("short_patience")
 @pytest.mark.parametrize("how", ["hangs", "dies"])
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_heartbeat_that_hangs_or_dies_is_told_to_whoever_would_start_the_worker_again(how: str) -> None:
+def test_healthz_is_503_once_the_heartbeat_hangs_or_dies(how: str) -> None:
     stuck, over = threading.Event(), threading.Event()
 
     def action() -> None:
@@ -150,14 +150,14 @@ def test_a_heartbeat_that_hangs_or_dies_is_told_to_whoever_would_start_the_worke
     monitor.server_close()
 
 
-def test_other_pages_are_not_there_and_the_banner_is_ours(rig: Rig) -> None:
+def test_other_paths_are_404_and_the_server_header_is_ours(rig: Rig) -> None:
     worker = Watched(rig)
     answer = worker.get("/")
     assert answer.status_code == 404
     assert answer.headers["Server"] == "MSaaS"
 
 
-def test_a_caller_who_says_nothing_holds_up_nobody(rig: Rig) -> None:
+def test_a_silent_connection_does_not_block_other_callers(rig: Rig) -> None:
     worker = Watched(rig)
     silent = [socket.create_connection(("127.0.0.1", worker.port)) for _ in range(20)]
     assert worker.get("/healthz").status_code == 200

@@ -104,7 +104,7 @@ def test_an_mp3_with_damage_in_the_middle_keeps_what_can_be_decoded(separate: Se
     assert separate(tmp_path / "damaged.mp3")["vocals"].shape[1] / RATE > 5
 
 
-def test_a_song_of_a_tenth_of_a_second_comes_back_as_long_as_it_was(separate: Separate, tmp_path: Path) -> None:
+def test_a_song_of_a_tenth_of_a_second_keeps_its_length(separate: Separate, tmp_path: Path) -> None:
     mixture = true_waves()["mixture"][:, 2 * RATE : 2 * RATE + 4410]
     stems = separate(write(tmp_path / "short.wav", mixture))
     assert all(stem.shape[1] == 4410 for stem in stems.values())
@@ -175,26 +175,24 @@ def test_a_silent_song_gives_silent_stems(separate: Separate, tmp_path: Path) ->
     assert all(np.abs(stem).max() < 1e-4 for stem in stems.values())
 
 
-def test_a_silent_song_is_no_trouble_for_demucs(client: Client, tmp_path: Path) -> None:
+def test_a_silent_song_gives_silent_stems_with_demucs(client: Client, tmp_path: Path) -> None:
     songhash = client.separate(write(tmp_path / "still.wav", np.zeros((2, RATE), np.float32)), model="small").songhash
     assert client.wait(songhash, timeout=60).state == "succeeded"
 
 
-def test_samples_that_are_no_numbers_become_silence(tmp_path: Path) -> None:
+def test_nan_and_infinite_samples_become_silence(tmp_path: Path) -> None:
     wave = np.full((2, 1000), np.nan, np.float32)
     [block] = Mixture.open(write(tmp_path / "nan.wav", wave)).blocks(RATE)
     assert not block.any()
 
 
 @pytest.mark.parametrize("level", [32768, 1e20])
-def test_floats_far_beyond_full_scale_harm_nobody(separate: Separate, tmp_path: Path, level: float) -> None:
+def test_floats_far_beyond_full_scale_are_separated(separate: Separate, tmp_path: Path, level: float) -> None:
     absurd = true_waves()["mixture"][:, : 2 * RATE] * np.float32(level)
     assert total(separate(write(tmp_path / "absurd.wav", absurd))).shape == absurd.shape
 
 
-def test_a_japanese_name_survives_into_the_download(
-    service: Service, client: Client, song: Path, tmp_path: Path
-) -> None:
+def test_a_japanese_name_is_kept_in_the_download(service: Service, client: Client, song: Path, tmp_path: Path) -> None:
     named = tmp_path / "夜に駆ける.mp4"
     named.write_bytes(song.read_bytes() + b"\0")
     songhash = client.separate(named).songhash
@@ -206,7 +204,7 @@ def test_a_japanese_name_survives_into_the_download(
     )
 
 
-def test_probing_says_what_the_container_says(song: Path) -> None:
+def test_probing_returns_the_containers_values(song: Path) -> None:
     with song.open("rb") as file:
         info = probe(file, most_minutes=1)
     assert (info.rate, info.channels, round(info.seconds or 0, 1)) == (44100, 2, 6.1)

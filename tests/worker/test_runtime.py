@@ -120,7 +120,7 @@ def test_a_network_that_can_not_be_exported_runs_in_torch(tmp_path: Path) -> Non
     assert not list(tmp_path.rglob("*.xml"))
 
 
-def test_the_digest_follows_the_weights() -> None:
+def test_the_digest_changes_with_the_weights() -> None:
     one, other = Doubling(), Doubling()
     assert digest_of(one) == digest_of(other)
     with torch.no_grad():
@@ -174,7 +174,7 @@ def test_a_containers_quota_bounds_the_threads(tmp_path: Path, monkeypatch: pyte
         assert machine.cores() == expected
 
 
-def test_the_peak_of_memory_is_known() -> None:
+def test_the_peak_memory_is_measured() -> None:
     peak = machine.peak_rss_mb()
     assert peak
     assert 50 < peak < 50_000
