@@ -27,9 +27,10 @@ logs: .venv/installed  ## follow the log of all services  [DATA=var]
 doctor: .venv/installed  ## look whether all is well       [DATA=var]
 	@$(JOIN); exec .venv/bin/python -m msas.doctor
 
+# Bytecode is kept even where the environment says otherwise: hundreds of processes of a run load the same modules.
 # Each test process has a service of its own. One that has no tests left takes some of another's. Tests wait much of the
 # time, so three processes keep two cores busy; a browser does so by itself.
-PYTEST = .venv/bin/python -m pytest --dist worksteal --numprocesses
+PYTEST = PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest --dist worksteal --numprocesses
 
 test: .venv/installed  ## run the tests against real servers, in a random order   [ARGS=...]
 	@$(PYTEST) 3 $(ARGS)

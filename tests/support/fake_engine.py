@@ -20,7 +20,6 @@ import functools
 import logging
 import os
 import resource
-import runpy
 import signal
 import sys
 import tempfile
@@ -34,6 +33,7 @@ from typing import Any
 import numpy as np
 from redis import Redis
 
+import rest.__main__
 from msas import log
 from msas.models import Model
 from msas.queue.connection import Scripts
@@ -180,7 +180,7 @@ def main(role: str) -> None:
         clock = time.time
         time.time = lambda: clock() + off
     if role == "rest":
-        runpy.run_module("rest", run_name="__main__")
+        sys.exit(rest.__main__.main())
     settings = Settings.from_environment()
     serve(settings, StandIns(Path(role)), *watched(settings))
 

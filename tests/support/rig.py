@@ -8,7 +8,6 @@ import io
 import itertools
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -30,7 +29,7 @@ from msas.reconcile import remove
 from msas.settings import Settings
 from msas.status import JobStatus, tracks_of
 from msas.store import Store
-from tests.support.forked_worker import ForkedWorker
+from tests.support.forked_child import ForkedChild
 from tests.support.processes import environment_with, eventually
 
 LEASE, RETRY = 1.0, 0.1
@@ -94,10 +93,7 @@ class Rig:
 
     def worker(self, settings: Settings | None = None, **variables: str) -> Child:
         """Start one more worker."""
-        environment = self._environment(settings, variables)
-        child = ForkedWorker(self.calls, environment, self._new_log("worker"))
-        self.children.append(child)
-        return child
+        return self._fork("worker", str(self.calls), settings, variables)
 
     def reset(self) -> None:
         """End the workers, and empty Redis, the buckets and the counts of separations, for the next test."""
@@ -118,7 +114,7 @@ class Rig:
 
     def rest(self, settings: Settings | None = None, **variables: str) -> Child:
         """Start REST, on the port of the settings."""
-        rest = self.start("rest", [sys.executable, "-m", "tests.support.fake_engine", "rest"], settings, **variables)
+        rest = self._fork("rest", "rest", settings, variables)
         eventually(lambda: self._reached(), 20)
         return rest
 
@@ -265,6 +261,11 @@ class Rig:
     def start(self, name: str, command: list[str], settings: Settings | None = None, **variables: str) -> Child:
         """Start any process; it ends with the rig."""
         child = Child(name, command, self._environment(settings, variables), self._new_log(name))
+        self.children.append(child)
+        return child
+
+    def _fork(self, name: str, role: str, settings: Settings | None, variables: dict[str, str]) -> Child:
+        child = ForkedChild(name, role, self._environment(settings, variables), self._new_log(name))
         self.children.append(child)
         return child
 

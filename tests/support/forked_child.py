@@ -1,4 +1,4 @@
-"""Real worker processes, forked from a server that has imported their code: imports take most of a worker's start."""
+"""Real workers and RESTs, forked from a process that has imported their code: imports take most of their start."""
 
 from __future__ import annotations
 
@@ -54,31 +54,33 @@ class ForkedProcess:
         self.send_signal(signal.SIGKILL)
 
 
-class ForkedWorker(Child):
-    """A worker with the fake engine, which counts its separations in `calls`. It ends when the tests end."""
+class ForkedChild(Child):
+    """A worker or a REST of `tests.support.fake_engine`, in the given `role`. It ends when the tests end."""
 
-    def __init__(self, calls: Path, environment: Mapping[str, str], log: Path) -> None:
-        self.name, self.log = "worker", log
-        self._calls, self._environment = calls, dict(environment)
+    def __init__(self, name: str, role: str, environment: Mapping[str, str], log: Path) -> None:
+        self.name, self.log = name, log
+        self._role, self._environment = role, dict(environment)
         self.start()
 
     def start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.log.touch()
-        process = _context.Process(target=_run, args=(self._calls, self._environment, self.log))
+        self._begin = self.log.stat().st_size
+        process = _context.Process(target=_run, args=(self._role, self._environment, self.log))
         process.start()
         self.process = cast("subprocess.Popen[bytes]", ForkedProcess(process))
 
 
-def _run(calls: Path, environment: dict[str, str], log: Path) -> None:
-    """Become a worker with this environment, whose output goes to `log`."""
+def _run(role: str, environment: dict[str, str], log: Path) -> None:
+    """Become that process with this environment, whose output goes to `log`."""
     from tests.support import fake_engine
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    # gunicorn's own processes end with their master only where that is asked to end.
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM if role == "rest" else signal.SIGKILL)
     os.setpgid(0, 0)
     os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 1)
     os.dup2(1, 2)
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # chosen anew, from this environment
-    fake_engine.main(str(calls))
+    fake_engine.main(role)
