@@ -55,6 +55,16 @@ def test_a_song_that_was_separated_already_is_answered_with_the_same_hash(
     assert client.status(first).state == "succeeded"
 
 
+def test_a_song_that_is_already_in_the_queue_is_answered_so(service: Service, post: Post, tmp_path: Path) -> None:
+    body = as_json(new_song(tmp_path, 0.525))
+
+    with stopped(service.children["worker"]):
+        first, again = post(json=body).json(), post(json=body).json()
+
+    assert again["reason"] == "Song already enqueued for separation"
+    assert again["hash"] == first["hash"]
+
+
 def test_another_model_gives_another_hash(service: Service, post: Post, tmp_path: Path) -> None:
     song = new_song(tmp_path, 0.53)
     with stopped(service.children["worker"]):

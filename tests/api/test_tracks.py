@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
 import requests
 
 from local import Service
-from msas.queue import Receiver, connect
+from msas.queue import Queue, Receiver, connect
 from msas.queue.connection import connect_blocking
+from msas.reconcile import remove
 from msas.store import Store
 from msas_client import Client, Refused
+from rest.app import create_app
 from tests.queue.fixtures import taken
 from tests.support.another_rest import rest_with_own_queue
 from tests.support.audio import RATE, true_waves, write
@@ -132,6 +136,24 @@ def test_a_stem_can_not_be_removed_twice(service: Service, removable: str) -> No
     again = requests.delete(url, timeout=10)
 
     assert problem(again) == (404, "unknown_stem")
+
+
+def test_a_stem_of_a_song_that_another_process_removes_is_refused_and_leaves_nothing_in_the_store(
+    service: Service, removable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.from_settings(service.settings)
+    prune = Queue.prune
+
+    def too_late(queue: Queue, stem: str, report: Mapping[str, Any]) -> bool:
+        remove(queue, store, removable)
+        return prune(queue, stem, report)
+
+    monkeypatch.setattr(Queue, "prune", too_late)
+    answer = create_app(service.settings).test_client().delete(f"/apiv1/remove/{removable}/vocals")
+
+    assert answer.status_code == 409
+    assert json.loads(answer.data)["code"] == "not_ready"
+    assert store.published(removable) is None
 
 
 def test_a_song_sent_again_for_a_removed_stem_is_kept_in_the_store_until_it_ends(

@@ -19,6 +19,7 @@ from msas_client import Client
 from msas_client.songs import songs_of
 from tests.support.audio import RATE, true_waves, write
 from tests.support.faultproxy import FaultProxy
+from tests.support.http_answers import answering
 from tests.support.processes import environment_with, eventually, restore_interrupt
 
 MSAS = str(Path(sys.executable).parent / "msas")
@@ -108,7 +109,7 @@ def test_an_unwritable_folder_exits_1_and_an_unreachable_service_3(service: Serv
 
 
 def test_ctrl_c_leaves_the_job_running_and_prints_how_to_get_its_stems(service: Service, tmp_path: Path) -> None:
-    song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(6, axis=1)[:, 777:], codec="libmp3lame")
+    song = write(tmp_path / "long.mp3", true_waves()["mixture"].repeat(4, axis=1)[:, 777:], codec="libmp3lame")
     proxy = FaultProxy(("127.0.0.1", service.settings.rest_port))
     proxy.lose_reply_to = b"GET /apiv1/status/"
     with closing(proxy), Client(service.address) as client:
@@ -149,6 +150,15 @@ def test_status_queue_models_and_rm_print_what_the_api_answers(
     gone = msas(service, "get", songhash, "-o", tmp_path)
     assert gone.returncode == 1
     assert "There is no song under that hash" in gone.stderr
+
+
+def test_the_api_key_comes_from_the_environment_or_the_command_line() -> None:
+    with answering(lambda _: (200, {}, b'{"queue": []}')) as (url, seen):
+        environment = environment_with(REST=url, MSAS_API_KEY="kept")
+        for arguments in (["queue"], ["queue", "--key", "given"]):
+            subprocess.run([MSAS, *arguments], env=environment, capture_output=True, timeout=60, check=True)
+
+    assert [request.headers["Authorization"] for request in seen] == ["Bearer kept", "Bearer given"]
 
 
 @pytest.mark.parametrize("arguments", [[], ["sing"], ["separate"], ["separate", "--pitch", "a.mp3"]])

@@ -23,13 +23,14 @@ from tests.support.manifests import container, of_kind, overlay
 from tests.support.processes import eventually
 
 WAITED_FOR = (("redis-0", "readinessProbe"), ("rest-0", "readinessProbe"), ("worker-0", "livenessProbe"))
-SLOW = 90  # seconds: the lease of a worker that was lost, and what comes after
+VARIABLES = {"MODEL_NAME": "lite", "LEASE_SECONDS": "8", "BEAT_SECONDS": "2"}
+SLOW = 90  # seconds
 
 
 @pytest.fixture(scope="module")
 def overlay_pods(network: Podman) -> Iterator[Pods]:
     manifests = overlay("local")
-    played = Pods(network, manifests, {"MODEL_NAME": "lite"})
+    played = Pods(network, manifests, VARIABLES)
     for name in ("redis", "minio"):
         network.base(container(of_kind("Deployment", manifests)[name])["image"])
     try:
@@ -94,7 +95,7 @@ def test_the_labs_sample_client_gets_four_stems(pods: Pods, client: Client, tmp_
 
 
 def test_a_job_whose_worker_pod_is_lost_succeeds_on_the_next_pod(pods: Pods, client: Client, tmp_path: Path) -> None:
-    job = client.separate(long_song(tmp_path, 1, times=30))
+    job = client.separate(long_song(tmp_path, 1, times=15))
     eventually(lambda: job.status().progress > 0.05, SLOW)
     pods.kill("worker")
     assert job.status().state == "running"

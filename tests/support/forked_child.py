@@ -16,8 +16,9 @@ from typing import cast
 from local.child import Child
 
 _PR_SET_PDEATHSIG = 1
-_context = multiprocessing.get_context("forkserver")
-_context.set_forkserver_preload(["tests.support.fake_engine"])
+# A spawned process takes seconds to import PyTorch.
+FORKING = multiprocessing.get_context("forkserver")
+FORKING.set_forkserver_preload(["tests.support.fake_engine", "worker.engines.runtime"])
 
 
 class ForkedProcess:
@@ -66,7 +67,7 @@ class ForkedChild(Child):
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.log.touch()
         self._begin = self.log.stat().st_size
-        process = _context.Process(target=_run, args=(self._role, self._environment, self.log))
+        process = FORKING.Process(target=_run, args=(self._role, self._environment, self.log))
         process.start()
         self.process = cast("subprocess.Popen[bytes]", ForkedProcess(process))
 

@@ -23,6 +23,8 @@ from local.demo import default_song
 from local.servers import free_ports
 from msas.settings import Settings
 from msas_client import Client
+from tests.support.forked_child import FORKING
+from worker.engines import runtime as runtimes
 from worker.engines.runtime import Runtime
 
 SOURCES = ["drums", "bass", "other", "vocals"]
@@ -36,7 +38,7 @@ def model_repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         torch.manual_seed(seed)
         kwargs: dict[str, Any] = {
             "channels": 8,
-            "segment": 3,
+            "segment": 1,
             "bottom_channels": 32,
             "dconv_mode": 3,
             "t_layers": 1,
@@ -66,6 +68,14 @@ def service(tmp_path_factory: pytest.TempPathFactory, model_repo: Path) -> Itera
     # A port of its own: two test processes that start at once would both find the usual one free.
     with Service(tmp_path_factory.mktemp("service"), free_ports(1)[0], environment) as running:
         yield running
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_exports() -> Iterator[None]:
+    """Networks are exported in processes that fork, with their imports done, from one of the tests' own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runtimes, "EXPORT_APART", FORKING)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,7 +88,7 @@ def test_another_shape_or_other_weights_make_another_export(cache: Path, digest:
     assert before.items() <= exports(cache).items()
 
 
-@pytest.mark.parametrize("suffix", [".xml", ".bin"])
+@pytest.mark.parametrize("suffix", [pytest.param(".xml", marks=pytest.mark.long), ".bin"])
 def test_a_damaged_export_is_made_again(cache: Path, suffix: str) -> None:
     [damaged] = (cache / "openvino").glob(f"*{suffix}")
     whole = damaged.read_bytes()
@@ -106,6 +107,15 @@ def test_a_network_is_exported_although_the_cache_can_not_be_written(
     network = Runtime(settings(tmp_path, precision="float32")).load(Doubling(), [torch.zeros(1, 3)], "digest")
     assert network(torch.ones(1, 3))[0].tolist() == [[2.0] * 3]
     assert [record.message for record in caplog.records if record.levelname == "WARNING"] == ["cache not writable"]
+
+
+def test_workers_that_start_at_once_export_a_network_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    with ThreadPoolExecutor(2) as pool:
+        found = list(pool.map(lambda _: run(tmp_path), range(2)))
+
+    assert found == [[2.0] * 3] * 2
+    assert [record.message for record in caplog.records].count("exporting network") == 1
 
 
 def test_inputs_of_another_shape_than_the_exported_one_run_in_torch(cache: Path) -> None:

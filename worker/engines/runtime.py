@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import fcntl
 import hashlib
 import inspect
 import logging
@@ -14,6 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import cache
 from importlib.metadata import version
+from multiprocessing.context import ForkServerContext, SpawnContext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -33,6 +35,7 @@ Network: TypeAlias = Callable[..., tuple[Tensor, ...]]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 _HINTS = {"float32": "f32", "bfloat16": "bf16"}
+EXPORT_APART: SpawnContext | ForkServerContext = multiprocessing.get_context("spawn")
 _log = logging.getLogger("msas.worker")
 
 
@@ -119,9 +122,7 @@ class Runtime:
         for folder in self._folders():
             path = folder / name
             try:
-                if not path.is_file():
-                    log.event(_log, "exporting network", to=name)
-                    _export_apart(network, example, path)
+                _export_once(network, example, path)
                 if not path.is_file():
                     break  # nor would it be exported anywhere else
                 return self._compile(path)
@@ -185,14 +186,26 @@ def _export_name(network: nn.Module, example: Sequence[Tensor], digest: str) -> 
     return hashlib.sha256(everything.encode()).hexdigest()[:32]
 
 
+def _export_once(network: nn.Module, example: Sequence[Tensor], path: Path) -> None:
+    """Export, unless it is done already, or another worker does it at this moment: then wait for that one."""
+    if path.is_file():
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.with_suffix(".lock").open("w") as lock:
+        with suppress(OSError):  # some network file systems have no locks: there each worker exports for itself
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        if not path.is_file():
+            log.event(_log, "exporting network", to=path.name)
+            _export_apart(network, example, path)
+
+
 def _export_apart(network: nn.Module, example: Sequence[Tensor], path: Path) -> None:
     """Export in a process of its own: it takes four times the memory that running the network does."""
     # By way of a file: between processes PyTorch hands tensors over in /dev/shm, of which containers have little.
-    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         handed_over = Path(folder) / "network"
         torch.save((network, tuple(example)), handed_over)
-        child = multiprocessing.get_context("spawn").Process(target=_export, args=(handed_over, path))
+        child = EXPORT_APART.Process(target=_export, args=(handed_over, path))
         child.start()
         child.join()
 
