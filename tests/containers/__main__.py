@@ -1,11 +1,12 @@
-"""`python -m tests.containers`: say whether these tests can be run here; the exit status is 0 where they can."""
+"""`python -m tests.containers`: build our images before the tests; exit with 3 where no container can be run."""
 
 from __future__ import annotations
 
 import sys
 
-from tests.containers.podman import missing
+from tests.containers.podman import Podman, missing
 
 if why := missing():
     print(f"Containers can't be run here: {why}.")
-sys.exit(bool(why))
+    sys.exit(3)
+Podman().build_ours()

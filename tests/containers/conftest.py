@@ -7,10 +7,9 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.containers.podman import HARDENED, Podman, missing
+from tests.containers.podman import HARDENED, REST, WORKER, Podman, missing
 from tests.support.processes import eventually
 
-REST, WORKER = "localhost/msas-rest:v1", "localhost/msas-worker:v1"
 REDIS, MINIO = "docker.io/library/redis:7-bookworm", "quay.io/minio/minio:latest"
 SECRET = {"MINIO_ACCESS_KEY": "rootuser", "MINIO_SECRET_KEY": "rootpass123"}
 PLACES = {"REDIS_HOST": "redis", "MINIO_HOST": "myminio-proj:9000", "MODEL_NAME": "lite", **SECRET}
@@ -27,9 +26,7 @@ def podman() -> Iterator[Podman]:
 
 @pytest.fixture(scope="session")
 def images(podman: Podman) -> Podman:
-    """Our images, with the lite model, whose weights can be had everywhere."""
-    podman.build("rest", REST)
-    podman.build("worker", WORKER, MODELS="lite")
+    podman.build_ours()
     return podman
 
 

@@ -10,6 +10,7 @@ import subprocess
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+REST, WORKER = "localhost/msas-rest:v1", "localhost/msas-worker:v1"
 # As the manifests have it: nothing of the image can be written, nothing can be gained.
 HARDENED = ("--read-only", "--tmpfs=/tmp:mode=1777", "--cap-drop=all", "--security-opt=no-new-privileges")
 _BASES = {"python": "docker.io/library/python", "redis": "docker.io/library/redis", "minio": "quay.io/minio/minio"}
@@ -53,6 +54,11 @@ class Podman:
             subprocess.run(command, env=self._environment, check=True, capture_output=True, timeout=600)
         elif not self("images", "--quiet", image):
             self("pull", "--quiet", image, seconds=600)
+
+    def build_ours(self) -> None:
+        """Build our images, with the lite model, whose weights can be had everywhere."""
+        self.build("rest", REST)
+        self.build("worker", WORKER, MODELS="lite")
 
     def build(self, folder: str, tag: str, **arguments: str) -> None:
         """Build FOLDER/Dockerfile as `tag`, its base first."""

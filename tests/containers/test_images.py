@@ -10,8 +10,8 @@ from requests import Session
 
 from local.demo import default_song
 from msas_client import Client
-from tests.containers.conftest import REST, WORKER, answers
-from tests.containers.podman import Podman, base_of
+from tests.containers.conftest import answers
+from tests.containers.podman import REST, WORKER, Podman, base_of
 from tests.support.processes import eventually
 
 BOTH = pytest.mark.parametrize("image", [REST, WORKER])
