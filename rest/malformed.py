@@ -7,7 +7,7 @@ from contextlib import suppress
 from http import HTTPStatus
 
 from rest.hygiene import HEADERS
-from rest.problems import as_problem
+from rest.problems import as_problem, drop
 
 # By status; those that are not here are for whatever else gunicorn may meet.
 _DETAILS = {
@@ -30,3 +30,4 @@ def write_error(connection: socket.socket, status: int, *_: str) -> None:
     head = "".join(f"{name}: {value}\r\n" for name, value in answer.headers)
     with suppress(OSError):  # the caller may be gone
         connection.sendall(f"HTTP/1.1 {status} {title}\r\n{head}\r\n".encode("latin-1") + answer.get_data())
+        drop(connection.recv, connection)

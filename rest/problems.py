@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from socket import socket
 
 from flask import Flask, Response, g, request
 from gunicorn.http.errors import ParseException
@@ -71,11 +73,24 @@ def as_problem(status: int, code: str, title: str, detail: str) -> Response:
 
 
 def _read_on() -> None:
-    """Read and drop what is left of the body, for a while: closed at once, the connection would be reset under
-    the sender, who would never see the answer."""
+    """Read and drop what is left of the body."""
+    connection = request.environ.get("gunicorn.socket")
+    try:
+        drop(request.environ["wsgi.input"].read, connection)
+    except ParseException:
+        g.body_is_malformed = True
+    if connection and g.get("body_is_malformed"):  # nobody knows where it ends
+        drop(connection.recv, connection)
+
+
+def drop(read: Callable[[int], bytes], connection: socket | None) -> None:
+    """Drop what `read` returns until it ends, for a while, or until the sender falls silent.
+
+    Closed at once, the connection would be reset under the sender, who would never see the answer.
+    """
     until = time.monotonic() + _LINGER_SECONDS
-    if connection := request.environ.get("gunicorn.socket"):
+    if connection:
         connection.settimeout(_LINGER_SILENCE_SECONDS)
-    with suppress(OSError, ParseException):
-        while time.monotonic() < until and request.environ["wsgi.input"].read(1 << 16):
+    with suppress(OSError):
+        while time.monotonic() < until and read(1 << 16):
             pass

@@ -11,7 +11,7 @@ from socket import socket
 from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, cast
 
-from flask import Request
+from flask import Request, g
 from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -95,6 +95,7 @@ class _Body(io.RawIOBase):
         try:
             chunk = self._input.read(_CHUNK if size is None or size < 0 else size)
         except ParseException:
+            g.body_is_malformed = True
             raise BadRequest("The body does not follow HTTP's rules for chunks; let a library send it.") from None
         except OSError:  # the caller is gone, or has ended chunks without the last one
             raise self._broken_off() from None
