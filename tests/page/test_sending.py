@@ -14,8 +14,11 @@ from local import Service
 from tests.page.songs import moment, novel
 from tests.page.visit import Visit
 from tests.support.audio import true_waves, write
+from tests.support.processes import eventually
 from tests.support.rest_process import rest_stopped
 from tests.support.rig import stopped
+
+NOTHING: dict[str, list[str]] = {"queue": [], "running": [], "waiting_retry": []}
 
 
 def test_cancelling_a_waiting_song_removes_it_without_an_error(visit: Visit, service: Service, tmp_path: Path) -> None:
@@ -69,6 +72,7 @@ def test_a_song_cancelled_and_added_again_while_waiting_is_sent_once(
 def test_cancelling_after_the_upload_removes_the_song_from_the_service(
     visit: Visit, service: Service, tmp_path: Path
 ) -> None:
+    eventually(lambda: line(service) == NOTHING, 60)  # what other tests left has ended
     with stopped(service.children["worker"]):
         with rest_stopped(service):
             visit.choose(write(tmp_path / "late.wav", moment()))
@@ -77,9 +81,14 @@ def test_cancelling_after_the_upload_removes_the_song_from_the_service(
             visit.until(lambda: visit.words("late") == "Being cancelled")
         visit.until(lambda: visit.words("late") == "Cancelled")
         assert visit.songhash() == ""
-        line = requests.get(f"{service.url}/apiv1/queue", timeout=10).json()
-        assert line == {"queue": [], "running": [], "waiting_retry": []}
+        assert line(service) == NOTHING
     assert not visit.item("late").locator(".error").is_visible()
+
+
+def line(service: Service) -> dict[str, list[str]]:
+    """Return which jobs wait, run and wait for their next attempt."""
+    found: dict[str, list[str]] = requests.get(f"{service.url}/apiv1/queue", timeout=10).json()
+    return found
 
 
 def test_a_second_cancel_does_not_wait_for_the_first(visit: Visit, service: Service, tmp_path: Path) -> None:
