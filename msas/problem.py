@@ -17,6 +17,8 @@ class Problem(Exception):
     ├── ModelUnavailable
     ├── BadRequest         NotJson, MissingSong, BadBase64, BadOption, TooLarge, UnknownBody
     ├── Unauthorized
+    ├── CrossSite          a web page of somebody else sent it
+    ├── UnknownHost        it was sent to a name that is not ours
     ├── TooMany            too many requests, or too many songs in line
     ├── NotFound           UnknownSong, UnknownStem
     ├── Conflict           NotReady, NotFailed
@@ -106,6 +108,14 @@ class UnknownBody(BadRequest):
 
 class Unauthorized(Problem):
     code, status, title = "unauthorized", 401, "A key is needed"
+
+
+class CrossSite(Problem):
+    code, status, title = "cross_site", 403, "Sent by another web page"
+
+
+class UnknownHost(Problem):
+    code, status, title = "unknown_host", 421, "Not a name of this service"
 
 
 class TooMany(Problem):

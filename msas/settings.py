@@ -52,6 +52,7 @@ class Settings:
     max_queue_per_key: int = 100
     api_keys: str = ""
     rate_limit: str = "600/minute"
+    trusted_hosts: str = ""
     callback_allow_hosts: str = ""
     callback_secret: str = ""
     rest_host: str = "127.0.0.1"
@@ -82,6 +83,7 @@ class Settings:
                 "or a listening worker would lose its lease."
             )
         self.keys()
+        self.trusted_names()
         self.callback_allowed()
         if self.callback_secret and not _is_webhook_secret(self.callback_secret):
             raise SettingsError("CALLBACK_SECRET must be whsec_ and then 24 to 64 random bytes in base64, or be empty.")
@@ -99,6 +101,20 @@ class Settings:
                 )
             found[name] = digest
         return found
+
+    def trusted_names(self) -> list[str]:
+        """Return the names that REST answers to besides those of this machine and the cluster, in lower case.
+
+        A dot in front stands for all names below. Raises SettingsError where one is no name.
+        """
+        names = [part.strip().lower() for part in self.trusted_hosts.split(",") if part.strip()]
+        for name in names:
+            if not re.fullmatch(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
+                raise SettingsError(
+                    "TRUSTED_HOSTS must be host names, without ports, with commas between them (.example.com: and all "
+                    f"names below), but holds {name!r}."
+                )
+        return names
 
     def callback_allowed(self) -> tuple[frozenset[str], tuple[IPv4Network | IPv6Network, ...]]:
         """Return the hosts and the networks that callbacks may reach beside the public Internet.

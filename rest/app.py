@@ -7,7 +7,21 @@ from flask_openapi3.openapi import OpenAPI
 from msas.queue import Queue
 from msas.settings import Settings
 from msas.store import Store
-from rest import archive, auth, contract, health, hygiene, jobs, metrics, models, page, problems, separate, tracks
+from rest import (
+    archive,
+    auth,
+    contract,
+    health,
+    hygiene,
+    jobs,
+    metrics,
+    models,
+    origin,
+    page,
+    problems,
+    separate,
+    tracks,
+)
 from rest.counts import Counts
 from rest.eta import Eta
 from rest.patience import Patience
@@ -47,6 +61,7 @@ def create_app(settings: Settings, counts: Counts | None = None) -> OpenAPI:
     hygiene.install(app)
     metrics.install(app)
     problems.install(app)
+    origin.install(app, settings)
     auth.install(app, settings)
     for part in (page, health, metrics, contract):
         app.register_api(part.blueprint)

@@ -11,7 +11,7 @@ from contextvars import copy_context
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 HEADERS_SECONDS = 5.0
-BODY_SECONDS, SLOWEST = 30.0, 8_000  # so long, and one second more for so many bytes
+BODY_SECONDS, SLOWEST = 30.0, 8_000  # so long, and one second more for so many bytes that have come
 _LOOK_SECONDS = 0.5
 
 

@@ -14,6 +14,7 @@ from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
 from msas.problem import BadRange, Problem, TooMany, Unauthorized, Unavailable
+from rest.services import services
 
 _LINGER_SECONDS, _LINGER_SILENCE_SECONDS = 5.0, 1.0
 _SILENCE_SECONDS = 30.0  # each silent caller keeps one of REST_THREADS
@@ -75,6 +76,8 @@ def as_problem(status: int, code: str, title: str, detail: str) -> Response:
 def _read_on() -> None:
     """Read and drop what is left of the body."""
     connection = request.environ.get("gunicorn.socket")
+    if connection:  # else one byte a second would keep the thread until 64 kB are read
+        services().patience.expect(connection, _LINGER_SECONDS)
     try:
         drop(request.environ["wsgi.input"].read, connection)
     except ParseException:

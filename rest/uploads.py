@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -86,7 +87,8 @@ class _Body(io.RawIOBase):
             raise _too_large(most_mb)
         self._caller: socket | None = request.environ.get("gunicorn.socket")
         if self._caller:
-            services().patience.expect(self._caller, BODY_SECONDS + (self._announced or most) / SLOWEST)
+            self._began = time.monotonic()
+            self._expect_more(self._caller)
 
     def readable(self) -> bool:
         return True
@@ -100,6 +102,8 @@ class _Body(io.RawIOBase):
         except OSError:  # the caller is gone, or has ended chunks without the last one
             raise self._broken_off() from None
         self._count += len(chunk)
+        if self._caller and chunk:
+            self._expect_more(self._caller)
         if self._count > self._most:
             raise _too_large(self._most_mb)
         if not chunk and self._announced is not None and self._count < self._announced:
@@ -107,6 +111,11 @@ class _Body(io.RawIOBase):
         if not chunk and self._caller:
             services().patience.forget(self._caller)
         return chunk
+
+    def _expect_more(self, caller: socket) -> None:
+        """Demand a rate of what is still to come: whoever sent much has more time for the rest."""
+        passed = time.monotonic() - self._began
+        services().patience.expect(caller, BODY_SECONDS + self._count / SLOWEST - passed)
 
     def _broken_off(self) -> BadRequest:
         whole = "its last chunk" if self._announced is None else f"the {self._announced} bytes announced"

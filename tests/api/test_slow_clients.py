@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -11,8 +12,9 @@ import pytest
 import requests
 
 from local import Service
-from rest.patience import HEADERS_SECONDS, Patience
+from rest.patience import BODY_SECONDS, HEADERS_SECONDS, Patience
 from tests.support.another_rest import another_rest
+from tests.support.processes import eventually
 
 
 def test_clients_that_never_end_their_headers_are_cut_off(service: Service, tmp_path: Path) -> None:
@@ -24,6 +26,36 @@ def test_clients_that_never_end_their_headers_are_cut_off(service: Service, tmp_
         with pytest.raises(requests.Timeout):  # all threads listen to them
             requests.get(f"{url}/healthz", timeout=1)
         assert requests.get(f"{url}/healthz", timeout=60 + HEADERS_SECONDS).status_code == 200
+
+
+def test_a_caller_who_drips_bytes_into_a_refused_body_gets_its_answer(service: Service) -> None:
+    address = (service.settings.rest_host, service.settings.rest_port)
+    with socket.create_connection(address) as dripping:
+        dripping.sendall(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+
+        def answered() -> bool:
+            dripping.sendall(b"x")
+            return bool(select.select([dripping], [], [], 0.2)[0])
+
+        eventually(answered, 20)
+        assert dripping.recv(100).startswith(b"HTTP/1.1 404 ")
+
+
+@pytest.mark.long
+def test_a_caller_who_drips_bytes_into_a_song_is_cut_off_though_it_announced_many(service: Service) -> None:
+    address = (service.settings.rest_host, service.settings.rest_port)
+    with socket.create_connection(address) as dripping:
+        head = (
+            b"POST /apiv1/separate HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nContent-Length: 19000000\r\n\r\n"
+        )
+        dripping.sendall(head)
+
+        def answered() -> bool:
+            dripping.sendall(b"x")
+            return bool(select.select([dripping], [], [], 0.2)[0])
+
+        eventually(answered, BODY_SECONDS + 60)
+        assert dripping.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_connection_past_its_deadline_reads_its_end_and_can_still_be_answered() -> None:
