@@ -25,6 +25,7 @@ from msas.deadline import Deadline, TimedConnection, TooMuch
 
 _MOST_ADDRESSES = 8
 _MOST_BYTES = 64 * 1024
+_FREE_PORTS = 1024  # from here on they belong to no protocol
 _HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+")
 
 
@@ -57,6 +58,8 @@ class Target:
             raise Refused("The callback's URL can not be read; check its host, its port and its letters.") from None
         if parts.scheme not in ("http", "https") or not _HOST.fullmatch(host) or port == 0:
             raise Refused("The callback's URL must be http:// or https:// with a good host and a port above 0.")
+        if port is not None and port < _FREE_PORTS and port not in (80, 443):
+            raise Refused("The callback's port must be 80, 443 or above 1023: the others belong to other protocols.")
         if parts.username is not None or parts.password is not None:
             raise Refused("The callback's URL must not hold a user or password; put a token into its path or query.")
         secure = parts.scheme == "https"

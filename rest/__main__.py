@@ -20,6 +20,8 @@ from rest.patience import Worker
 from rest.processes import Processes
 from rest.services import Services
 
+# Longer than load balancers keep a connection (Google's: 600 s): closed first by us, it would now and then cost a POST.
+KEEPALIVE_SECONDS = 650
 GRACEFUL_SECONDS = 10  # for requests in progress, once gunicorn is told to stop
 
 
@@ -46,7 +48,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "threads": self.settings.rest_threads,
             "timeout": 120,
             "graceful_timeout": GRACEFUL_SECONDS,
-            "keepalive": 30,
+            "keepalive": KEEPALIVE_SECONDS,
             "logger_class": _Logger,
             "control_socket_disable": True,
         }

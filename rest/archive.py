@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from flask import Response
@@ -16,6 +17,9 @@ from rest.schemas import ArchivePath
 from rest.services import services
 from rest.tracks import disposition, finished, song_title
 
+_NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
+_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # of Windows
+
 blueprint = APIBlueprint("archive", __name__, abp_security=NEEDS_KEY)
 
 
@@ -29,7 +33,7 @@ def archive(path: ArchivePath) -> Response:
     if not job.tracks:
         raise UnknownStem("All stems of this song were removed; send the song again.")
     title = song_title(job)
-    folder = title.replace("/", "_").replace("\\", "_").strip(". ") or songhash
+    folder = _folder(title) or songhash
     # zipstream-ng knows the whole's length from the parts', so that a broken download is noticed.
     archive = ZipStream(sized=True)
     for track in job.tracks:
@@ -40,6 +44,12 @@ def archive(path: ArchivePath) -> Response:
     response.content_length = len(archive)
     response.headers["Content-Disposition"] = disposition(f"{title}.zip")
     return response
+
+
+def _folder(title: str) -> str:
+    """Return a name of a folder that every system can make, Windows too; it may be empty."""
+    name = _NOT_IN_NAMES.sub("_", title).strip(". ")
+    return f"_{name}" if _DEVICES.fullmatch(name) else name
 
 
 def _chunks(store: Store, songhash: str, track: Track) -> Iterator[bytes]:

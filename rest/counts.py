@@ -29,4 +29,4 @@ class Counts:
             labelnames=("method", "route"),
             registry=own,
         )
-        self.received = Counter("msas_received_bytes", "Bytes of all bodies that came in", registry=own)
+        self.received = Counter("msas_received_bytes", "Bytes of songs and forms that came in", registry=own)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from statistics import mean, median
+from threading import Lock
 from typing import Any
 
 from msas.job import State
@@ -52,6 +53,7 @@ class Eta:
         self._seen, self._workers, self._pace = -_FRESH_SECONDS, 1, Pace(())
         self._ahead: dict[str, float] = {}  # seconds of work in front of each job that runs or waits
         self._whole = 0.0  # and in front of one that came since
+        self._looking = Lock()
 
     def seconds(self, job: JobStatus) -> float | None:
         """Return about how long `job` still takes, in seconds; None where it is over or nothing is known yet."""
@@ -75,8 +77,14 @@ class Eta:
         return None if own is None else round(max(own - so_far, 0.0), 1)
 
     def _look(self) -> None:
-        if time.monotonic() - self._seen < _FRESH_SECONDS:
-            return
+        if time.monotonic() - self._seen < _FRESH_SECONDS or not self._looking.acquire(blocking=False):
+            return  # what another thread looks up at this moment is for the next who ask
+        try:
+            self._look_now()
+        finally:
+            self._looking.release()
+
+    def _look_now(self) -> None:
         self._workers = self._outlook.workers()
         self._pace = Pace(self._outlook.recent_reports())
         waiting, running, _ = self._queue.overview()

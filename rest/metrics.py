@@ -64,7 +64,6 @@ def install(app: Flask) -> None:
         seconds = time.monotonic() - g.get("since", time.monotonic())
         counts.calls.labels(method, route, response.status_code).inc()
         counts.seconds.labels(method, route).observe(seconds)
-        counts.received.inc(request.content_length or 0)
         if request.endpoint not in _PROBES:
             facts = {"method": method, "route": route, "status": response.status_code, "seconds": round(seconds, 4)}
             more = {"key": caller(), "code": g.get("problem")}

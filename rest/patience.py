@@ -38,7 +38,7 @@ class Patience:
             time.sleep(_LOOK_SECONDS)
             now = time.monotonic()
             for caller, until in list(self._until.items()):
-                if until < now:
+                if until < now and self._until.get(caller) == until:  # not renewed meanwhile
                     self.forget(caller)
                     with suppress(OSError):
                         caller.shutdown(socket.SHUT_RD)

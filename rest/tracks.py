@@ -51,8 +51,9 @@ def download(path: StemPath) -> Response:
     if not is_resource_modified(request.environ, etag=quote_etag(etag)):
         response.status_code = 304
         return response
-    start, stop = _range(etag, track.bytes) or (0, track.bytes)
-    if stop - start < track.bytes:
+    wanted = _range(etag, track.bytes)
+    start, stop = wanted or (0, track.bytes)
+    if wanted:  # even where it is all bytes: players learn from the 206 that they can seek
         response.status_code = 206
         response.content_range = ContentRange("bytes", start, stop, track.bytes)
     response.response = _open(job, track, start, stop - start)

@@ -102,6 +102,7 @@ class _Body(io.RawIOBase):
         except OSError:  # the caller is gone, or has ended chunks without the last one
             raise self._broken_off() from None
         self._count += len(chunk)
+        services().counts.received.inc(len(chunk))
         if self._caller and chunk:
             self._expect_more(self._caller)
         if self._count > self._most:

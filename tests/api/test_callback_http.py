@@ -191,6 +191,16 @@ def test_a_url_that_is_not_plain_http_is_refused(url: object) -> None:
     assert "URL" in refused(url, HERE, always("127.0.0.1"))
 
 
+@pytest.mark.parametrize("port", [1, 22, 25, 81, 442, 444, 993, 1023])
+def test_a_port_that_belongs_to_another_protocol_is_refused(port: int) -> None:
+    assert "port" in refused(f"http://127.0.0.1:{port}/", HERE)
+
+
+@pytest.mark.parametrize("port", [80, 443, 1024, 6379, 65535])
+def test_the_ports_of_http_and_those_above_1023_are_allowed(port: int) -> None:
+    assert Target.from_url(f"http://a.test:{port}/").port == port
+
+
 @settings(deadline=None)
 @given(text().map("http://a.test{}".format) | text().map("http://{}:1/x".format) | text())
 def test_any_url_is_refused_or_gives_a_request_of_printable_ascii(url: str) -> None:

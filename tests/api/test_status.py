@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from msas.job import Job
 from msas.options import Options
 from msas.queue import Queue, Receiver, connect
 from msas.queue.connection import connect_blocking
+from msas.queue.outlook import Outlook
 from msas.settings import Settings
 from msas_client import Client
 from rest.eta import Eta, Pace
@@ -223,6 +225,33 @@ def test_the_estimate_adds_the_lengths_of_the_songs_ahead(own_queue: Queue) -> N
     assert estimates == [None, 60.0, 61.0, 71.0]
     assert newest
     assert eta.seconds(newest) == 73.0
+
+
+def test_one_thread_at_a_time_looks_at_the_queue_for_estimates(
+    own_queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_queue.enqueue(Job(f"{1:056x}", Options("lite"), seconds=60.0))
+    job = own_queue.status(f"{1:056x}")
+    assert job
+    looks, looking, go_on = list[None](), threading.Event(), threading.Event()
+    workers = Outlook.workers
+
+    def slow_workers(outlook: Outlook) -> int:
+        looks.append(None)
+        looking.set()
+        go_on.wait(30)
+        return workers(outlook)
+
+    monkeypatch.setattr(Outlook, "workers", slow_workers)
+    eta = Eta(own_queue)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(eta.seconds, job)
+        looking.wait(30)
+        eta.seconds(job)
+        go_on.set()
+        first.result(60)
+
+    assert len(looks) == 1
 
 
 def test_the_estimate_divides_the_songs_ahead_among_the_workers(own_queue: Queue, own_settings: Settings) -> None:

@@ -251,3 +251,22 @@ def test_a_requests_id_that_could_do_harm_is_replaced(service: Service, given: s
     answer = requests.get(f"{service.url}/healthz", headers={"X-Request-Id": given}, timeout=10)
 
     assert re.fullmatch(r"[0-9a-f]{16}", answer.headers["X-Request-Id"])
+
+
+def received_bytes(service: Service) -> float:
+    text = requests.get(f"{service.url}/metrics", timeout=30).text
+    [line] = [line for line in text.splitlines() if line.startswith("msas_received_bytes_total ")]
+    return float(line.split()[1])
+
+
+def test_received_bytes_are_those_that_came_not_those_announced(service: Service, post: Post, tmp_path: Path) -> None:
+    before = received_bytes(service)
+    with socket.create_connection((service.settings.rest_host, service.settings.rest_port), 30) as caller:
+        caller.sendall(b"POST /apiv1/separate HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\n")
+        caller.sendall(b"Content-Length: 1000000000000000\r\n\r\n")
+        assert caller.recv(100).startswith(b"HTTP/1.1 413 ")
+    song = new_song(tmp_path, 0.4071)
+
+    post(data=iter([song]), headers={"Content-Type": "audio/wav"})  # in chunks, which announce nothing
+
+    assert received_bytes(service) - before == len(song)
