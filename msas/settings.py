@@ -97,7 +97,7 @@ class Settings:
                 continue
             if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) or not re.fullmatch(r"[0-9a-f]{64}", digest):
                 raise SettingsError(
-                    "API_KEYS must be NAME:SHA256,... the SHA-256 in hex; make some with python -m rest.auth NAME"
+                    "API_KEYS must be NAME:SHA256,... the SHA-256 in hex; make some with python -m rest.keys NAME"
                 )
             found[name] = digest
         return found

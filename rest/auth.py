@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
-import sys
 import time
 
 from flask import Flask, g, request
@@ -83,21 +81,3 @@ def _owner(keys: dict[str, str], given: str) -> str | None:
 def key_digest(key: str) -> str:
     """Return what API_KEYS keeps of a key: its SHA-256. Ours are random and long, so that needs no salt."""
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def main(names: list[str]) -> int:
-    """`python -m rest.auth NAME...`: make keys; print each, and what belongs into API_KEYS."""
-    if not names:
-        print("Say whose key: python -m rest.auth NAME...", file=sys.stderr)
-        return 2
-    entries = []
-    for name in names:
-        key = f"msas_{secrets.token_urlsafe(32)}"
-        entries.append(f"{name}:{key_digest(key)}")
-        print(f"{name}'s key, shown this once: {key}")
-    print(f"API_KEYS={','.join(entries)}")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

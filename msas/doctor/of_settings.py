@@ -16,7 +16,7 @@ def setting_findings(settings: Settings) -> Iterator[Finding]:
         yield look(
             "keys",
             f"REST listens on {settings.rest_host} without API_KEYS, so that whoever reaches it may do everything: "
-            "make keys with python -m rest.auth NAME.",
+            "make keys with python -m rest.keys NAME.",
         )
     else:
         yield well("keys", f"API keys: {keys}." if keys else "No API keys, and REST listens on this machine alone.")

@@ -73,10 +73,11 @@ def test_open_paths_have_no_rate_limit(locked: str) -> None:
 
 
 def test_a_new_key_is_printed_once_with_the_setting_that_admits_it() -> None:
-    made = subprocess.run(
-        [sys.executable, "-m", "rest.auth", "carol"], capture_output=True, text=True, check=True
-    ).stdout.split("\n")
+    done = subprocess.run([sys.executable, "-m", "rest.keys", "carol"], capture_output=True, text=True, check=True)
+
+    made = done.stdout.split("\n")
     key, line = made[0].rpartition(" ")[2], made[1]
+    assert done.stderr == ""
     assert Settings.from_environment({"API_KEYS": line.removeprefix("API_KEYS=")}).keys() == {"carol": key_digest(key)}
     assert key not in line
 

@@ -41,6 +41,7 @@ LEFT = {
         "MAX_UPLOAD_MB MAX_DURATION_MINUTES MAX_QUEUE MAX_QUEUE_PER_KEY RATE_LIMIT KEEP_DAYS"
     ),
     "more pods, not larger ones, for more callers": "REST_THREADS REST_PROCESSES",
+    "addresses and the cluster's names suit; with keys, every name": "TRUSTED_HOSTS",
     "nothing inside is to be called, unless an operator says so": "CALLBACK_ALLOW_HOSTS",
     "times that the tests hold with their defaults": (
         "LEASE_SECONDS BEAT_SECONDS BLOCK_SECONDS RETRY_SECONDS STALL_SECONDS RECONCILE_SECONDS"
