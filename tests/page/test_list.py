@@ -61,7 +61,8 @@ def test_a_reload_in_mid_separation_finds_the_song_again(visit: Visit, long: Pat
     visit.page.reload()
     visit.until(lambda: visit.words("long").startswith("Separating"))
     assert 0 < visit.page.locator("progress").evaluate("each => each.value") < 1
-    visit.done("long")
+    visit.press("Cancel")
+    visit.until(lambda: visit.words("long") == "Cancelled")
 
 
 def test_cancel_removes_a_song_from_the_service_and_the_list(visit: Visit, service: Service, long: Path) -> None:
