@@ -74,7 +74,7 @@ def as_problem(status: int, code: str, title: str, detail: str) -> Response:
 
 
 def _read_on() -> None:
-    """Read and drop what is left of the body."""
+    """Read the rest of the body and drop it."""
     connection = request.environ.get("gunicorn.socket")
     if connection:  # else one byte a second would keep the thread until 64 kB are read
         services().patience.expect(connection, _LINGER_SECONDS)

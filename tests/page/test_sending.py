@@ -28,12 +28,11 @@ def test_cancelling_a_waiting_song_removes_it_without_an_error(visit: Visit, ser
         # It is next, for the worker that stands still was listening; and number 1, where it was not.
         assert re.match("Queued, (next|number 1) in line", visit.words("waits"))
         songhash = visit.songhash()
-        with visit.page.expect_response(lambda answer: songhash in answer.url and answer.status == 404):
-            visit.press("Cancel")
+        visit.press("Cancel")
         visit.until(lambda: visit.words("waits") == "Cancelled")
         assert requests.get(f"{service.url}/apiv1/status/{songhash}", timeout=10).status_code == 404
     assert not visit.item("waits").locator(".error").is_visible()
-    visit.failed.clear()  # the browser itself complains of the 404 that the call in flight met
+    visit.failed.clear()  # the browser complains of the 404 that a status call in flight may meet
 
 
 def test_a_song_cancelled_during_its_upload_can_be_sent_again(visit: Visit, tmp_path: Path) -> None:

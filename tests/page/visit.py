@@ -208,4 +208,5 @@ def visiting(browser: Browser, url: str, **options: Any) -> Iterator[Visit]:
         yield visit
         assert visit.violations == []
         assert visit.hosts <= {urlsplit(url).netloc, ""}
-        assert (visit.errors, visit.failed) == ([], [])
+        assert visit.errors == [], visit.errors
+        assert visit.failed == [], visit.failed
