@@ -15,7 +15,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench import accuracy, bars, machine, memory, queue_crashes, queue_speed, rest_speed, separation_speed
+from bench import accuracy, bars, crowd, machine, memory, queue_crashes, queue_speed, rest_speed, separation_speed
 from bench.material import Setup
 from msas.settings import Settings, SettingsError
 
@@ -25,12 +25,14 @@ PARTS: dict[str, Part] = {
     "queue": queue_speed.measure,
     "crashes": queue_crashes.measure,
     "rest": rest_speed.measure,
+    "crowd": crowd.measure,
     "accuracy": accuracy.measure,
     "speed": separation_speed.measure,
     "command": separation_speed.measure_command,
     "memory": memory.measure,
 }
 LONG: dict[str, Part] = {
+    "long_crowd": crowd.measure_long,
     "encoders": separation_speed.measure_encoders,
     "hour": memory.measure_hour,
     "marathon": memory.measure_marathon,

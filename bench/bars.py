@@ -33,6 +33,9 @@ AT_MOST = {
     "scale_lost": 0.0,
     "scale_doubled": 0.0,
     "rest_peak_vs_sent": 0.75,
+    "crowd_cut_off": 0.0,
+    "crowd_health_max_s": 1.0,
+    "crowd_p99_vs_alone": 3.0,
 }
 
 

@@ -36,7 +36,7 @@ def measure(setup: Setup) -> dict[str, float]:
     """Measure uploads, downloads, statuses and many clients at once; service, store and clients share the cores."""
     variables = {**setup.environment, "MODEL_NAME": "lite", "MAX_QUEUE": "100000"}
     with Service(setup.out / "data", None, variables) as service:
-        songhash = _separate_minute(service, setup.cache)
+        songhash = separate_minute(service, setup.cache)
         service.children["worker"].stop(10)  # it would take the cores from what is measured
         base = material.song(setup.cache, 60 * SONG_MB / 2.4).read_bytes()
         found = _uploads(service, base) | _downloads(service, songhash) | _statuses(service, songhash)
@@ -120,7 +120,7 @@ def _many_clients(service: Service, base: bytes) -> dict[str, float]:
         _post(service, b'{"mp3": "%b%b"}' % (text, base64.b64encode(b"%06d" % number)), _JSON)
 
     _took(send, range(CLIENTS), CLIENTS)  # _post raises where one is lost
-    peak = _peak_mb(service)
+    peak = peak_mb(service)
     return {
         "submit_p99_ms_50_clients": statistics.quantiles(waits, n=100)[98] * 1000,
         "rest_peak_rss_mb": peak,
@@ -166,7 +166,7 @@ def _connection(service: Service) -> Iterator[http.client.HTTPConnection]:
     yield _own.connection
 
 
-def _separate_minute(service: Service, cache: Path) -> str:
+def separate_minute(service: Service, cache: Path) -> str:
     """Separate a song of a minute into stems of 10 MB each; return its songhash."""
     with Client(service.address) as client:
         job = client.separate(material.song(cache, 60), format="wav").songhash
@@ -174,7 +174,7 @@ def _separate_minute(service: Service, cache: Path) -> str:
         return job
 
 
-def _peak_mb(service: Service) -> float:
+def peak_mb(service: Service) -> float:
     """Return the sum of the peak memory of each REST process, in MB."""
     family, found = {service.children["rest"].process.pid}, 0
     for pid in sorted(int(process.name) for process in Path("/proc").glob("[0-9]*")):  # parents before children

@@ -27,6 +27,7 @@ from msas.settings import Settings
 
 _log = logging.getLogger("msas.store")
 _STALL_SECONDS = 30.0
+_IDLE_CONNECTIONS = 32  # kept for the next calls; more are opened where more calls are made at once
 _RULE = "msas"
 
 
@@ -67,7 +68,7 @@ class Buckets:
     def from_settings(cls, settings: Settings, *, retries: int = 1) -> Self:
         """Connect lazily; each call waits at most 1 s for a connection and 30 s for data, `retries` times more."""
         http = PoolManager(
-            maxsize=max(10, settings.rest_threads),
+            maxsize=_IDLE_CONNECTIONS,
             timeout=Timeout(connect=1, read=_STALL_SECONDS),
             retries=Retry(total=retries, backoff_factor=0.2, status_forcelist=[500, 502, 503, 504]),
         )

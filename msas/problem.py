@@ -28,6 +28,7 @@ class Problem(Exception):
         ├── StoreUnavailable
         ├── BeingRemoved
         ├── QueueFull
+        ├── TooBusy
         └── NoWorker
 
     `code` never changes once published; `status` is the HTTP status; `title` is the code in words.
@@ -171,6 +172,11 @@ class QueueUnavailable(Unavailable):
 
 class StoreUnavailable(Unavailable):
     code, title = "store_unavailable", "The store can not be reached"
+
+
+class TooBusy(Unavailable):
+    code, title = "too_busy", "Too many requests are in progress"
+    retry_after_seconds = 5
 
 
 class NoWorker(Unavailable):

@@ -57,7 +57,8 @@ class Settings:
     callback_secret: str = ""
     rest_host: str = "127.0.0.1"
     rest_port: int = 5000
-    rest_threads: int = 16
+    rest_connections: int = 3000
+    spool_mb: int = 3500
     rest_processes: int = 1
     metrics_port: int = 0
     lease_seconds: float = 30.0

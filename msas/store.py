@@ -26,7 +26,7 @@ from msas.status import tracks_of
 
 CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}
 _PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes in one part of an upload
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024  # each slow download holds one
 _SONGHASH_LENGTH = 56
 
 

@@ -1,86 +1,14 @@
-"""`python -m rest`: the REST service under gunicorn, with threads, in one process or several."""
+"""`python -m rest`: the REST service, with sockets, threads and locks that are gevent's."""
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
-from flask import Flask
-from gunicorn import glogging, util
-from gunicorn.app.base import BaseApplication
-from gunicorn.http import wsgi
+from gevent import monkey
 
-from msas import log
-from msas.callbacks import Courier
-from msas.queue import connect
-from msas.settings import Settings, SettingsError
-from msas.upkeep import Upkeep
-from rest import create_app, malformed
-from rest.patience import Worker
-from rest.processes import Processes
-from rest.services import Services
+monkey.patch_all()
 
-# Longer than load balancers keep a connection (Google's: 600 s): closed first by us, it would now and then cost a POST.
-KEEPALIVE_SECONDS = 650
-GRACEFUL_SECONDS = 10  # for requests in progress, once gunicorn is told to stop
-
-
-class _Logger(glogging.Logger):  # type: ignore[misc]
-    """Sends what gunicorn has to say the way of all our log lines."""
-
-    def setup(self, cfg: Any) -> None:  # noqa: ARG002
-        self.error_log.propagate = True
-
-
-class Server(BaseApplication):  # type: ignore[misc]
-    """gunicorn, told everything by our settings and nothing by its own files."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.processes = Processes() if settings.rest_processes > 1 else None
-        super().__init__()
-
-    def load_config(self) -> None:
-        options: dict[str, Any] = {
-            "bind": f"{self.settings.rest_host}:{self.settings.rest_port}",
-            "worker_class": Worker,
-            "workers": self.settings.rest_processes,
-            "threads": self.settings.rest_threads,
-            "timeout": 120,
-            "graceful_timeout": GRACEFUL_SECONDS,
-            "keepalive": KEEPALIVE_SECONDS,
-            "logger_class": _Logger,
-            "control_socket_disable": True,
-        }
-        if self.processes:
-            for hook in (self.processes.pre_fork, self.processes.post_fork, self.processes.on_exit):
-                options[hook.__name__] = hook
-        wsgi.SERVER = "MSaaS"  # gunicorn has no setting for the banner, nor for its page of errors
-        util.write_error = malformed.write_error
-        for name, value in options.items():
-            self.cfg.set(name, value)
-
-    def load(self) -> Flask:
-        # Runs in each worker process, after the fork: threads and connections must not be made before.
-        log.start("rest", connect(self.settings), self.settings.log_list)
-        app = create_app(self.settings, self.processes.counts() if self.processes else None)
-        found: Services = app.extensions["msas"]
-        Upkeep(found.queue, found.store, self.settings).start()
-        Courier.from_settings(found.queue, self.settings).start()
-        return app
-
-
-def main() -> int:
-    """Serve until SIGTERM or SIGINT; return the exit status."""
-    try:
-        settings = Settings.from_environment()
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
-    log.start("rest")
-    Server(settings).run()
-    return 0
-
+from rest.server import main  # noqa: E402  # after the patch, since it imports socket, ssl and threading
 
 if __name__ == "__main__":
     sys.exit(main())

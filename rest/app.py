@@ -14,6 +14,7 @@ from rest import (
     health,
     hygiene,
     jobs,
+    load,
     metrics,
     models,
     origin,
@@ -24,11 +25,10 @@ from rest import (
 )
 from rest.counts import Counts
 from rest.eta import Eta
-from rest.patience import Patience
+from rest.long_poll import LongPolls
 from rest.prober import Prober
 from rest.schemas import ProblemAnswer
 from rest.services import Services
-from rest.waiting import Waiting
 
 
 def create_app(settings: Settings, counts: Counts | None = None) -> OpenAPI:
@@ -54,13 +54,14 @@ def create_app(settings: Settings, counts: Counts | None = None) -> OpenAPI:
         store=Store.from_settings(settings),
         eta=Eta(queue),
         prober=Prober(),
-        waiting=Waiting(settings.rest_threads),
-        patience=Patience(),
+        long_polls=LongPolls(queue),
+        load=load.Load(settings.rest_connections, settings.spool_mb * 1e6),
         counts=counts or Counts(),
     )
     hygiene.install(app)
     metrics.install(app)
     problems.install(app)
+    load.install(app, app.extensions["msas"].load)
     origin.install(app, settings)
     auth.install(app, settings)
     for part in (page, health, metrics, contract):

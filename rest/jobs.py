@@ -38,15 +38,15 @@ def status(path: SongPath, query: StatusQuery) -> Response:
     known = request.if_none_match
     seen = _etag(job)
 
-    def news() -> bool:
-        nonlocal job
-        job = services().job(path.songhash)
-        return _over(job) or (_etag(job) not in known if known else _etag(job) != seen)
+    def is_news(status: JobStatus) -> bool:
+        return _over(status) or (_etag(status) not in known if known else _etag(status) != seen)
 
-    if not (_over(job) or (known and seen not in known)):
-        services().waiting.until(news, query.wait)
+    if query.wait and not (_over(job) or (known and seen not in known)):
+        services().long_polls.wait(path.songhash, is_news, query.wait)
+        job = services().job(path.songhash)
+        seen = _etag(job)
     response = answer(described(job, services().eta.seconds(job)))
-    response.set_etag(_etag(job))
+    response.set_etag(seen)
     response.headers["Cache-Control"] = "no-cache"
     response.make_conditional(request)
     return response

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from socket import socket
 
 from flask import Flask, Response, g, request
+from gevent import Timeout, sleep
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
-from msas.problem import BadRange, Problem, TooMany, Unauthorized, Unavailable
-from rest.services import services
+from msas.problem import BadRange, Problem, TooBusy, TooMany, Unauthorized, Unavailable
 
 _LINGER_SECONDS, _LINGER_SILENCE_SECONDS = 5.0, 1.0
-_SILENCE_SECONDS = 30.0  # each silent caller keeps one of REST_THREADS
+_BUSY_LINGER_SECONDS = 0.5  # a service that is full gets rid of callers soon
+_SILENCE_SECONDS = 30.0
 _SHOWN = 150  # characters of a path that is not here
 _log = logging.getLogger("msas.rest")
 
@@ -32,7 +32,7 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
-        _read_on()
+        _read_on(_BUSY_LINGER_SECONDS if isinstance(error, TooBusy) else _LINGER_SECONDS)
         g.problem = error.code
         answer = as_problem(error.status, error.code, error.title, error.detail)
         if isinstance(error, Unavailable | TooMany):
@@ -45,7 +45,7 @@ def install(app: Flask) -> None:
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> Response:
-        _read_on()
+        _read_on(_LINGER_SECONDS)
         status = error.code or 500
         detail = f"{request.method} {request.path[:_SHOWN]} is not part of this API; see GET /docs."
         if status not in (404, 405):
@@ -73,27 +73,24 @@ def as_problem(status: int, code: str, title: str, detail: str) -> Response:
     return Response(json.dumps(content) + "\n", status, content_type="application/problem+json")
 
 
-def _read_on() -> None:
-    """Read the rest of the body and drop it."""
+def _read_on(seconds: float) -> None:
+    """Read the rest of the body, for so many seconds, and drop it."""
     connection = request.environ.get("gunicorn.socket")
-    if connection:  # else one byte a second would keep the thread until 64 kB are read
-        services().patience.expect(connection, _LINGER_SECONDS)
     try:
-        drop(request.environ["wsgi.input"].read, connection)
+        drop(request.environ["wsgi.input"].read, connection, seconds)
     except ParseException:
         g.body_is_malformed = True
     if connection and g.get("body_is_malformed"):  # nobody knows where it ends
-        drop(connection.recv, connection)
+        drop(connection.recv, connection, seconds)
 
 
-def drop(read: Callable[[int], bytes], connection: socket | None) -> None:
-    """Drop what `read` returns until it ends, for a while, or until the sender falls silent.
+def drop(read: Callable[[int], bytes], connection: socket | None, seconds: float = _LINGER_SECONDS) -> None:
+    """Drop what `read` returns until it ends, for so many seconds, or until the sender falls silent.
 
     Closed at once, the connection would be reset under the sender, who would never see the answer.
     """
-    until = time.monotonic() + _LINGER_SECONDS
     if connection:
         connection.settimeout(_LINGER_SILENCE_SECONDS)
-    with suppress(OSError):
-        while time.monotonic() < until and read(1 << 16):
-            pass
+    with suppress(OSError), Timeout(seconds, False):  # type: ignore[arg-type]  # False: it ends without an exception
+        while read(1 << 16):
+            sleep(0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
@@ -160,6 +161,12 @@ class StatusQuery(BaseModel):
         WithJsonSchema({"type": "number", "minimum": 0, "maximum": MOST_WAIT, "default": 0}),
         Field(description="seconds to wait for a change, at most 60; with If-None-Match, for one since that ETag"),
     ] = 0.0
+
+    @classmethod
+    @cache
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Return the schema. flask-openapi3 asks for it at each call, and pydantic takes as long as the call itself."""
+        return super().model_json_schema(*args, **kwargs)
 
 
 def song_request() -> dict[str, Any]:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
+from gevent import get_hub
 
 from msas import log
 from msas.job import Job, State, song_name, songhash
@@ -53,7 +54,7 @@ def separate() -> Response:
         offered, default = services().offered_models()
         options = Options.from_fields(upload.fields, offered, default)
         callback = _callback(upload.fields)
-        identity = songhash(upload.song, options)
+        identity = get_hub().threadpool.apply(songhash, (upload.song, options))
         upload.song.seek(0)
         info = services().prober.probe(upload.song, settings.max_duration_minutes)
         name = song_name(upload.fields.get("name"))

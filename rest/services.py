@@ -15,9 +15,9 @@ from msas.status import JobStatus
 from msas.store import Store
 from rest.counts import Counts
 from rest.eta import Eta
-from rest.patience import Patience
+from rest.load import Load
+from rest.long_poll import LongPolls
 from rest.prober import Prober
-from rest.waiting import Waiting
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Services:
     store: Store
     eta: Eta
     prober: Prober
-    waiting: Waiting
-    patience: Patience
+    long_polls: LongPolls
+    load: Load
     counts: Counts
 
     def offered_models(self) -> tuple[list[Model], str]:

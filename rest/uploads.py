@@ -5,14 +5,14 @@ from __future__ import annotations
 import io
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from socket import socket
 from tempfile import TemporaryFile
 from typing import IO, Any, BinaryIO, cast
 
 from flask import Request, g
+from gevent import Timeout, sleep
 from gunicorn.http.errors import ParseException
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
@@ -20,7 +20,6 @@ from werkzeug.formparser import FormDataParser
 
 from msas.problem import BadRequest, EmptySong, MissingSong, TooLarge, UnknownBody
 from rest.body import JSON_ROOM, read_json
-from rest.patience import BODY_SECONDS, SLOWEST
 from rest.services import services
 
 BARE = ("audio/", "video/", "application/octet-stream", "application/ogg")
@@ -28,8 +27,9 @@ FORM = "multipart/form-data"
 # `curl -d` calls whatever it sends a form, and some callers call it nothing.
 JSON = ("application/json", "text/json", "application/x-www-form-urlencoded", "")
 _BASE64_OVERHEAD = 4 / 3
-_CHUNK = 256 * 1024
+_CHUNK = 64 * 1024
 _MOST_PARTS = 100
+_BODY_SECONDS, _MIN_BYTES_PER_SECOND = 30.0, 8_000  # a body must keep this rate, with 30 s of credit
 
 
 @dataclass(frozen=True)
@@ -48,21 +48,21 @@ def received(request: Request, most_mb: int) -> Iterator[Upload]:
     Raises TooLarge beyond `most_mb`, EmptySong, MissingSong, UnknownBody, Incomplete, or what `read_json` does.
     """
     most = int(most_mb * 1e6)
-    with TemporaryFile() as unnamed:
+    with TemporaryFile() as unnamed, services().load.spooling() as spooled:
         file = cast(BinaryIO, unnamed)
         kind = request.mimetype
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise UnknownBody("The body is compressed; send it as it is, without a Content-Encoding.")
         if kind == FORM:
-            fields = _form(request, file, most)
+            fields = _form(request, file, _Body(request, most + JSON_ROOM, most_mb, spooled))
         elif kind in JSON:
-            body = _Body(request, int(most * _BASE64_OVERHEAD) + JSON_ROOM, most_mb)
+            body = _Body(request, int(most * _BASE64_OVERHEAD) + JSON_ROOM, most_mb, spooled)
             fields = read_json(body.chunks(), file)
             if fields.pop("mp3") is None:
                 raise MissingSong("The field 'mp3' is missing; put the song into it, in base64.")
         elif kind.startswith(BARE):
             fields = _with_callback(_fields(request.args))
-            for chunk in _Body(request, most, most_mb).chunks():
+            for chunk in _Body(request, most, most_mb, spooled).chunks():
                 file.write(chunk)
         else:
             known = "JSON with the song in base64, a multipart form with a 'file', or audio/*"
@@ -79,44 +79,37 @@ def received(request: Request, most_mb: int) -> Iterator[Upload]:
 class _Body(io.RawIOBase):
     """The request's body, which must neither exceed `most` bytes nor end before the length that was announced."""
 
-    def __init__(self, request: Request, most: int, most_mb: int) -> None:
+    def __init__(self, request: Request, most: int, most_mb: int, spooled: Callable[[int], None]) -> None:
         self._input: IO[bytes] = request.environ["wsgi.input"]
         self._announced, self._most, self._most_mb = request.content_length, most, most_mb
-        self._count = 0
+        self._count, self._spooled = 0, spooled
         if (self._announced or 0) > most:
             raise _too_large(most_mb)
-        self._caller: socket | None = request.environ.get("gunicorn.socket")
-        if self._caller:
-            self._began = time.monotonic()
-            self._expect_more(self._caller)
+        services().load.check_room(self._announced or 0)
+        self._began = time.monotonic()
 
     def readable(self) -> bool:
         return True
 
     def read(self, size: int | None = -1) -> bytes:
+        sleep(0)  # lets other requests proceed, however fast this sender is
+        credit = _BODY_SECONDS + self._count / _MIN_BYTES_PER_SECOND
         try:
-            chunk = self._input.read(_CHUNK if size is None or size < 0 else size)
+            with Timeout(max(self._began + credit - time.monotonic(), 0), TimeoutError()):
+                chunk = self._input.read(_CHUNK if size is None or size < 0 else size)
         except ParseException:
             g.body_is_malformed = True
             raise BadRequest("The body does not follow HTTP's rules for chunks; let a library send it.") from None
-        except OSError:  # the caller is gone, or has ended chunks without the last one
+        except OSError:  # the caller is gone, is too slow, or has ended chunks without the last one
             raise self._broken_off() from None
         self._count += len(chunk)
+        self._spooled(len(chunk))
         services().counts.received.inc(len(chunk))
-        if self._caller and chunk:
-            self._expect_more(self._caller)
         if self._count > self._most:
             raise _too_large(self._most_mb)
         if not chunk and self._announced is not None and self._count < self._announced:
             raise self._broken_off()
-        if not chunk and self._caller:
-            services().patience.forget(self._caller)
         return chunk
-
-    def _expect_more(self, caller: socket) -> None:
-        """Move the deadline: 30 s, and 1 s for every 8,000 bytes that have come."""
-        passed = time.monotonic() - self._began
-        services().patience.expect(caller, BODY_SECONDS + self._count / SLOWEST - passed)
 
     def _broken_off(self) -> BadRequest:
         whole = "its last chunk" if self._announced is None else f"the {self._announced} bytes announced"
@@ -127,9 +120,8 @@ class _Body(io.RawIOBase):
             yield chunk
 
 
-def _form(request: Request, file: BinaryIO, most: int) -> dict[str, Any]:
+def _form(request: Request, file: BinaryIO, body: _Body) -> dict[str, Any]:
     """Read a multipart form; its part `file` goes into `file`, further files nowhere."""
-    body = _Body(request, most + JSON_ROOM, int(most / 1e6))
     first = True
 
     def place(*_: object, **__: object) -> IO[bytes]:

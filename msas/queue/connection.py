@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from redis import Redis, RedisError
+from redis import BlockingConnectionPool, Redis, RedisError
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ReadOnlyError
@@ -17,6 +17,8 @@ from redis.retry import Retry
 from msas.problem import QueueUnavailable
 from msas.settings import Settings
 
+_CONNECTIONS = 32  # of a process; calls beyond wait for one
+_CONNECTION_WAIT_SECONDS = 5.0
 _SCRIPTS = Path(__file__).parent / "scripts"
 
 
@@ -28,7 +30,9 @@ def connect(settings: Settings, *, retries: int = 1, seconds: float = 0.8) -> Re
     Every script of ours may be sent twice without harm. A demoted master answers READONLY: that is
     worth a new connection, too.
     """
-    return Redis(
+    pool = BlockingConnectionPool(  # type: ignore[no-untyped-call]
+        max_connections=_CONNECTIONS,
+        timeout=_CONNECTION_WAIT_SECONDS,
         host=settings.redis_host,
         port=settings.redis_port,
         socket_connect_timeout=seconds,
@@ -36,6 +40,7 @@ def connect(settings: Settings, *, retries: int = 1, seconds: float = 0.8) -> Re
         retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries),
         retry_on_error=[ConnectionLost, TimedOut, ReadOnlyError],
     )
+    return Redis.from_pool(pool)
 
 
 def connect_blocking(settings: Settings) -> Redis:

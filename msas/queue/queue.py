@@ -52,18 +52,27 @@ class Queue:
             raise TooMany("The song has as many callbacks that wait as it may; send it again later.", _LATER_SECONDS)
 
     def status(self, songhash: str) -> JobStatus | None:
-        """Return the state of the job, or None where there is none."""
+        """Return the status of the job, or None where there is none."""
+        return self.statuses([songhash])[songhash]
+
+    def statuses(self, songhashes: Sequence[str]) -> dict[str, JobStatus | None]:
+        """Return the status of each job, None where there is none."""
         with answering(), self.redis.pipeline(transaction=False) as pipeline:
-            fields = cast(dict[bytes, bytes], self.redis.hgetall(self.job_key(songhash)))
-            if not fields:
-                return None
-            position = None
-            if fields[b"status"] == b"queued":
-                pipeline.llen(self.name)
-                pipeline.lpos(self.name, fields[b"message"], rank=-1)  # type: ignore[arg-type]
-                length, index = pipeline.execute()
-                position = None if index is None else length - index
-        return read_status(songhash, {k.decode(): v for k, v in fields.items()}, position)
+            for songhash in songhashes:
+                pipeline.hgetall(self.job_key(songhash))
+            jobs: list[dict[bytes, bytes]] = pipeline.execute()
+            pipeline.llen(self.name)
+            queued = [index for index, fields in enumerate(jobs) if fields.get(b"status") == b"queued"]
+            for index in queued:
+                pipeline.lpos(self.name, jobs[index][b"message"], rank=-1)  # type: ignore[arg-type]
+            length, *found = pipeline.execute() if queued else [0]
+        positions = {index: length - at for index, at in zip(queued, found, strict=True) if at is not None}
+        return {
+            songhash: read_status(songhash, {k.decode(): v for k, v in fields.items()}, positions.get(index))
+            if fields
+            else None
+            for index, (songhash, fields) in enumerate(zip(songhashes, jobs, strict=True))
+        }
 
     def states(self, songhashes: Sequence[str]) -> dict[str, State | None]:
         """Return the state of each job, None where there is none."""

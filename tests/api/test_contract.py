@@ -20,7 +20,7 @@ import msas_client
 from local import Service
 from msas.options import CHOICES, Options
 from msas.settings import Settings
-from rest import create_app
+from rest.app import create_app
 from rest.contract import written
 from tests.support.audio import RATE, true_waves, write
 

@@ -11,7 +11,7 @@ import requests
 
 from local import Service
 from msas.settings import Settings, SettingsError
-from rest import create_app
+from rest.app import create_app
 from rest.auth import OPEN, key_digest
 from tests.support.another_rest import another_rest
 from tests.support.requests import ALICE, API_KEYS, BOB, EVE, KEYS, problem

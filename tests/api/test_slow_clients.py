@@ -1,10 +1,11 @@
-"""Slow clients are cut off, so that they do not occupy the request threads."""
+"""Slow clients keep nobody else waiting; those that send too slowly are cut off; past a bound callers get a 503."""
 
 from __future__ import annotations
 
 import select
 import socket
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -12,26 +13,51 @@ import pytest
 import requests
 
 from local import Service
-from rest.patience import BODY_SECONDS, HEADERS_SECONDS, Patience
+from msas_client import Client
 from tests.support.another_rest import another_rest
 from tests.support.processes import eventually
 
+_SONG = b"POST /apiv1/separate HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nContent-Length: %d\r\n\r\n"
 
-def test_clients_that_never_end_their_headers_are_cut_off(service: Service, tmp_path: Path) -> None:
-    with another_rest(service, tmp_path, REST_THREADS="2") as url, ExitStack() as stack:
-        address = (urlsplit(url).hostname, urlsplit(url).port)
-        for _ in range(2):
-            silent = stack.enter_context(socket.create_connection(address))
-            silent.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow:")
-        with pytest.raises(requests.Timeout):  # all threads listen to them
-            requests.get(f"{url}/healthz", timeout=1)
-        assert requests.get(f"{url}/healthz", timeout=60 + HEADERS_SECONDS).status_code == 200
+
+@contextmanager
+def connected(url: str, count: int = 1, *, sending: bytes) -> Iterator[list[socket.socket]]:
+    """Yield so many connections to REST, on each of which these bytes were sent."""
+    address = (urlsplit(url).hostname, urlsplit(url).port)
+    with ExitStack() as stack:
+        made = [stack.enter_context(socket.create_connection(address, 60)) for _ in range(count)]
+        for connection in made:
+            connection.sendall(sending)
+        yield made
+
+
+def test_a_client_that_never_ends_its_headers_is_cut_off(service: Service) -> None:
+    with connected(service.url, sending=b"GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow:") as [silent]:
+        assert silent.recv(100) == b""
+
+
+def test_hundreds_of_half_sent_songs_keep_nobody_waiting(service: Service) -> None:
+    with connected(service.url, 300, sending=_SONG % 1_000_000 + b"RIFF") as uploads:
+        assert requests.get(f"{service.url}/healthz", timeout=30).ok
+        assert requests.get(f"{service.url}/apiv1/queue", timeout=30).ok
+        assert select.select(uploads, [], [], 0)[0] == [], "none of them was cut off"
+
+
+def test_hundreds_of_downloads_that_nobody_reads_keep_nobody_waiting(
+    service: Service, client: Client, song: Path
+) -> None:
+    finished = client.separate(song, format="wav").songhash
+    client.wait(finished, timeout=60)
+    get = f"GET /apiv1/track/{finished}/vocals HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    with connected(service.url, 300, sending=get) as downloads:
+        assert requests.get(f"{service.url}/healthz", timeout=30).ok
+        assert requests.get(f"{service.url}/apiv1/status/{finished}", timeout=30).ok
+        assert {download.recv(15) for download in downloads} == {b"HTTP/1.1 200 OK"}
 
 
 def test_a_caller_who_drips_bytes_into_a_refused_body_gets_its_answer(service: Service) -> None:
-    address = (service.settings.rest_host, service.settings.rest_port)
-    with socket.create_connection(address) as dripping:
-        dripping.sendall(b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+    head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+    with connected(service.url, sending=head) as [dripping]:
 
         def answered() -> bool:
             dripping.sendall(b"x")
@@ -43,48 +69,65 @@ def test_a_caller_who_drips_bytes_into_a_refused_body_gets_its_answer(service: S
 
 @pytest.mark.long
 def test_a_caller_who_drips_bytes_into_a_song_is_cut_off_though_it_announced_many(service: Service) -> None:
-    address = (service.settings.rest_host, service.settings.rest_port)
-    with socket.create_connection(address) as dripping:
-        head = (
-            b"POST /apiv1/separate HTTP/1.1\r\nHost: x\r\nContent-Type: audio/wav\r\nContent-Length: 19000000\r\n\r\n"
-        )
-        dripping.sendall(head)
+    with connected(service.url, sending=_SONG % 19_000_000) as [dripping]:
 
         def answered() -> bool:
             dripping.sendall(b"x")
             return bool(select.select([dripping], [], [], 0.2)[0])
 
-        eventually(answered, BODY_SECONDS + 60)
+        eventually(answered, 90)
         assert dripping.recv(100).startswith(b"HTTP/1.1 400 ")
 
 
-def test_a_connection_past_its_deadline_reads_its_end_and_can_still_be_answered() -> None:
-    patience = Patience()
-    patience.start()
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.settimeout(60)
-        theirs.sendall(b"half a song")
-        patience.expect(ours, 0.1)
-        assert ours.recv(100) == b"half a song"
-        assert ours.recv(100) == b""
-        ours.sendall(b"HTTP/1.1 400 Bad Request")
-        assert theirs.recv(100).startswith(b"HTTP/1.1 400")
+def test_past_the_bound_of_requests_a_call_is_refused_before_its_body_and_probes_are_answered(
+    service: Service, tmp_path: Path
+) -> None:
+    with another_rest(service, tmp_path, REST_CONNECTIONS="3") as url:
+        with connected(url, 3, sending=_SONG % 1_000_000):
+            refused = eventually_refused(url)
+            health = requests.get(f"{url}/healthz", timeout=30)
+            with connected(url, sending=_SONG % 1_000_000) as [late]:
+                answer = late.recv(100)
+
+        assert refused.json()["code"] == "too_busy"
+        assert int(refused.headers["Retry-After"]) > 0
+        assert health.ok
+        assert answer.startswith(b"HTTP/1.1 503 ")
+        eventually(lambda: requests.get(f"{url}/apiv1/queue", timeout=30).ok)
 
 
-def test_a_connection_whose_deadline_was_cleared_stays_open() -> None:
-    patience = Patience()
-    patience.start()
-    cleared, cleared_peer = socket.socketpair()
-    later, later_peer = socket.socketpair()
-    with cleared, cleared_peer, later, later_peer:
-        patience.expect(cleared, 0.1)
-        patience.forget(cleared)
-        patience.expect(later, 0.2)
-        later.settimeout(60)
+def eventually_refused(url: str) -> requests.Response:
+    """Return the answer to a call once the requests sent before are in progress."""
+    answers: list[requests.Response] = []
 
-        assert later.recv(100) == b"", "the later deadline has passed"
+    def refused() -> bool:
+        answers.append(requests.get(f"{url}/apiv1/queue", timeout=30))
+        return answers[-1].status_code == 503
 
-        cleared.setblocking(False)
-        with pytest.raises(BlockingIOError):
-            cleared.recv(100)
+    eventually(refused)
+    return answers[-1]
+
+
+def test_a_song_without_room_on_disk_is_refused_before_it_is_sent(service: Service, tmp_path: Path) -> None:
+    with (
+        another_rest(service, tmp_path, SPOOL_MB="1") as url,
+        connected(url, sending=_SONG % 1_500_000) as [upload],
+    ):
+        assert upload.recv(100).startswith(b"HTTP/1.1 503 ")
+
+
+def test_songs_that_fill_the_disk_together_are_refused_as_they_come_and_leave_room_behind(
+    service: Service, tmp_path: Path
+) -> None:
+    with another_rest(service, tmp_path, SPOOL_MB="1") as url:
+        half_sent = _SONG % 900_000 + bytes(600_000)
+        with connected(url, sending=half_sent), connected(url, sending=half_sent) as [second]:
+            assert second.recv(100).startswith(b"HTTP/1.1 503 ")
+
+        headers = {"Content-Type": "audio/wav"}
+
+        def has_room() -> bool:
+            answer = requests.post(f"{url}/apiv1/separate", bytes(900_000), headers=headers, timeout=30)
+            return bool(answer.json()["code"] == "not_audio")
+
+        eventually(has_room)

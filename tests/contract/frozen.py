@@ -272,10 +272,12 @@ PROBLEMS = {
     422: "bad_option empty_song no_audio_stream too_long too_short",
     429: "too_many",
     500: "internal_error",
-    503: "being_removed model_unavailable no_worker queue_full queue_unavailable store_unavailable unavailable",
+    503: "being_removed model_unavailable no_worker queue_full queue_unavailable store_unavailable too_busy "
+    "unavailable",
 }
 RETRY_AFTER_SECONDS = {
     2: "being_removed no_worker queue_unavailable store_unavailable unavailable",
+    5: "too_busy",
     30: "queue_full",
 }
 REFUSED_CALLS = {"GET /nothing": (404, 404, "not_found"), "POST /apiv1/queue": (405, 405, "method_not_allowed")}
@@ -332,7 +334,8 @@ SETTINGS = {
     "CALLBACK_SECRET": ("", "whsec_bm9ib2R5IGtub3dzIHRoaXMgc2VjcmV0"),
     "REST_HOST": ("127.0.0.1", "0.0.0.0"),
     "REST_PORT": ("5000", "5001"),
-    "REST_THREADS": ("16", "17"),
+    "REST_CONNECTIONS": ("3000", "3001"),
+    "SPOOL_MB": ("3500", "3501"),
     "REST_PROCESSES": ("1", "2"),
     "METRICS_PORT": ("0", "9100"),
     "LEASE_SECONDS": ("30.0", "31.0"),

@@ -14,7 +14,7 @@ import pytest
 
 from msas.queue.outlook import Numbers, Outlook
 from msas.settings import Settings
-from rest import create_app
+from rest.app import create_app
 from rest.services import Services
 from tests.support.manifests import ROOT
 from worker.counts import Counts as WorkerCounts

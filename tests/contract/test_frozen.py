@@ -27,7 +27,7 @@ from msas.queue import Lease, Outbox, Queue, Receiver
 from msas.settings import Settings
 from msas.store import Store
 from msas_client import Client, Failed, MsasError, NotReachable, Refused
-from rest import create_app
+from rest.app import create_app
 from tests.contract import frozen
 from tests.support.faults import own_redis
 

@@ -21,7 +21,7 @@ import msas_client
 from local import Service
 from msas.problem import Problem, Unavailable
 from msas.settings import Settings
-from rest import create_app
+from rest.app import create_app
 from tests.contract import frozen
 from worker.counts import Counts
 

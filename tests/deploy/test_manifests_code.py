@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from local import Service
 from msas.settings import Settings
-from rest.__main__ import GRACEFUL_SECONDS
 from rest.body import JSON_ROOM
+from rest.server import GRACEFUL_SECONDS
 from tests.support.crd_schemas import Alert
 from tests.support.manifests import (
     ROOT,
@@ -40,7 +40,7 @@ LEFT = {
     "limits that suit until an operator knows better": (
         "MAX_UPLOAD_MB MAX_DURATION_MINUTES MAX_QUEUE MAX_QUEUE_PER_KEY RATE_LIMIT KEEP_DAYS"
     ),
-    "more pods, not larger ones, for more callers": "REST_THREADS REST_PROCESSES",
+    "more pods, not larger ones, for more callers": "REST_CONNECTIONS SPOOL_MB REST_PROCESSES",
     "addresses and the cluster's names suit; with keys, every name": "TRUSTED_HOSTS",
     "nothing inside is to be called, unless an operator says so": "CALLBACK_ALLOW_HOSTS",
     "times that the tests hold with their defaults": (
@@ -117,11 +117,10 @@ def test_the_ingress_allows_a_body_as_large_as_the_largest_song_in_base64() -> N
     assert int(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > 60  # ?wait=
 
 
-def test_the_scratch_volume_holds_the_largest_song_for_every_request_thread() -> None:
-    largest = settings("rest").max_upload_mb * 1e6
-    at_once = settings("rest").rest_threads * settings("rest").rest_processes
-    assert scratch("rest") >= largest * at_once
-    assert scratch("worker") >= largest
+def test_the_scratch_volumes_hold_the_songs_that_may_be_on_disk_at_once() -> None:
+    rest = settings("rest")
+    assert scratch("rest") >= rest.spool_mb * 1e6 * rest.rest_processes
+    assert scratch("worker") >= rest.max_upload_mb * 1e6
 
 
 def scratch(name: str) -> float:

@@ -109,7 +109,7 @@ def test_lines_of_calls_stay_out_of_the_log_list(client: Client, service: Servic
 
 
 def test_a_line_between_two_requests_carries_no_request_id(service: Service, tmp_path: Path) -> None:
-    with another_rest(service, tmp_path, REST_THREADS="1") as url:
+    with another_rest(service, tmp_path) as url:
         requests.get(f"{url}/apiv1/queue", headers={"X-Request-Id": "the-first"}, timeout=10)
         host, _, port = url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), 10) as connection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -11,9 +12,9 @@ from pathlib import Path
 import requests
 
 from local import Service, servers
+from local.child import Child
 from msas.queue import Queue
 from msas.settings import Settings
-from tests.support.forked_child import ForkedChild
 from tests.support.processes import environment_with, eventually
 
 
@@ -49,7 +50,7 @@ def another_rest(service: Service, folder: Path, **variables: str) -> Iterator[s
         "RECONCILE_SECONDS": "3600",
         **variables,
     }
-    rest = ForkedChild("rest", "rest", environment_with(**environment), folder / "rest.log")
+    rest = Child("rest", [sys.executable, "-m", "rest"], environment_with(**environment), folder / "rest.log")
     url = f"http://127.0.0.1:{port}"
 
     def answers() -> bool:

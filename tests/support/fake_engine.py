@@ -7,38 +7,27 @@
     marked   stems that tell which attempt made them; marked-1 takes a second for them, with progress
     kill-2   the same in the first two attempts at a song only; so with all of these but quick, sleep and marked
 
-Each separation leaves a line in FOLDER/<songhash>. CRASH_AT=label:before|after[:STOP] sends the process a SIGKILL (or
-SIGSTOP) just before or after its first call of that name: a script of the queue, blmove, or a method of the store.
-CLOCK_OFF=seconds sets its clock wrong. `python -m tests.support.fake_engine rest` is REST with the same two variables.
-GRUMBLE=1 has the store log a line whenever it stores a stem.
+Each separation leaves a line in FOLDER/<songhash>. tests/support/process_faults.py has further variables.
 """
 
 from __future__ import annotations
 
 import ctypes
-import functools
-import logging
 import os
 import resource
 import signal
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from redis import Redis
 
-import rest.__main__
 from msas import log
 from msas.models import Model
-from msas.queue.connection import Scripts
 from msas.settings import Settings
-from msas.store import Store
+from tests.support import process_faults
 from worker.engines import Engine, Order, Progress, Samples, Survey
 from worker.service import serve, watched
 
@@ -126,64 +115,9 @@ class StandIns:
         return StandInEngine(name, self._folder)
 
 
-def crash_at(label: str, moment: str, number: signal.Signals) -> None:
-    """Let this process end, or stop, at its first call of `label`."""
-    left, lock = [moment], threading.Lock()  # stems are stored side by side
-
-    def reach(now: str) -> None:
-        with lock:
-            reached = now in left
-            if reached:
-                left.remove(now)
-        if reached:
-            os.kill(os.getpid(), number)
-
-    def wrapped(call: Callable[..., Any], name_of: Callable[..., str]) -> Callable[..., Any]:
-        @functools.wraps(call)
-        def run(*args: Any, **kwargs: Any) -> Any:
-            here = name_of(*args) == label
-            if here:
-                reach("before")
-            answer = call(*args, **kwargs)
-            if here and (label != "blmove" or answer):
-                reach("after")
-            return answer
-
-        return run
-
-    Scripts.run = wrapped(Scripts.run, lambda _, name, *__: name)  # type: ignore[method-assign]
-    Redis.blmove = wrapped(Redis.blmove, lambda *_: "blmove")  # type: ignore[method-assign]
-    for name in ("fetch_song", "put_stem", "put_report", "published", "remove_message", "remove_song"):
-        setattr(Store, name, wrapped(getattr(Store, name), lambda *_, name=name: name))
-
-
-def grumble() -> None:
-    """Let the store log a line in each thread that stores a stem."""
-    put = Store.put_stem
-
-    def grumbling(self: Store, *args: Any) -> None:
-        logging.getLogger("tests").warning("grumble")
-        put(self, *args)
-
-    Store.put_stem = grumbling  # type: ignore[method-assign, assignment]
-
-
-def main(role: str) -> None:
-    """Serve as a worker that counts its separations in the folder `role`; as REST where that is "rest"."""
+def main(folder: str) -> None:
+    """Serve as a worker that counts its separations in `folder`."""
     log.start("worker")
-    if point := os.environ.get("CRASH_AT"):
-        label, moment, *others = point.split(":")
-        crash_at(label, moment, signal.SIGSTOP if others else signal.SIGKILL)
-    if os.environ.get("GRUMBLE"):
-        grumble()
-    if off := float(os.environ.get("CLOCK_OFF", "0")):
-        clock = time.time
-        time.time = lambda: clock() + off
-    if role == "rest":
-        sys.exit(rest.__main__.main())
+    process_faults.install()
     settings = Settings.from_environment()
-    serve(settings, StandIns(Path(role)), *watched(settings))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1])
+    serve(settings, StandIns(Path(folder)), *watched(settings))

@@ -1,4 +1,4 @@
-"""Real workers and RESTs, forked from a process that has imported their code: imports take most of their start."""
+"""Real workers, forked from a process that has imported their code: imports take most of their start."""
 
 from __future__ import annotations
 
@@ -56,32 +56,31 @@ class ForkedProcess:
 
 
 class ForkedChild(Child):
-    """A worker or a REST of `tests.support.fake_engine`, in the given `role`. It ends when the tests end."""
+    """A worker of `tests.support.fake_engine`, which counts in `folder`. It ends when the tests end."""
 
-    def __init__(self, name: str, role: str, environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, name: str, folder: str, environment: Mapping[str, str], log: Path) -> None:
         self.name, self.log = name, log
-        self._role, self._environment = role, dict(environment)
+        self._folder, self._environment = folder, dict(environment)
         self.start()
 
     def start(self) -> None:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.log.touch()
         self._begin = self.log.stat().st_size
-        process = FORKING.Process(target=_run, args=(self._role, self._environment, self.log))
+        process = FORKING.Process(target=_run, args=(self._folder, self._environment, self.log))
         process.start()
         self.process = cast("subprocess.Popen[bytes]", ForkedProcess(process))
 
 
-def _run(role: str, environment: dict[str, str], log: Path) -> None:
+def _run(folder: str, environment: dict[str, str], log: Path) -> None:
     """Become that process with this environment, whose output goes to `log`."""
     from tests.support import fake_engine
 
-    # gunicorn's own processes end with their master only where that is asked to end.
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM if role == "rest" else signal.SIGKILL)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setpgid(0, 0)
     os.dup2(os.open(log, os.O_WRONLY | os.O_APPEND), 1)
     os.dup2(1, 2)
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # chosen anew, from this environment
-    fake_engine.main(role)
+    fake_engine.main(folder)

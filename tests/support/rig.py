@@ -8,6 +8,7 @@ import io
 import itertools
 import shutil
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -93,7 +94,10 @@ class Rig:
 
     def worker(self, settings: Settings | None = None, **variables: str) -> Child:
         """Start one more worker."""
-        return self._fork("worker", str(self.calls), settings, variables)
+        log, environment = self._new_log("worker"), self._environment(settings, variables)
+        child = ForkedChild("worker", str(self.calls), environment, log)
+        self.children.append(child)
+        return child
 
     def reset(self) -> None:
         """End the workers, and empty Redis, the buckets and the counts of separations, for the next test."""
@@ -114,7 +118,7 @@ class Rig:
 
     def rest(self, settings: Settings | None = None, **variables: str) -> Child:
         """Start REST, on the port of the settings."""
-        rest = self._fork("rest", "rest", settings, variables)
+        rest = self.start("rest", [sys.executable, "-m", "tests.support.fake_rest"], settings, **variables)
         eventually(lambda: self._reached(), 20)
         return rest
 
@@ -261,11 +265,6 @@ class Rig:
     def start(self, name: str, command: list[str], settings: Settings | None = None, **variables: str) -> Child:
         """Start any process; it ends with the rig."""
         child = Child(name, command, self._environment(settings, variables), self._new_log(name))
-        self.children.append(child)
-        return child
-
-    def _fork(self, name: str, role: str, settings: Settings | None, variables: dict[str, str]) -> Child:
-        child = ForkedChild(name, role, self._environment(settings, variables), self._new_log(name))
         self.children.append(child)
         return child
 

@@ -1,0 +1,107 @@
+"""gunicorn's gevent worker: each connection is a greenlet, so one that waits costs some kilobytes and no thread."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
+from typing import Any
+
+from gevent import Timeout, sleep
+from gevent.event import Event
+from gevent.local import local
+from gevent.pool import Pool
+from gevent.server import StreamServer
+from gunicorn import util
+from gunicorn.workers.ggevent import GeventWorker
+from werkzeug.wsgi import ClosingIterator
+
+from rest.load import Load
+
+HEADERS_SECONDS = 5.0  # of a connection's first request
+# Bytes that the kernel keeps of an answer for a slow reader. Its own limit is 4 MB, which counts as the pod's memory.
+_SEND_BUFFER_BYTES = 128 * 1024
+
+
+class Worker(GeventWorker):  # type: ignore[misc]
+    load: Load
+
+    def init_process(self) -> None:
+        self._stopping = Event()
+        self._connection = local()  # of this greenlet: whether it has served a request
+        self._idle = set[socket.socket]()  # connections that are between two requests
+        super().init_process()
+
+    def load_wsgi(self) -> None:
+        super().load_wsgi()
+        app: Any = self.wsgi  # type: ignore[has-type]
+        self.load = app.extensions["msas"].load
+        self.wsgi = lambda environ, start: _yielding(app(environ, start))
+
+    def run(self) -> None:
+        """Serve until SIGTERM; then end idle connections, and give requests in progress the graceful timeout.
+
+        gunicorn's own loop would look at SIGTERM once a second, and wait for idle connections as well.
+        """
+        pool = Pool(self.worker_connections)
+        servers = [StreamServer(each, handle=partial(self.handle, each), spawn=pool) for each in self.sockets]
+        for server in servers:
+            if self.cfg.workers > 1:
+                server.max_accept = 1
+            server.start()
+        while self.alive:
+            self.notify()
+            self._stopping.wait(1)
+        for server in servers:
+            server.close()
+        until = time.monotonic() + self.cfg.graceful_timeout
+        while len(pool) and time.monotonic() < until:
+            self.notify()
+            for connection in list(self._idle):
+                with suppress(OSError):
+                    connection.shutdown(socket.SHUT_RD)
+            pool.join(timeout=0.5)
+        pool.kill(timeout=1)
+
+    def handle_exit(self, sig: int, frame: object) -> None:
+        super().handle_exit(sig, frame)
+        self._stopping.set()
+
+    def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
+        self._connection.has_served = False
+        self._idle.add(client)
+        try:
+            super().handle(listener, client, addr)
+        finally:
+            self._idle.discard(client)
+
+    def timeout_ctx(self) -> Timeout:
+        seconds = self.cfg.keepalive if self._connection.has_served else HEADERS_SECONDS
+        return Timeout(seconds, False)  # type: ignore[arg-type]  # False: the block ends without an exception
+
+    def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> None:
+        self._connection.has_served = True
+        self._idle.discard(sock)
+        try:
+            with self.load.request():
+                # In a context of its own: the context of the log ends with the request.
+                copy_context().run(super().handle_request, listener_name, req, sock, addr)
+        except StopIteration:  # the connection is to be closed; at once, the caller might never see the answer
+            util.close_graceful(sock)
+            raise
+        self._idle.add(sock)
+
+
+def _yielding(answer: Iterable[bytes]) -> ClosingIterator:
+    """Let other requests proceed after each part of an answer, however fast its reader is."""
+
+    def parts() -> Iterator[bytes]:
+        for part in answer:
+            yield part
+            sleep(0)
+
+    return ClosingIterator(parts(), getattr(answer, "close", None))
