@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ _SOMETHING_ELSE = {
     b"GIF8": "a picture",
     b"\xff\xd8\xff": "a picture",
 }
+_WITHOUT_LENGTH = ("aac", "loas")  # formats whose files never tell their length
+# An MP3 tells its length by a count of frames in its first frame, in the tag of Xing and LAME (`Info`) or in that of
+# Fraunhofer's encoder (`VBRI`); 0 was never filled in. FFmpeg reads both: libavformat/mp3dec.c.
+_FRAME_COUNT = re.compile(rb"(?:(?:Xing|Info).{4}|VBRI.{10})(?!\0{4})", re.DOTALL)
+_FIRST_FRAME = 4096  # bytes; the largest frame has 1,441, and some files have a few stray bytes before it
 TAGS = ("title", "artist", "album")
 _TAG_LENGTH = 500
 _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
@@ -98,7 +104,7 @@ def probe(file: IO[bytes], most_minutes: float) -> SongInfo:
     Raises as `open_song` does, TooLong where it claims more than `most_minutes`, TooShort where no sound follows.
     """
     with open_song(file) as (container, stream):
-        info = describe(container, stream)
+        info = describe(file, container, stream)
         check_length(info.seconds or 0.0, most_minutes)
         if not _has_packet(container, stream):
             raise no_sound()
@@ -118,10 +124,10 @@ def no_sound() -> TooShort:
     return TooShort("Not one sample of sound could be decoded; check that the file plays, then send it again.")
 
 
-def describe(container: InputContainer, stream: AudioStream) -> SongInfo:
-    """Say what the open container and its audio stream claim to be."""
+def describe(file: IO[bytes], container: InputContainer, stream: AudioStream) -> SongInfo:
+    """Say what the container, opened from `file`, and its audio stream claim to be."""
     found = {name.lower(): value for name, value in {**stream.metadata, **container.metadata}.items()}
-    claimed = (container.duration or 0) / av.time_base
+    claimed = (container.duration or 0) / av.time_base if _tells_length(file, container.format.name) else 0.0
     return SongInfo(
         container=container.format.name,
         rate=stream.codec_context.sample_rate,
@@ -129,6 +135,20 @@ def describe(container: InputContainer, stream: AudioStream) -> SongInfo:
         seconds=claimed if 0 < claimed <= container.size / _LEAST_BYTES_A_SECOND else None,
         tags={name: text for name in TAGS if (text := _tag(found.get(name, "")))},
     )
+
+
+def _tells_length(file: IO[bytes], container: str) -> bool:
+    """Say whether the song tells its length. If it does not, FFmpeg guesses from the bit rate of the first frames."""
+    if container != "mp3":
+        return container not in _WITHOUT_LENGTH
+    position = file.tell()
+    file.seek(0)
+    tag = file.read(10)
+    if tag.startswith(b"ID3"):  # the tag's size is in four bytes of seven bits
+        file.seek(10 + sum(byte << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=False)))
+    found = _FRAME_COUNT.search(file.read(_FIRST_FRAME))
+    file.seek(position)  # where FFmpeg goes on reading
+    return found is not None
 
 
 def check_length(seconds: float, most_minutes: float) -> None:

@@ -37,7 +37,7 @@ class Mixture:
     def open(cls, path: Path) -> Mixture:
         """Look at the song without decoding it. Raises a BadSong."""
         with path.open("rb") as file, open_song(file) as (container, stream):
-            return cls(path, describe(container, stream))
+            return cls(path, describe(file, container, stream))
 
     def survey(self, rate: int, most_minutes: float = math.inf, on_block: Callable[[], None] = lambda: None) -> Survey:
         """Decode the song once, for its length and the statistics that Demucs normalises by, at `rate` Hz.
