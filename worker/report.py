@@ -95,6 +95,7 @@ def _about(file: StemFile, seconds: float) -> dict[str, Any]:
     return {
         "bytes": file.bytes,
         "sha256": file.sha256,
+        "crc32": f"{file.crc32:08x}",
         "seconds": seconds,
         "peak": round(file.peak, 6),
         "clipped_samples": file.clipped,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import zlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -57,8 +58,8 @@ def in_step(mixture: Iterable[Samples], blocks: Iterable[Samples]) -> Iterator[t
 class StemFile:
     """The file that `encoder` makes of `blocks`, encoded while it is read. Read once, front to back.
 
-    `bytes`, `sha256`, `peak` (full scale: 1), `clipped` and `starts` are known once it was read to its end, and
-    `peaks` then is whole; `busy_seconds` is the time that making it took.
+    `bytes`, `sha256`, `crc32`, `peak` (full scale: 1), `clipped` and `starts` are known once it was read to its end,
+    and `peaks` then is whole; `busy_seconds` is the time that making it took.
     """
 
     def __init__(self, encoder: Encoder, blocks: Iterable[Samples], length: int, rate: int) -> None:
@@ -68,7 +69,7 @@ class StemFile:
         self._slice = samples_per_slice(encoder.frame, rate)
         self._encoder, self._chunks = encoder, self._encoded(blocks)
         self._ready = bytearray()
-        self._digest = hashlib.sha256()
+        self._digest, self.crc32 = hashlib.sha256(), 0
 
     @property
     def clipped(self) -> int:
@@ -87,6 +88,7 @@ class StemFile:
         while len(self._ready) < size and (chunk := next(self._chunks, None)) is not None:
             self._ready += chunk
             self._digest.update(chunk)
+            self.crc32 = zlib.crc32(chunk, self.crc32)
         part = bytes(self._ready[:size])
         del self._ready[:size]
         self.bytes += len(part)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +42,17 @@ def test_the_report_in_the_bucket_is_the_one_in_the_status(client: Client, servi
     assert json.loads(stored.read()) == report(client, separated)
 
 
-def test_the_report_names_each_stems_bytes_and_digest(client: Client, separated: str, tmp_path: Path) -> None:
-    paths = client.download(separated, tmp_path)
+def test_the_report_names_each_stems_bytes_and_digests(client: Client, separated: str, tmp_path: Path) -> None:
+    contents = {path.stem: path.read_bytes() for path in client.download(separated, tmp_path)}
 
-    expected = {path.stem: (path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()) for path in paths}
     stems = report(client, separated)["stems"]
+
+    expected = {
+        name: (len(content), hashlib.sha256(content).hexdigest(), f"{zlib.crc32(content):08x}")
+        for name, content in contents.items()
+    }
     assert len(stems) == 4
-    assert {name: (stem["bytes"], stem["sha256"]) for name, stem in stems.items()} == expected
+    assert {name: (stem["bytes"], stem["sha256"], stem["crc32"]) for name, stem in stems.items()} == expected
 
 
 def test_the_report_says_what_ran_on_which_device_for_how_long(client: Client, separated: str) -> None:

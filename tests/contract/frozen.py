@@ -256,7 +256,7 @@ OPEN_PARTS = {
         "device encoding_cpu_seconds hash mixture model name options peak_rss_mb precision real_time_factor seconds "
         "song stems sum_db weights"
     ),
-    "stem": "bytes clipped_samples peak seconds sha256",
+    "stem": "bytes clipped_samples crc32 peak seconds sha256",
     "callback": "attempts delivered_at error http_status next_at state webhook_id",
 }
 PROBLEMS = {
