@@ -2,30 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Iterator
+import zlib
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import partial, reduce
+from typing import Any, cast
 
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
-from zipstream import ZipStream
 
+from msas.buckets import ObjectMissing
 from msas.problem import UnknownSong, UnknownStem
 from msas.status import Track
-from msas.store import Store
 from rest.contract import NEEDS_KEY, bytes_of, problems
+from rest.ranges import send_file
 from rest.schemas import ArchivePath
 from rest.services import services
-from rest.tracks import disposition, finished, song_title
+from rest.tracks import finished, song_title
+from rest.zip_layout import Member, ZipLayout
 
+_TYPE = "application/zip"
+_ZIP = bytes_of(_TYPE)
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # of Windows
 
 blueprint = APIBlueprint("archive", __name__, abp_security=NEEDS_KEY)
 
 
-@blueprint.get("/archive/<archive>", responses={200: bytes_of("application/zip"), **problems(404, 409)})
+@blueprint.get(
+    "/archive/<archive>",
+    responses={200: _ZIP, 206: dict(_ZIP), 304: None, **problems(404, 409, 416)},
+)
 def archive(path: ArchivePath) -> Response:
-    """Send all stems as a ZIP file, streamed: stored, not deflated, for sound does not get smaller by it."""
+    """Send all stems as a ZIP file: stored, not deflated, for sound does not get smaller by it. HEAD sends its headers.
+
+    Honours Range (one at a time), If-Range and If-None-Match; the ETag changes with the file's bytes.
+    """
     songhash, _, extension = path.archive.partition(".")
     if extension != "zip":
         raise UnknownSong("There is no such archive; ask for /apiv1/archive/<songhash>.zip.")
@@ -34,24 +48,30 @@ def archive(path: ArchivePath) -> Response:
         raise UnknownStem("All stems of this song were removed; send the song again.")
     title = song_title(job)
     folder = _folder(title) or songhash
-    # zipstream-ng knows the whole's length from the parts', so that a broken download is noticed.
-    archive = ZipStream(sized=True)
-    for track in job.tracks:
-        archive.add(
-            _chunks(services().store, songhash, track), f"{folder}/{track.name}.{track.extension}", size=track.bytes
-        )
-    response = Response(iter(archive), content_type="application/zip")
-    response.content_length = len(archive)
-    response.headers["Content-Disposition"] = disposition(f"{title}.zip")
-    return response
+    report = (job.report or {})["stems"]
+    members = [_member(songhash, track, report[track.name], folder) for track in job.tracks]
+    layout = ZipLayout(members, cast(datetime, job.ended_at))
+    digests = [report[track.name]["sha256"] for track in job.tracks]
+    etag = hashlib.sha256("".join(digests).encode() + layout.own_bytes).hexdigest()
+    return send_file(layout.read, layout.size, etag, _TYPE, f"{title}.zip")
+
+
+def _member(songhash: str, track: Track, report: dict[str, Any], folder: str) -> Member:
+    """Return the stem `track` as a member of the ZIP; `report` is what the job's report says about it."""
+    open_stem = partial(services().store.open_stem, songhash, track.name, track.extension)
+    crc32 = int(report["crc32"], 16) if "crc32" in report else _read_crc32(open_stem)
+    return Member(f"{folder}/{track.name}.{track.extension}", track.bytes, crc32, open_stem)
+
+
+def _read_crc32(open_stem: Callable[[], Iterable[bytes]]) -> int:
+    """Read a stem for its CRC-32, which reports of version 0.1.0 lack."""
+    try:
+        return reduce(lambda crc32, chunk: zlib.crc32(chunk, crc32), open_stem(), 0)
+    except ObjectMissing:
+        raise UnknownStem("The store has lost a stem of this song; send the song again.") from None
 
 
 def _folder(title: str) -> str:
     """Return a name of a folder that every system can make, Windows too; it may be empty."""
     name = _NOT_IN_NAMES.sub("_", title).strip(". ")
     return f"_{name}" if _DEVICES.fullmatch(name) else name
-
-
-def _chunks(store: Store, songhash: str, track: Track) -> Iterator[bytes]:
-    """Open the stem only when its turn comes."""
-    yield from store.open_stem(songhash, track.name, track.extension)

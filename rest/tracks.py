@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from typing import Any
-from urllib.parse import quote
 
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
-from werkzeug.datastructures import ContentRange
-from werkzeug.http import is_resource_modified, quote_etag
 
 from msas.buckets import ObjectMissing
 from msas.job import State
-from msas.problem import BadRange, NotFound, NotReady, UnknownStem
+from msas.problem import NotFound, NotReady, UnknownStem
 from msas.status import MIXTURE, JobStatus, Track
 from msas.store import CONTENT_TYPES
 from rest.contract import NEEDS_KEY, answer, bytes_of, problems
+from rest.ranges import send_file
 from rest.schemas import PeaksAnswer, Removed, SongPath, StemPath
 from rest.services import services
 
@@ -42,23 +41,9 @@ def download(path: StemPath) -> Response:
     """
     job = services().job(path.songhash)
     track = find_track(job, path.track, *([job.mixture] if job.mixture else []))
-    etag = _etag(job, track)
-    response = Response(content_type=CONTENT_TYPES[track.extension])
-    response.set_etag(etag)
-    response.headers["Accept-Ranges"] = "bytes"
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Content-Disposition"] = disposition(f"{song_title(job)}-{track.name}.{track.extension}")
-    if not is_resource_modified(request.environ, etag=quote_etag(etag)):
-        response.status_code = 304
-        return response
-    wanted = _range(etag, track.bytes)
-    start, stop = wanted or (0, track.bytes)
-    if wanted:  # even where it is all bytes: players learn from the 206 that they can seek
-        response.status_code = 206
-        response.content_range = ContentRange("bytes", start, stop, track.bytes)
-    response.response = _open(job, track, start, stop - start)
-    response.content_length = stop - start
-    return response
+    file_name = f"{song_title(job)}-{track.name}.{track.extension}"
+    kind = CONTENT_TYPES[track.extension]
+    return send_file(partial(_open, job, track), track.bytes, _etag(job, track), kind, file_name)
 
 
 @blueprint.get("/peaks/<songhash>", responses={200: PeaksAnswer, **problems(404, 409)})
@@ -131,12 +116,6 @@ def song_title(job: JobStatus) -> str:
     return job.name.rpartition(".")[0] or job.name or job.songhash
 
 
-def disposition(file_name: str) -> str:
-    """Return a Content-Disposition whose file name also travels as UTF-8 (RFC 6266)."""
-    ascii_name = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in file_name)
-    return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(file_name, safe='')}"
-
-
 def _open(job: JobStatus, track: Track, start: int, length: int) -> Any:
     store = services().store
     key = (job.songhash, track.name, track.extension)
@@ -148,19 +127,6 @@ def _open(job: JobStatus, track: Track, start: int, length: int) -> Any:
         return store.open_stem(*key, start, length)
     except ObjectMissing:
         raise _unknown(job) from None
-
-
-def _range(etag: str, size: int) -> tuple[int, int] | None:
-    """Return the first byte asked for, and the one after the last; None where the whole stem is to be sent."""
-    wanted = request.range
-    if wanted is None or wanted.units != "bytes" or len(wanted.ranges) != 1 or request.method == "HEAD":
-        return None
-    if "If-Range" in request.headers and request.if_range.etag != etag:
-        return None  # what the caller has a part of is no longer what is here
-    found = wanted.range_for_length(size)
-    if found is None:
-        raise BadRange(f"The stem has {size} bytes; ask for a range within them.", size)
-    return found
 
 
 def _etag(job: JobStatus, track: Track) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -323,58 +321,3 @@ def test_a_songs_name_reaches_the_download_and_never_becomes_a_header(
     assert "X-Evil" not in headers
     _, found = headers["Content-Disposition"].split("filename*=UTF-8''")
     assert unquote(found) == '日本 "x"; a=X-Evil: 1%41-bass.mp3'
-
-
-def test_an_archive_holds_all_stems_and_announces_its_length(service: Service, separated: str) -> None:
-    vocals = requests.get(f"{service.url}/apiv1/track/{separated}/vocals", timeout=10).content
-
-    answer = requests.get(f"{service.url}/apiv1/archive/{separated}.zip", timeout=20)
-
-    assert answer.status_code == 200
-    assert answer.headers["Content-Type"] == "application/zip"
-    assert int(answer.headers["Content-Length"]) == len(answer.content)
-    assert 'filename="a song.zip"' in answer.headers["Content-Disposition"]
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-        assert archive.testzip() is None
-        assert archive.namelist() == [f"a song/{stem}.mp3" for stem in ("vocals", "drums", "bass", "other")]
-        assert archive.read("a song/vocals.mp3") == vocals
-
-
-@pytest.mark.parametrize(
-    ("name", "folder"),
-    [('Back: "in"? <Black>*|.wav', "Back_ _in__ _Black___"), ("con.wav", "_con"), ("Lpt1.live.wav", "_Lpt1.live")],
-)
-def test_an_archive_has_a_folder_that_windows_can_make(
-    service: Service, client: Client, tmp_path: Path, name: str, folder: str
-) -> None:
-    body = as_json(new_song(tmp_path, 0.4502 + len(name) / 1000), name=name, stems=["bass"])
-    songhash = requests.post(f"{service.url}/apiv1/separate", json=body, timeout=10).json()["hash"]
-    client.wait(songhash, timeout=60)
-
-    answer = requests.get(f"{service.url}/apiv1/archive/{songhash}.zip", timeout=20)
-    client.remove(songhash)
-
-    with zipfile.ZipFile(io.BytesIO(answer.content)) as archive:
-        assert archive.namelist() == [f"{folder}/bass.mp3"]
-
-
-@pytest.mark.parametrize("name", ["0" * 56 + ".zip", "0" * 56, "x.zip", "0" * 56 + ".tar"])
-def test_an_unknown_archive_is_answered_with_404(service: Service, name: str) -> None:
-    answer = requests.get(f"{service.url}/apiv1/archive/{name}", timeout=10)
-
-    assert problem(answer) == (404, "unknown_song")
-
-
-def test_an_archive_of_a_separated_song_is_a_zip_only(service: Service, separated: str) -> None:
-    answer = requests.get(f"{service.url}/apiv1/archive/{separated}.tar", timeout=10)
-
-    assert problem(answer) == (404, "unknown_song")
-
-
-def test_a_song_without_stems_has_no_archive(service: Service, removable: str) -> None:
-    for stem in ("vocals", "drums", "bass", "other"):
-        requests.delete(f"{service.url}/apiv1/remove/{removable}/{stem}", timeout=10).raise_for_status()
-
-    answer = requests.get(f"{service.url}/apiv1/archive/{removable}.zip", timeout=10)
-
-    assert problem(answer) == (404, "unknown_stem")
