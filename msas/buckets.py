@@ -83,11 +83,13 @@ class Buckets:
         return cls(minio, settings.bucket_in, settings.bucket_out)
 
     def ready(self) -> None:
-        """Make the buckets where they are absent; return where the store answers."""
-        with self._answering():
-            for bucket in (self.bucket_in, self.bucket_out):
-                if not self.minio.bucket_exists(bucket):
-                    self._make_bucket(bucket)
+        """Return where the store answers and knows us; changes nothing there."""
+        self.missing()
+
+    def make_buckets(self) -> None:
+        """Make the buckets that are missing."""
+        for bucket in self.missing():
+            self._make_bucket(bucket)
         self._buckets_made = True
 
     def check(self) -> None:
@@ -161,14 +163,15 @@ class Buckets:
 
     def _ensure_buckets(self) -> None:
         if not self._buckets_made:
-            self.ready()
+            self.make_buckets()
 
     def _make_bucket(self, bucket: str) -> None:
-        try:
-            self.minio.make_bucket(bucket)
-        except S3Error as error:
-            if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-                raise  # else another process was faster
+        with self._answering():
+            try:
+                self.minio.make_bucket(bucket)
+            except S3Error as error:
+                if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                    raise  # else another process was faster
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

@@ -9,6 +9,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -22,6 +23,7 @@ from msas.job import songhash
 from msas.options import Options
 from msas.store import Store
 from msas_client import Client, Failed
+from rest import create_app
 from tests.support.audio import true_waves, write
 from tests.support.processes import eventually
 from tests.support.requests import as_json, new_song, problem
@@ -300,6 +302,15 @@ def test_an_unknown_song_route_or_method_is_refused(
 def test_the_front_page_and_the_probes_answer(service: Service) -> None:
     for path in ("/", "/healthz", "/readyz"):
         assert requests.get(service.url + path, timeout=10).status_code == 200
+
+
+def test_readyz_makes_no_buckets(service: Service) -> None:
+    settings = replace(service.settings, bucket_in="not-yet-in", bucket_out="not-yet-out")
+
+    answer = create_app(settings).test_client().get("/readyz")
+
+    assert answer.status_code == 200
+    assert Store.from_settings(settings).missing() == ["not-yet-in", "not-yet-out"]
 
 
 @pytest.fixture

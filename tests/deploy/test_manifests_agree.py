@@ -184,6 +184,12 @@ def test_the_ingress_routes_to_rest_and_names_existing_gke_objects() -> None:
     assert (backend["requestPath"], backend["port"]) == (readiness["path"], 5000)
 
 
+def test_readiness_of_rest_depends_on_no_server_that_all_pods_share() -> None:
+    assert probes(deployments()["rest"])["readinessProbe"]["httpGet"]["path"] == "/healthz"
+
+
+
+
 def test_every_image_is_pinned_to_a_release() -> None:
     for found in deployments().values():
         image = container(found)["image"]

@@ -95,7 +95,7 @@ def test_paths_of_probes_and_monitors_answer_200_without_a_key(service: Service)
     pages = {probe["httpGet"]["path"] for probe in probes(deployment("rest")).values()}
     pages |= {found["path"] for found in of_kind("PodMonitor")["rest"]["spec"]["podMetricsEndpoints"]}
     pages.add(of_kind("BackendConfig")["rest"]["spec"]["healthCheck"]["requestPath"])
-    assert pages == {"/healthz", "/readyz", "/metrics"}
+    assert pages == {"/healthz", "/metrics"}
     for page in pages:
         assert requests.get(f"http://{service.address}{page}", timeout=10).status_code == 200
 

@@ -27,7 +27,7 @@ def spare_buckets(service: Service, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture(scope="session")
 def lasting_rig(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     with Rig(tmp_path_factory.mktemp("shared") / "rig", service.settings, lease_seconds=LEASE) as running:
-        running.store.ready()  # not each test makes the buckets that the fixture empties
+        running.store.make_buckets()  # not each test makes the buckets that the fixture empties
         yield running
 
 
@@ -53,7 +53,7 @@ def lasting_rest_rig(
     folder = tmp_path_factory.mktemp("rest") / "rig"
     with Rig(folder, service.settings, redis_port=lasting_proxy.port, **variables) as running:
         lasting_proxy.target = ("127.0.0.1", running.own_redis_port)
-        running.store.ready()
+        running.store.make_buckets()
         running.rest()
         yield running
 

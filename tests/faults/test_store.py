@@ -179,7 +179,7 @@ def test_a_store_that_pauses_costs_no_attempt(own_rig: Rig, store: OwnStore) -> 
 def test_buckets_that_were_removed_are_made_again(store: OwnStore, tmp_path: Path) -> None:
     """Fault 31."""
     with Rig(tmp_path / "rig", store.settings, **TIMES) as rig:
-        rig.store.ready()
+        rig.store.make_buckets()
         rig.ready(rig.worker())
         for bucket in (rig.settings.bucket_in, rig.settings.bucket_out):
             rig.store.minio.remove_bucket(bucket)

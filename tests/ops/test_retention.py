@@ -116,7 +116,7 @@ def test_a_second_sweep_removes_what_the_first_left(rig: Rig) -> None:
 
 def test_the_buckets_have_a_rule_that_outlives_our_own_retention(service: Service, tmp_path: Path) -> None:
     with Rig(tmp_path / "rig", service.settings) as rig:
-        rig.store.ready()
+        rig.store.make_buckets()
         rig.worker()
 
         def days() -> list[int | None]:

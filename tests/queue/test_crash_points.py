@@ -105,7 +105,7 @@ def real_store(service: Service) -> Store:
     """Empty buckets of these tests on the service's S3 server."""
     nonce = secrets.token_hex(4)
     store = Store.from_settings(replace(service.settings, bucket_in=f"in-{nonce}", bucket_out=f"out-{nonce}"))
-    store.ready()
+    store.make_buckets()
     return store
 
 

@@ -80,7 +80,7 @@ class Rig:
             child.process.kill()
             child.process.wait()
         with suppress(Unavailable):
-            self.store.ready()
+            self.store.make_buckets()
             self._empty_buckets()
             if not self._lasting_buckets:
                 for bucket in (self.settings.bucket_in, self.settings.bucket_out):
