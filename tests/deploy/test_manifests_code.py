@@ -52,6 +52,7 @@ OURS = ("rest", "worker")
 # with 50 clients; the peak of a worker with 44 minutes of song.
 SECONDS_FOR_A_MINUTE_OF_SONG = 10.4
 REST_PEAK_MB = 501
+AUTOSCALER_TOLERANCE = 1.1  # Kubernetes' own: up to 10 % above the target it adds no pod
 WORKER_PEAK_MB = 1_200
 
 
@@ -107,6 +108,15 @@ def test_the_autoscaler_names_the_queues_list_and_our_services() -> None:
     assert waiting["metadata"]["address"].split(".")[0] in of_kind("Service")
     assert running["metadata"]["url"].startswith("http://rest-service.msas.")
     assert spec["advanced"]["scalingModifiers"]["formula"].split(" + ") == [waiting["name"], running["name"]]
+
+
+def test_the_autoscaler_of_rest_adds_a_pod_before_its_processes_use_all_the_cpu_that_they_can() -> None:
+    rest, most = deployment("rest"), settings("rest").rest_processes  # cores: Python's threads share one
+    [metric] = of_kind("HorizontalPodAutoscaler")["rest"]["spec"]["metrics"]
+    target = quantity(metric["resource"]["target"]["averageValue"])
+
+    assert target * AUTOSCALER_TOLERANCE < 0.75 * most
+    assert quantity(container(rest)["resources"]["requests"]["cpu"]) == target
 
 
 def test_the_ingress_allows_a_body_as_large_as_the_largest_song_in_base64() -> None:
