@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
+from collections import Counter
+from threading import Lock
 
 from flask import Flask, g, request
 from flask.typing import ResponseReturnValue
@@ -19,13 +21,41 @@ OPEN = frozenset(
     {"page.index", "page.asset", "health.live", "health.ready", "metrics.show"}
     | {"contract.openapi", "contract.docs", "contract.start", "contract.asset"}
 )
+FAILED_PER_MINUTE = 60  # calls without a good key, of one address
+_MINUTE_SECONDS = 60.0
+
+
+class FailedCalls:
+    """Counts calls without a good key by address. Each process counts its own; each minute begins anew."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._ends = 0.0
+        self._calls: Counter[str | None] = Counter()
+
+    def count(self, address: str | None) -> None:
+        """Count one call. Raises TooMany where its address has made FAILED_PER_MINUTE before it."""
+        with self._lock:
+            now = time.monotonic()
+            if now >= self._ends:
+                self._ends = now + _MINUTE_SECONDS
+                self._calls.clear()
+            self._calls[address] += 1
+            calls, left = self._calls[address], self._ends - now
+        if calls > FAILED_PER_MINUTE:
+            raise TooMany(
+                f"More than {FAILED_PER_MINUTE} calls without a good key came from your address within a minute; "
+                "send a good key, for which this limit does not hold, or wait.",
+                int(left) + 1,
+            )
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Where there are API_KEYS, refuse every call without one, save to OPEN, and count each key's calls."""
+    """Where there are API_KEYS, refuse every call without one, save to OPEN, and count calls by key or by address."""
     keys = settings.keys()
     if not keys:
         return
+    failed = FailedCalls()
 
     @app.before_request
     def check() -> None:
@@ -33,6 +63,8 @@ def install(app: Flask, settings: Settings) -> None:
             return
         name = _owner(keys, _given())
         if name is None:
+            # Behind a proxy all callers have its address. A good key was accepted above: nobody can use up its limit.
+            failed.count(request.remote_addr)
             raise Unauthorized("This service needs a key: send it as 'Authorization: Bearer KEY' or as 'X-API-Key'.")
         g.caller = name
 

@@ -11,6 +11,11 @@ export class Problem extends Error {
     Object.assign(this, { status, code, retryAfter });
   }
 
+  /** Whether a good key is needed. Calls without one get `too_many` where many came from the same address. */
+  get locked() {
+    return this.status === 401 || (this.code === "too_many" && !key.get());
+  }
+
   /** Whether the same call may succeed a little later. */
   get passing() {
     return this.status === 429 || this.status >= 502;

@@ -30,7 +30,7 @@ function send(song) {
 
 /** A failure of the service as a whole; null: all is well. */
 function told(error) {
-  const locked = error?.status === 401;
+  const locked = Boolean(error?.locked);
   set(at("notice"), "textContent", error && !locked ? `${error.message} Trying again.` : "");
   at("notice").hidden = !error || locked;
   if (locked) lock(key.get() ? "That key does not fit: the service does not know it." : "Those who run it can give you one.");
@@ -58,7 +58,7 @@ async function start() {
       return;
     } catch (error) {
       told(error);
-      if (error.status === 401) return;
+      if (error.locked) return;
       await new Promise((resolve) => setTimeout(resolve, backoff(error, failures)));
     }
   }

@@ -55,7 +55,7 @@ export class Uploads {
         const lost = error instanceof Away && !(await readable(song.file));
         if (["cancelled", "unwanted"].includes(song.phase)) {
           song.say({ phase: "cancelled", error: null });
-        } else if (error.status === 401) {
+        } else if (error.locked) {
           song.say({ phase: "waiting" });
           this.#locked(error);
           return false;

@@ -76,7 +76,7 @@ export class Watch {
           continue;
         }
         this.#told(error);
-        await this.#sleep(error.status === 401 ? Infinity : backoff(error, failures++));
+        await this.#sleep(error.locked ? Infinity : backoff(error, failures++));
       }
     }
   }

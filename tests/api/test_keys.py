@@ -5,16 +5,24 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import requests
 
 from local import Service
+from msas.problem import TooMany
 from msas.settings import Settings, SettingsError
+from rest import auth
 from rest.app import create_app
-from rest.auth import OPEN, key_digest
+from rest.auth import FAILED_PER_MINUTE, OPEN, FailedCalls, key_digest
 from tests.support.another_rest import another_rest
+from tests.support.processes import eventually
 from tests.support.requests import ALICE, API_KEYS, BOB, EVE, KEYS, problem
+
+WRONG = {"X-API-Key": "mallorys-key"}
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +72,47 @@ def test_a_key_over_its_rate_is_refused_with_retry_after_and_others_are_not(lock
     assert problem(answers[40]) == (429, "too_many")
     assert 0 < int(answers[40].headers["Retry-After"]) <= 3601
     assert requests.get(f"{locked}/apiv1/queue", headers=BOB, timeout=10).status_code == 200
+
+
+def test_an_address_with_many_calls_without_a_good_key_is_refused_and_no_good_key_nor_other_address_is(
+    service: Service, tmp_path: Path
+) -> None:
+    with another_rest(service, tmp_path, API_KEYS=API_KEYS) as url:
+        answers = [requests.get(f"{url}/apiv1/queue", headers=WRONG, timeout=10) for _ in range(FAILED_PER_MINUTE + 1)]
+        good = [requests.get(f"{url}/apiv1/queue", headers=key, timeout=10).status_code for key in (ALICE, BOB)]
+        page = requests.get(url, timeout=10).status_code
+        elsewhere = status_from("127.0.0.2", url)
+
+    assert {problem(answer) for answer in answers[:-1]} == {(401, "unauthorized")}
+    assert problem(answers[-1]) == (429, "too_many")
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 61
+    assert (good, page, elsewhere) == ([200, 200], 200, 401)
+
+
+def status_from(address: str, url: str) -> int:
+    """Return the status of a call without a key that comes from this address of the machine."""
+    parts = urlsplit(url)
+    connection = HTTPConnection(parts.hostname or "", parts.port, timeout=10, source_address=(address, 0))
+    connection.request("GET", "/apiv1/queue")
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
+def test_calls_without_a_good_key_are_counted_anew_after_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(auth, "_MINUTE_SECONDS", 0.2)
+    failed = FailedCalls()
+
+    def is_refused(calls: int) -> bool:
+        try:
+            for _ in range(calls):
+                failed.count("192.0.2.1")
+        except TooMany:
+            return True
+        return False
+
+    eventually(lambda: is_refused(FAILED_PER_MINUTE + 1))
+    eventually(lambda: not is_refused(1))
 
 
 def test_open_paths_have_no_rate_limit(locked: str) -> None:

@@ -10,7 +10,7 @@ import requests
 from playwright.sync_api import Browser
 
 from local import Service
-from rest.auth import key_digest
+from rest.auth import FAILED_PER_MINUTE, key_digest
 from tests.page.visit import Visit, visiting
 from tests.support.another_rest import another_rest
 
@@ -26,6 +26,20 @@ def locked(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def give(visit: Visit, key: str) -> None:
     visit.page.get_by_label("API key").fill(key)
     visit.press("Use this key")
+
+
+def test_the_page_asks_for_a_key_when_others_at_its_address_made_too_many_calls_without_one(
+    browser: Browser, service: Service, tmp_path: Path
+) -> None:
+    with another_rest(service, tmp_path, API_KEYS=f"alice:{key_digest(KEY)}") as url, visiting(browser, url) as visit:
+        answers = [requests.get(f"{url}/apiv1/queue", timeout=20).status_code for _ in range(FAILED_PER_MINUTE + 1)]
+        assert answers[-1] == 429
+
+        visit.go()
+        visit.until(lambda: visit.page.locator("#key").is_visible())
+        give(visit, KEY)
+        visit.ready()
+        visit.failed.clear()  # the browser itself complains of each 429
 
 
 def test_a_wrong_key_is_reported_and_the_right_one_accepted(browser: Browser, locked: str, short: Path) -> None:
