@@ -73,17 +73,20 @@ push:  ## both into a registry           REGISTRY=host/path [TAG=v1]
 # What an overlay creates, less the namespace and the volumes: what stays when the rest goes.
 PASSING = awk -v RS='---\n' '!/(^|\n)kind: (Namespace|PersistentVolumeClaim)\n/ { print "---"; print }'
 
+BUILT = $(KUBECTL) kustomize k8s/overlays/$(OVERLAY)
+
 deploy: overlay  ## onto the cluster of kubectl's context  OVERLAY=local|gke
-	@! grep -q YOUR-PROJECT k8s/overlays/$(OVERLAY)/kustomization.yaml || { echo \
-		"The images have no registry yet: name yours in k8s/overlays/$(OVERLAY)/kustomization.yaml."; exit 2; }
-	@$(KUBECTL) -n msas get secret minio-credentials >/dev/null || { echo \
-		"docs/kubernetes.md says how to create the namespace and the secret."; exit 2; }
+	@! $(BUILT) | grep -E 'YOUR-PROJECT|msas\.example\.com' || { echo "These are placeholders: name your registry in" \
+		"k8s/overlays/$(OVERLAY) and your host in k8s/components/ingress/ingress.yaml."; exit 2; }
+	@for secret in minio-credentials $$($(BUILT) | grep -q 'optional: false' && echo msas-api-keys); do \
+		$(KUBECTL) -n msas get secret $$secret >/dev/null || { echo \
+			"docs/kubernetes.md says how to create the namespace and the secret $$secret."; exit 2; }; done
 	@$(KUBECTL) apply -k k8s/overlays/$(OVERLAY)
 	@for name in redis minio rest worker; do \
 		$(KUBECTL) -n msas rollout status deployment/$$name --timeout=10m || exit 1; done
 
 undeploy: overlay  ## off it; the two volumes stay         OVERLAY=local|gke
-	@$(KUBECTL) kustomize k8s/overlays/$(OVERLAY) | $(PASSING) | $(KUBECTL) delete --ignore-not-found -f -
+	@$(BUILT) | $(PASSING) | $(KUBECTL) delete --ignore-not-found -f -
 
 overlay:
 	@test -f "k8s/overlays/$(OVERLAY)/kustomization.yaml" || { echo \

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from tests.support.binaries import binary
-from tests.support.manifests import ROOT, SERVICES
+from tests.support.manifests import ROOT, SERVICES, copy_with_components
 
 # `kustomize` runs the real kubectl; every other call is recorded, with its standard input for `delete`.
 RECORDER = """#!/bin/sh
@@ -30,9 +30,9 @@ def recorder(tmp_path: Path) -> Path:
     return program
 
 
-def make(recorder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def make(recorder: Path, *arguments: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     command = ["make", "--no-print-directory", f"KUBECTL={recorder}", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
 
 def told(recorder: Path) -> list[str]:
@@ -57,8 +57,8 @@ def test_deploy_without_the_secret_applies_nothing_and_names_the_document(record
 def test_undeploy_deletes_all_but_the_namespace_and_the_volumes(recorder: Path) -> None:
     assert make(recorder, "undeploy", "OVERLAY=local").returncode == 0
     deleted = list(yaml.safe_load_all((recorder.parent / "deleted").read_text()))
-    assert {found["kind"] for found in deleted} == {"ConfigMap", "Service", "Deployment", "Ingress"}
-    assert len(deleted) == 9
+    assert {found["kind"] for found in deleted} == {"ConfigMap", "Service", "Deployment"}
+    assert len(deleted) == 8
 
 
 @pytest.mark.parametrize("target", ["deploy", "undeploy"])
@@ -70,11 +70,29 @@ def test_an_unknown_overlay_is_refused_and_the_known_ones_are_named(recorder: Pa
     assert not told(recorder)
 
 
-def test_deploy_to_gke_is_refused_until_a_registry_is_named(recorder: Path) -> None:
+def test_deploy_to_gke_is_refused_until_a_registry_and_a_host_are_named(recorder: Path) -> None:
     done = make(recorder, "deploy", "OVERLAY=gke")
     assert done.returncode != 0
-    assert "no registry" in done.stdout
+    assert "placeholders" in done.stdout
+    assert "YOUR-PROJECT" in done.stdout
+    assert "msas.example.com" in done.stdout
     assert not told(recorder)
+
+
+@pytest.mark.parametrize(("components", "keys"), [((), []), (("ingress",), ["-n msas get secret msas-api-keys"])])
+def test_deploy_asks_for_the_secret_of_keys_where_an_ingress_requires_it(
+    recorder: Path, tmp_path: Path, components: tuple[str, ...], keys: list[str]
+) -> None:
+    copy = tmp_path / "copy"
+    copy_with_components(copy, "local", components)
+    ingress = copy / "k8s" / "components" / "ingress" / "ingress.yaml"
+    ingress.write_text(ingress.read_text().replace("msas.example.com", "songs.example.org"))
+
+    done = make(recorder, "-f", str(ROOT / "Makefile"), "deploy", "OVERLAY=local", folder=copy)
+
+    assert done.returncode == 0
+    secrets = ["-n msas get secret minio-credentials", *keys]
+    assert told(recorder)[: len(secrets) + 1] == [*secrets, "apply -k k8s/overlays/local"]
 
 
 def test_forward_maps_the_rest_service_to_port_5000(recorder: Path) -> None:

@@ -48,8 +48,9 @@ def _check_once(manifest: str) -> None:
         kubernetes_validate.validate(json.loads(manifest), release, strict=True)
 
 
-@pytest.mark.parametrize("components", COMBINATIONS, ids="+".join)
-@pytest.mark.parametrize("name", OVERLAYS)
+@pytest.mark.parametrize(
+    ("name", "components"), COMBINATIONS, ids=lambda part: part if isinstance(part, str) else "+".join(part)
+)
 def test_every_overlay_builds_and_validates_with_every_choice_of_components(
     name: str, components: tuple[str, ...]
 ) -> None:
@@ -81,12 +82,12 @@ def test_a_misspelt_field_fails_validation_in_built_in_and_custom_kinds() -> Non
             check(manifest)
 
 
-def test_the_four_service_folders_equal_the_local_overlay_without_namespace_and_ingress() -> None:
+def test_the_four_service_folders_equal_the_local_overlay_without_the_namespace() -> None:
     applied = [manifest for service in SERVICES for manifest in build(ROOT / service)]
     local = deepcopy(overlay("local"))
     for manifest in local:
         manifest["metadata"].pop("namespace", None)
-    files, built = deepcopy(applied), [found for found in local if found["kind"] not in ("Namespace", "Ingress")]
+    files, built = deepcopy(applied), [found for found in local if found["kind"] != "Namespace"]
     for manifest in (*files, *built):
         if manifest["kind"] == "Deployment":  # what is set aside is the overlay's to say
             container(manifest)["resources"].pop("requests")
@@ -117,12 +118,22 @@ def test_the_gpu_component_gives_the_worker_one_gpu_and_the_cuda_image() -> None
     assert [toleration["key"] for toleration in pod(worker)["tolerations"]] == ["nvidia.com/gpu"]
 
 
-def test_the_gke_overlay_uses_one_registry_and_requires_api_keys() -> None:
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_an_overlay_has_an_ingress_only_where_api_keys_are_required(name: str) -> None:
+    for components in ((), ("ingress",)):
+        manifests = with_components(name, components)
+        [keys] = [
+            entry for entry in container(of_kind("Deployment", manifests)["rest"])["env"] if entry["name"] == "API_KEYS"
+        ]
+        optional = keys["valueFrom"]["secretKeyRef"]["optional"]
+        assert bool(of_kind("Ingress", manifests)) is not optional
+    assert not of_kind("Ingress", overlay("local"))
+
+
+def test_the_gke_overlay_uses_one_registry() -> None:
     ours = {name: container(found) for name, found in of_kind("Deployment", overlay("gke")).items() if name in OURS}
     registries = {name: found["image"].rpartition("/")[0] for name, found in ours.items()}
     assert registries["rest"] == registries["worker"] != ""
-    [keys] = [entry for entry in ours["rest"]["env"] if entry["name"] == "API_KEYS"]
-    assert keys["valueFrom"]["secretKeyRef"]["optional"] is False
 
 
 def _deployments(name: str) -> list[Manifest]:

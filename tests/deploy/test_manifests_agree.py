@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import kubernetes_validate
 import pytest
+import yaml
 
 from tests.support.manifests import (
     ROOT,
@@ -22,6 +24,7 @@ from tests.support.manifests import (
     selected,
     variables,
     walk,
+    with_components,
 )
 
 OURS = ("rest", "worker")
@@ -82,10 +85,16 @@ def test_every_probe_uses_a_port_of_its_container() -> None:
                 assert (probe.get("httpGet") or probe["tcpSocket"])["port"] in ports(found)
 
 
-def test_every_secret_is_in_the_document_and_only_gke_requires_api_keys() -> None:
+def test_every_secret_is_in_the_document_and_only_an_ingress_requires_api_keys() -> None:
     told = documented_secrets()
-    for name, needed in (("local", {"minio-credentials"}), ("gke", {"minio-credentials", "msas-api-keys"})):
-        references = [value for key, value in walk(overlay(name)) if key == "secretKeyRef"]
+    credentials, keys = {"minio-credentials"}, {"msas-api-keys"}
+    opened = with_components("local", ("ingress",))
+    for manifests, needed in (
+        (overlay("local"), credentials),
+        (opened, credentials | keys),
+        (overlay("gke"), credentials | keys),
+    ):
+        references = [value for key, value in walk(manifests) if key == "secretKeyRef"]
         assert {reference["name"] for reference in references} == set(told)
         assert all(reference["key"] in told[reference["name"]] for reference in references)
         assert {reference["name"] for reference in references if not reference.get("optional")} == needed
@@ -180,6 +189,9 @@ def test_the_ingress_routes_to_rest_and_names_existing_gke_objects() -> None:
     annotations = ingress["metadata"]["annotations"]
     assert annotations["networking.gke.io/managed-certificates"] in of_kind("ManagedCertificate")
     assert annotations["kubernetes.io/ingress.allow-http"] == "false"
+    assert "ingressClassName" not in ingress["spec"], "a cluster refuses it beside the annotation"
+    [domain] = of_kind("ManagedCertificate")["msas"]["spec"]["domains"]
+    assert [rule["host"] for rule in ingress["spec"]["rules"]] == [domain]
     readiness = probes(deployments()["rest"])["readinessProbe"]["httpGet"]
     assert (backend["requestPath"], backend["port"]) == (readiness["path"], 5000)
 
@@ -188,6 +200,14 @@ def test_readiness_of_rest_depends_on_no_server_that_all_pods_share() -> None:
     assert probes(deployments()["rest"])["readinessProbe"]["httpGet"]["path"] == "/healthz"
 
 
+def test_the_ingress_with_its_tls_lines_is_valid_and_names_one_host() -> None:
+    text = (ROOT / "k8s" / "components" / "ingress" / "ingress.yaml").read_text()
+    with_tls = yaml.safe_load(re.sub(r"^  # (?=tls:|  - hosts|    secretName)", "  ", text, flags=re.MULTILINE))
+
+    kubernetes_validate.validate(with_tls, "1.30", strict=True)
+    [tls], [rule] = with_tls["spec"]["tls"], with_tls["spec"]["rules"]
+    assert tls["hosts"] == [rule["host"]]
+    assert tls["secretName"]
 
 
 def test_every_image_is_pinned_to_a_release() -> None:

@@ -127,6 +127,12 @@ def test_the_ingress_allows_a_body_as_large_as_the_largest_song_in_base64() -> N
     assert int(annotations["nginx.ingress.kubernetes.io/proxy-read-timeout"]) > 60  # ?wait=
 
 
+def test_the_ingress_buffers_bodies_and_answers() -> None:
+    annotations = of_kind("Ingress")["rest"]["metadata"]["annotations"]
+    assert annotations["nginx.ingress.kubernetes.io/proxy-request-buffering"] == "on"
+    assert annotations["nginx.ingress.kubernetes.io/proxy-buffering"] == "on"
+
+
 def test_the_scratch_volumes_hold_the_songs_that_may_be_on_disk_at_once() -> None:
     rest = settings("rest")
     assert scratch("rest") >= rest.spool_mb * 1e6 * rest.rest_processes

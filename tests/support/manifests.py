@@ -17,8 +17,15 @@ from tests.support.binaries import binary
 ROOT = Path(__file__).parents[2]
 SERVICES = ("redis", "minio", "rest", "worker")
 OVERLAYS = ("local", "gke")
-COMPONENTS = ("autoscaling", "gpu", "monitoring", "network-policies")
-COMBINATIONS = tuple(chain.from_iterable(combinations(COMPONENTS, count) for count in range(len(COMPONENTS) + 1)))
+REQUIRED = {"local": (), "gke": ("ingress",)}  # components that an overlay always has: its patches change them
+COMPONENTS = ("autoscaling", "gpu", "ingress", "monitoring", "network-policies")
+COMBINATIONS = tuple(
+    (name, chosen)
+    for name in OVERLAYS
+    for count in range(len(COMPONENTS) + 1)
+    for chosen in combinations(COMPONENTS, count)
+    if set(REQUIRED[name]) <= set(chosen)
+)
 
 Manifest = dict[str, Any]
 
@@ -44,18 +51,24 @@ def overlay(name: str) -> list[Manifest]:
 
 @cache
 def with_components(name: str, components: tuple[str, ...]) -> list[Manifest]:
-    """Return what the overlay creates with just these components, listed in it as an operator would."""
-    own = Path("k8s", "overlays", name, "kustomization.yaml")
-    changed = yaml.safe_load((ROOT / own).read_text())
-    changed["components"] = [f"../../components/{component}" for component in components]
+    """Return what the overlay creates with these components and those that it requires, and no others."""
     with TemporaryDirectory(prefix="msas-manifests-") as copy:
-        for source in ("k8s", *SERVICES):
-            for path in chain((ROOT / source).rglob("*.yaml"), (ROOT / source).rglob("*.json")):
-                target = Path(copy) / path.relative_to(ROOT)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(path.read_bytes())
-        (Path(copy) / own).write_text(yaml.safe_dump(changed))
-        return build((Path(copy) / own).parent)
+        return build(copy_with_components(Path(copy), name, components))
+
+
+def copy_with_components(copy: Path, name: str, components: tuple[str, ...]) -> Path:
+    """Copy all manifests to `copy`, list the components in the overlay as an operator would, and return its folder."""
+    for source in ("k8s", *SERVICES):
+        for path in chain((ROOT / source).rglob("*.yaml"), (ROOT / source).rglob("*.json")):
+            target = copy / path.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    own = copy / "k8s" / "overlays" / name / "kustomization.yaml"
+    changed = yaml.safe_load(own.read_text())
+    listed = dict.fromkeys((*REQUIRED[name], *components))
+    changed["components"] = [f"../../components/{component}" for component in listed]
+    own.write_text(yaml.safe_dump(changed))
+    return own.parent
 
 
 def everything() -> list[Manifest]:
