@@ -28,7 +28,7 @@ def read_json(chunks: Iterable[bytes], song: BinaryIO) -> dict[str, Any]:
     scan = _Scan(song)
     for chunk in chunks:
         scan.feed(chunk)
-    fields = _object(bytes(scan.rest))
+    fields = parse_object(bytes(scan.rest), '{"mp3": "<the song in base64>"}')
     given = fields.get("mp3")
     if scan.found_song and given == "":
         return {**fields, "mp3": scan.decoder.finish()}
@@ -97,13 +97,14 @@ def _string_end(piece: bytes, at: int) -> int:
     return text.end() if text else at
 
 
-def _object(text: bytes) -> dict[str, Any]:
+def parse_object(text: bytes, expected: str) -> dict[str, Any]:
+    """Return the JSON object in `text`. Raises NotJson, which tells the caller what is expected."""
     try:
         content = json.loads(text, parse_constant=_refused)
     except (ValueError, RecursionError):
-        raise NotJson('The body is not JSON; send {"mp3": "<the song in base64>"}.') from None
+        raise NotJson(f"The body is not JSON; send {expected}.") from None
     if not isinstance(content, dict):
-        raise NotJson('The body is JSON, but no object; send {"mp3": "<the song in base64>"}.')
+        raise NotJson(f"The body is JSON, but no object; send {expected}.")
     return content
 
 

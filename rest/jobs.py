@@ -9,15 +9,30 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 
 from msas.job import SONGHASH, Stage, State
-from msas.problem import BeingRemoved
+from msas.problem import BadOption, BeingRemoved, TooLarge
 from msas.reconcile import remove as remove_job
 from msas.status import JobStatus, Track
+from rest.body import parse_object
 from rest.contract import NEEDS_KEY, answer, problems
-from rest.schemas import Failure, Line, Removed, SongPath, StatusAnswer, StatusQuery, TrackAnswer
+from rest.schemas import (
+    MOST_SONGS,
+    Failure,
+    Line,
+    Removed,
+    SongPath,
+    StatusAnswer,
+    StatusesAnswer,
+    StatusQuery,
+    TrackAnswer,
+    songs_request,
+)
 from rest.services import services, unknown_song
 from rest.tracks import track_url
+from rest.uploads import Body
 
 blueprint = APIBlueprint("jobs", __name__, abp_security=NEEDS_KEY)
+
+_SONGS, _SONGS_BYTES = '{"songs": ["<songhash>", ...]}', 64_000
 
 
 @blueprint.get("/queue", responses={200: Line, **problems()})
@@ -50,6 +65,34 @@ def status(path: SongPath, query: StatusQuery) -> Response:
     response.headers["Cache-Control"] = "no-cache"
     response.make_conditional(request)
     return response
+
+
+@blueprint.post(
+    "/status",
+    responses={200: StatusesAnswer, **problems(400, 413, 422)},
+    openapi_extensions={"requestBody": songs_request()},
+)
+def statuses() -> Response:
+    """Say how the jobs of up to 500 songs are doing; each is described as by GET /apiv1/status/<songhash>."""
+    songhashes = _read_songhashes()
+    found = services().queue.statuses([each for each in songhashes if SONGHASH.fullmatch(each)])
+    jobs = {songhash: job for songhash, job in found.items() if job}
+    songs = [described(job, services().eta.seconds(job)) for job in jobs.values()]
+    # JSON knows halves of letters (\ud800) that no answer can hold.
+    unknown = [each.encode("utf-8", "replace").decode() for each in songhashes if each not in jobs]
+    return answer(StatusesAnswer(songs=songs, unknown=unknown))
+
+
+def _read_songhashes() -> list[str]:
+    """Return the songhashes that the request asks about, each once."""
+    too_large = TooLarge(f"The JSON is larger than {_SONGS_BYTES // 1000} kB; ask about at most {MOST_SONGS} songs.")
+    body = b"".join(Body(request, _SONGS_BYTES, too_large).chunks())
+    songs = parse_object(body, _SONGS).get("songs")
+    if not isinstance(songs, list) or not all(isinstance(each, str) for each in songs):
+        raise BadOption(f"The field 'songs' must be a list of songhashes; send {_SONGS}.")
+    if len(songs) > MOST_SONGS:
+        raise BadOption(f"The field 'songs' has {len(songs)} songhashes; ask about at most {MOST_SONGS} at once.")
+    return list(dict.fromkeys(songs))
 
 
 @blueprint.delete("/remove/<songhash>", responses={200: Removed, **problems(404)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 
+from msas.queue.outlook import Outlook
 from rest.contract import NEEDS_KEY, answer, problems
 from rest.schemas import ModelAnswer, ModelsAnswer
 from rest.services import services
@@ -14,7 +15,12 @@ blueprint = APIBlueprint("models", __name__, abp_security=NEEDS_KEY)
 
 @blueprint.get("/models", responses={200: ModelsAnswer, **problems()})
 def models() -> Response:
-    """List the models that the workers can run, the stems each yields, and the default; and how large a song may be."""
+    """List the models that the workers can run, the stems each yields, and the default.
+
+    Beside them: how large a song may be, and whether the queue has room for one more.
+    """
     offered, default = services().offered_models()
     found = [ModelAnswer(name=model.name, stems=list(model.stems), about=model.about) for model in offered]
-    return answer(ModelsAnswer(models=found, default=default, max_upload_mb=services().settings.max_upload_mb))
+    settings = services().settings
+    room = Outlook(services().queue).length() < settings.max_queue
+    return answer(ModelsAnswer(models=found, default=default, max_upload_mb=settings.max_upload_mb, room=room))

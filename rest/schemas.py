@@ -11,6 +11,7 @@ from msas.job import SONGHASH, Stage, State
 from msas.options import CHOICES
 
 MOST_WAIT = 60.0  # seconds
+MOST_SONGS = 500  # of which one call asks for the status
 
 Songhash = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{SONGHASH.pattern}$"})]
 # What is asked for in the path is looked up, not checked: whatever is not there is a 404.
@@ -86,6 +87,13 @@ class StatusAnswer(Answer):
     callback: dict[str, Any] | None
 
 
+class StatusesAnswer(Answer):
+    """The jobs of the songs that were asked about, in that order, and which of the songhashes are those of no job."""
+
+    songs: list[StatusAnswer]
+    unknown: list[str]
+
+
 class TrackPeaks(Answer):
     """Of each stretch in turn the lowest and the highest value, signed bytes (full scale: 127) in base64; and the byte
     of the file at which each slice begins."""
@@ -123,6 +131,7 @@ class ModelsAnswer(Answer):
     models: list[ModelAnswer]
     default: str
     max_upload_mb: int = Field(description="how large a song may be")
+    room: bool = Field(description="false while the queue holds as many songs as it may: a new one is refused")
 
 
 class Health(Answer):
@@ -167,6 +176,13 @@ class StatusQuery(BaseModel):
     def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
         """Return the schema. flask-openapi3 asks for it at each call, and pydantic takes as long as the call itself."""
         return super().model_json_schema(*args, **kwargs)
+
+
+def songs_request() -> dict[str, Any]:
+    """Return the body of POST /apiv1/status for the contract."""
+    songs = {"type": "array", "items": {"type": "string"}, "maxItems": MOST_SONGS, "description": "songhashes"}
+    content = {"type": "object", "required": ["songs"], "properties": {"songs": songs}}
+    return {"required": True, "content": {"application/json": {"schema": content}}}
 
 
 def song_request() -> dict[str, Any]:

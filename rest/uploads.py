@@ -54,15 +54,15 @@ def received(request: Request, most_mb: int) -> Iterator[Upload]:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise UnknownBody("The body is compressed; send it as it is, without a Content-Encoding.")
         if kind == FORM:
-            fields = _form(request, file, _Body(request, most + JSON_ROOM, most_mb, spooled))
+            fields = _form(request, file, Body(request, most + JSON_ROOM, _too_large(most_mb), spooled))
         elif kind in JSON:
-            body = _Body(request, int(most * _BASE64_OVERHEAD) + JSON_ROOM, most_mb, spooled)
+            body = Body(request, int(most * _BASE64_OVERHEAD) + JSON_ROOM, _too_large(most_mb), spooled)
             fields = read_json(body.chunks(), file)
             if fields.pop("mp3") is None:
                 raise MissingSong("The field 'mp3' is missing; put the song into it, in base64.")
         elif kind.startswith(BARE):
             fields = _with_callback(_fields(request.args))
-            for chunk in _Body(request, most, most_mb, spooled).chunks():
+            for chunk in Body(request, most, _too_large(most_mb), spooled).chunks():
                 file.write(chunk)
         else:
             known = "JSON with the song in base64, a multipart form with a 'file', or audio/*"
@@ -76,15 +76,17 @@ def received(request: Request, most_mb: int) -> Iterator[Upload]:
         yield Upload(file, size, fields)
 
 
-class _Body(io.RawIOBase):
-    """The request's body, which must neither exceed `most` bytes nor end before the length that was announced."""
+class Body(io.RawIOBase):
+    """The request's body. Raises `too_large` beyond `most` bytes, BadRequest where it breaks off."""
 
-    def __init__(self, request: Request, most: int, most_mb: int, spooled: Callable[[int], None]) -> None:
+    def __init__(
+        self, request: Request, most: int, too_large: TooLarge, spooled: Callable[[int], None] = lambda _: None
+    ) -> None:
         self._input: IO[bytes] = request.environ["wsgi.input"]
-        self._announced, self._most, self._most_mb = request.content_length, most, most_mb
+        self._announced, self._most, self._too_large = request.content_length, most, too_large
         self._count, self._spooled = 0, spooled
         if (self._announced or 0) > most:
-            raise _too_large(most_mb)
+            raise too_large
         services().load.check_room(self._announced or 0)
         self._began = time.monotonic()
 
@@ -106,7 +108,7 @@ class _Body(io.RawIOBase):
         self._spooled(len(chunk))
         services().counts.received.inc(len(chunk))
         if self._count > self._most:
-            raise _too_large(self._most_mb)
+            raise self._too_large
         if not chunk and self._announced is not None and self._count < self._announced:
             raise self._broken_off()
         return chunk
@@ -120,7 +122,7 @@ class _Body(io.RawIOBase):
             yield chunk
 
 
-def _form(request: Request, file: BinaryIO, body: _Body) -> dict[str, Any]:
+def _form(request: Request, file: BinaryIO, body: Body) -> dict[str, Any]:
     """Read a multipart form; its part `file` goes into `file`, further files nowhere."""
     first = True
 

@@ -91,6 +91,20 @@ def test_a_full_queue_takes_a_song_once_another_was_removed(room_for_two: str) -
     assert send(room_for_two).status_code == 200
 
 
+def test_the_models_say_whether_the_queue_has_room(room_for_two: str) -> None:
+    def has_room() -> bool:
+        found: bool = requests.get(f"{room_for_two}/apiv1/models", timeout=60).json()["room"]
+        return found
+
+    first = send(room_for_two).json()["hash"]
+    with_one = has_room()
+    send(room_for_two)
+    full = has_room()
+    remove(room_for_two, first)
+
+    assert [with_one, full, has_room()] == [True, False, True]
+
+
 def test_a_full_queue_takes_a_song_once_a_worker_took_one(small_rest: tuple[str, Settings], room_for_two: str) -> None:
     first = send(room_for_two).json()["hash"]
     send(room_for_two)

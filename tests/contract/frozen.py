@@ -211,6 +211,7 @@ ROUTES = {
     "/apiv1/separate": "POST",
     "/apiv1/retry/<songhash>": "POST",
     "/apiv1/queue": "GET HEAD",
+    "/apiv1/status": "POST",
     "/apiv1/status/<songhash>": "GET HEAD",
     "/apiv1/track/<songhash>/<track>": "GET HEAD",
     "/apiv1/peaks/<songhash>": "GET HEAD",
@@ -239,6 +240,7 @@ ANSWERS = {
         "attempt callback ended_at enqueued_at error eta_seconds hash mixture model name options progress "
         "queue_position report seconds stage started_at status tracks"
     ),
+    "StatusesAnswer": "songs unknown",
     "State": "queued running succeeded failed cancelled",
     "Stage": "fetching decoding separating encoding storing",
     "TrackAnswer": "bytes name seconds url",
@@ -246,7 +248,7 @@ ANSWERS = {
     "PeaksAnswer": "hash per_peak rate samples slice tracks",
     "TrackPeaks": "peaks starts",
     "Removed": "hash reason track",
-    "ModelsAnswer": "default max_upload_mb models",
+    "ModelsAnswer": "default max_upload_mb models room",
     "ModelAnswer": "about name stems",
     "Health": "status",
     "ProblemAnswer": "code detail status title",
