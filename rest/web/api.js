@@ -22,6 +22,13 @@ export class Problem extends Error {
   }
 }
 
+/** What was fetched in part is another file now. */
+export class Changed extends Error {
+  constructor() {
+    super("The song was separated again meanwhile.");
+  }
+}
+
 /** The service did not answer at all. */
 export class Away extends Error {
   passing = true;

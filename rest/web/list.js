@@ -103,20 +103,30 @@ export class List {
   }
 
   /** Open the player, on what the service has of the song now: others may have removed it, or some of it. */
-  async #listen(song, item) {
-    const player = (item.player = new Player());
+  async #listen(song, item, position = null) {
+    const player = (item.player = new Player((seconds) => this.#reopen(song, item, seconds)));
     this.#name(item);
     song.say({ error: null });
     try {
       await ask(song);
       if (item.player !== player) return;
       await player.open(song.status);
-      if (item.player === player) item.slot.replaceChildren(player.element);
+      if (item.player !== player) return;
+      item.slot.replaceChildren(player.element);
+      if (position !== null) player.resume(position);
     } catch (error) {
       if (item.player !== player) return;
       this.#fold(item);
       song.say({ error: error.message });
     }
+  }
+
+  /** The stems that it plays are no more: play on with those that the service has now. */
+  async #reopen(song, item, position) {
+    const focused = item.slot.contains(document.activeElement);
+    this.#fold(item);
+    await this.#listen(song, item, position);
+    if (focused) (item.slot.querySelector(".play") ?? item.root).focus();
   }
 
   #fold(item) {
@@ -157,7 +167,8 @@ export class List {
   #order() {
     const place = document.getElementById("songs");
     const { all } = this.#songs;
-    for (const song of this.#items.keys()) if (!all.includes(song)) this.#drop(song);
+    const here = new Set(all);
+    for (const song of this.#items.keys()) if (!here.has(song)) this.#drop(song);
     const roots = all.filter((song) => this.#items.has(song)).map((song) => this.#items.get(song).root);
     roots.forEach((root, i) => place.children[i] !== root && place.insertBefore(root, place.children[i] ?? null));
     document.getElementById("empty").hidden = this.#songs.all.length > 0;

@@ -1,6 +1,6 @@
 // The player of one song: a waveform per track, one playhead, mute, solo, volume, and the song itself to compare.
 
-import { call, content, download, key } from "./api.js";
+import { Changed, call, content, download, key } from "./api.js";
 import { button, clock, element, set, size } from "./dom.js";
 import { Slices } from "./slices.js";
 import { Transport } from "./transport.js";
@@ -20,12 +20,21 @@ export class Player {
   #context = null;
   #frame = 0;
   #trouble = element("p", { className: "error", role: "alert", hidden: true });
+  #outdated;
   element = element("div", { className: "player", role: "group", "aria-label": "Player" });
+
+  /** `outdated` gets the position, in seconds, at which it stopped because the stems were separated again meanwhile. */
+  constructor(outdated) {
+    this.#outdated = outdated;
+  }
 
   /** Fetch the waveforms of the song whose status this is, and show everything; without them, the downloads alone. */
   async open(status) {
     this.#status = status;
-    for (const track of [...status.tracks, ...(status.mixture ? [status.mixture] : [])]) this.#tracks.set(track.name, track);
+    const digests = { ...status.report?.stems, [MIXTURE]: status.report?.[MIXTURE] };
+    for (const track of [...status.tracks, ...(status.mixture ? [status.mixture] : [])]) {
+      this.#tracks.set(track.name, { ...track, sha256: digests[track.name]?.sha256 });
+    }
     try {
       this.#peaks = await content(await call(`/apiv1/peaks/${status.hash}`), "json");
     } catch (error) {
@@ -52,6 +61,13 @@ export class Player {
     this.compare = button("Original", () => this.#compare(), { "aria-pressed": "false", title: "The song as it was" });
     const compare = this.#tracks.has(MIXTURE) ? this.compare : null;
     return element("div", { className: "transport" }, this.toggle, this.slider, this.time, compare);
+  }
+
+  /** Play from there on, where there is something to play. */
+  resume(seconds) {
+    if (!this.#peaks) return;
+    this.#seek(seconds);
+    this.#ready().play();
   }
 
   /** Stop, and let go of the sound. */
@@ -145,6 +161,10 @@ export class Player {
     this.#transport = new Transport(this.#context, slices, this.#peaks, names);
     this.#transport.addEventListener("change", () => this.#show());
     this.#transport.addEventListener("trouble", ({ detail: error }) => {
+      if (error instanceof Changed) {
+        this.#outdated(this.#transport.position);
+        return;
+      }
       this.#tell(error ? `${error.message} ${this.#transport?.playing ? "Trying again." : "Press Play to go on."}` : "");
     });
     if (this.#original) this.#transport.include(MIXTURE);

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,8 +13,11 @@ import requests
 from playwright.sync_api import Route
 
 from local import Service
+from msas.queue import Queue
+from msas.status import fields_of_report
 from msas.store import Store
 from msas_client import Client
+from tests.page.songs import novel
 from tests.page.visit import Visit
 from tests.support.audio import true_waves, write
 from tests.support.rig import stopped
@@ -28,16 +34,16 @@ SLICE = 208 * 1152  # samples, at 48 kHz, of an MP3's frames: 4.992 s, thrice wh
 
 
 @pytest.fixture(scope="module")
-def minute(client: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The songhash of a separated song of a minute."""
-    song = tmp_path_factory.mktemp("minute") / "minute.flac"
-    return client.separate(write(song, np.tile(true_waves()["mixture"], 10), codec="flac"), wait=True).songhash
+def separated(client: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The songhash of a separated song of half a minute."""
+    song = tmp_path_factory.mktemp("separated") / "song.flac"
+    return client.separate(write(song, np.tile(true_waves()["mixture"], 5), codec="flac"), wait=True).songhash
 
 
 @pytest.fixture
-def player(visit: Visit, minute: str) -> Visit:
+def player(visit: Visit, separated: str) -> Visit:
     """The player of that song, opened by its link."""
-    visit.go(f"#{minute}")
+    visit.go(f"#{separated}")
     visit.page.locator(".player canvas").first.wait_for()
     return visit
 
@@ -94,15 +100,52 @@ def test_playback_continues_during_and_after_an_outage_of_the_service(player: Vi
     player.press("Play")
     player.until(lambda: player.position() > 0.1)
     player.page.context.set_offline(True)
+    player.page.get_by_label("Position").fill("3.5")
     player.until(lambda: trouble.is_visible())
     assert trouble.inner_text() == "The service can't be reached. Trying again."
-    assert 0 < player.position() < 5.1
+    assert 3.4 < player.position() < 5.1
     assert player.page.get_by_role("button", name="Pause").is_visible()
     player.until(lambda: player.position() > 4.9)  # as far as there is sound
     player.page.context.set_offline(False)
     player.until(lambda: player.position() > 5.5)
     assert not trouble.is_visible()
     player.failed.clear()  # the browser itself complains of the network
+
+
+def give_other_stems(service: Service, songhash: str, other: str) -> None:
+    """Let the song have the stems of another one, as if it had been separated again with another result."""
+    store, queue = Store.from_settings(service.settings), Queue.from_settings(service.settings)
+    found = store.report(other)
+    assert found
+    for name in (*found["stems"], "mixture"):
+        stem = b"".join(store.open_stem(other, name, "flac"))
+        store.put_stem(songhash, name, "flac", io.BytesIO(stem))
+    store.put_peaks({**json.loads(store.peaks(other) or b""), "hash": songhash})
+    store.put_report({**found, "hash": songhash})
+    queue.redis.hset(queue.job_key(songhash), items=fields_of_report({**found, "hash": songhash}))
+
+
+def test_a_song_that_is_separated_again_while_it_plays_goes_on_with_the_new_stems(
+    visit: Visit, service: Service, client: Client, tmp_path: Path
+) -> None:
+    wave = np.tile(true_waves()["mixture"], 2)
+    options: dict[str, Any] = {"format": "flac", "stems": "vocals"}
+    first, second = (
+        client.separate(write(tmp_path / f"{number}.wav", novel(wave[:, ::step])), wait=True, **options).songhash
+        for number, step in enumerate((1, -1))
+    )
+    visit.go(f"#{first}")
+    visit.press("Play")
+    visit.until(lambda: visit.position() > 0.1)
+    opened = visit.calls("/peaks/")
+
+    give_other_stems(service, first, second)
+    visit.page.get_by_label("Position").fill("10.5")  # in the third slice, which it does not have yet
+
+    visit.until(lambda: visit.position() > 10.6)
+    assert visit.page.get_by_role("button", name="Pause").is_visible()
+    assert not visit.page.locator(".player .error").is_visible()
+    assert len(opened) == 1
 
 
 def test_a_player_closed_while_loading_does_not_open(visit: Visit, client: Client, song: Path) -> None:
@@ -141,7 +184,7 @@ def test_a_hidden_page_polls_rarely(visit: Visit, service: Service, tmp_path: Pa
           document.dispatchEvent(new Event("visibilitychange"));
         }""")
         asked = visit.calls("/status/")
-        visit.page.wait_for_timeout(4_000)
+        visit.page.wait_for_timeout(2_000)
         assert len(asked) <= 1
     visit.page.evaluate("""() => {
       window.unseen = false;
