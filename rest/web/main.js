@@ -146,7 +146,9 @@ async function remove(song, everywhere) {
 function follow() {
   const hash = location.hash.slice(1);
   if (!/^[0-9a-f]{56}$/.test(hash)) return;
-  list.reveal(songs.find(hash) ?? songs.add({ hash }));
+  const song = songs.find(hash) ?? songs.add({ hash });
+  song.goneSince = 0; // who asks for it is told that it is gone, even after a week
+  list.reveal(song);
   watch.wake();
 }
 

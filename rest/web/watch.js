@@ -1,9 +1,11 @@
-// News of the songs, by the long poll of their status: one call at a time, at most two and a half a second, whatever
-// the number of songs; seldom while nobody looks. (And one more when a player opens.)
+// News of the songs: those of which nothing is known are asked about together, then those that wait or run by the long
+// poll of their status. One call at a time, at most two and a half a second, whatever the number of songs; seldom while
+// nobody looks. (And one more when a player opens.)
 
 import { backoff, call, content } from "./api.js";
 
 const GAP_MS = 400;
+const TOGETHER = 500; // songs, of which one call may ask
 const ALONE_SECONDS = 25;
 const AMONG_OTHERS_SECONDS = 2;
 const HIDDEN_MS = [5_000, 15_000, 60_000];
@@ -14,7 +16,7 @@ const HIDDEN_MS = [5_000, 15_000, 60_000];
  */
 export async function ask(song, wait = 0, signal = undefined) {
   const { hash, etag } = song;
-  const meant = () => song.hash === hash && song.phase === "sent"; // else it was cancelled, or sent anew, meanwhile
+  const meant = asNow(song);
   try {
     const answer = await call(`/apiv1/status/${hash}?wait=${wait}`, { headers: wait ? { "If-None-Match": etag } : {}, signal });
     const unchanged = answer.status === 304;
@@ -25,13 +27,30 @@ export async function ask(song, wait = 0, signal = undefined) {
       song.etag = null;
       return;
     }
-    const error = status.status === song.status?.status ? song.error : null; // what failed before is over
-    const name = song.name ? {} : { name: status.name };
-    song.say({ status, etag: answer.headers.get("ETag"), asked: true, error, ...name });
+    song.heard(status, answer.headers.get("ETag"));
   } catch (error) {
     if (error.code !== "unknown_song") throw error;
-    if (meant()) song.say({ gone: true, status: null, etag: null, error: error.message });
+    if (meant()) song.missed(error.message);
   }
+}
+
+/** Ask how several songs are doing, in one call, and note it. Raises Problem, Away. */
+async function askTogether(songs) {
+  const asked = songs.map((song) => [song, song.hash, asNow(song)]);
+  const body = JSON.stringify({ songs: songs.map(({ hash }) => hash) });
+  const answer = await call("/apiv1/status", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  const found = new Map((await content(answer, "json")).songs.map((status) => [status.hash, status]));
+  for (const [song, hash, meant] of asked) {
+    if (!meant()) continue;
+    if (found.has(hash)) song.heard(found.get(hash));
+    else song.missed("The service has no song under that hash any more.");
+  }
+}
+
+/** A function that says whether the song is still the one that it is now: neither cancelled nor sent anew meanwhile. */
+function asNow(song) {
+  const { hash } = song;
+  return () => song.hash === hash && song.phase === "sent";
 }
 
 export class Watch {
@@ -58,7 +77,8 @@ export class Watch {
     for (;;) {
       this.#stop = new AbortController();
       looks = document.hidden ? looks + 1 : 0;
-      const song = this.#next();
+      const due = this.#songs.all.filter((song) => song.due).slice(0, TOGETHER);
+      const song = due[0] ?? this.#next();
       if (!song) {
         if (failures) this.#told(null);
         failures = 0;
@@ -66,7 +86,7 @@ export class Watch {
         continue;
       }
       try {
-        await this.#ask(song, failures > 0);
+        await (due.length > 1 ? askTogether(due) : this.#ask(song, failures > 0));
         if (failures) this.#told(null);
         failures = 0;
         await this.#sleep(looks ? HIDDEN_MS[Math.min(looks, HIDDEN_MS.length) - 1] : GAP_MS, !looks);
@@ -84,8 +104,6 @@ export class Watch {
   /** The song that moves, or comes next in line, each second time; else the others in turn. */
   #next() {
     const open = this.#songs.all.filter((song) => song.open);
-    const unknown = open.filter((song) => !song.status);
-    if (unknown.length) return unknown[0];
     this.#turn++;
     const place = (song) => (song.status.status === "running" ? 0 : (song.status.queue_position ?? Infinity));
     const first = open.reduce((best, song) => (best && place(best) <= place(song) ? best : song), undefined);

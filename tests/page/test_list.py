@@ -155,20 +155,3 @@ def test_a_link_opens_the_song_in_another_browser_or_reports_it_removed(
         other.until(lambda: other.words("short") == "Gone")
         assert "no song under that hash" in other.item("short").locator(".error").inner_text()
         other.failed.clear()  # the browser itself complains of each 404
-
-
-def test_many_songs_cost_no_more_than_a_few_calls_a_second(visit: Visit, service: Service, tmp_path: Path) -> None:
-    calls: list[str] = []
-    songs = [
-        write(tmp_path / f"n{number:02}.wav", true_waves()["mixture"][:, number * 999 : number * 999 + 9_000])
-        for number in range(12)
-    ]
-    with stopped(service.children["worker"]):
-        visit.choose(*songs)
-        visit.until(lambda: "sent" not in " ".join(visit.page.locator(".words").all_inner_texts()))
-        visit.page.on("request", lambda request: calls.append(request.url) if "/status/" in request.url else None)
-        visit.until(lambda: calls)
-        visit.page.wait_for_timeout(4_000)
-    assert len(calls) <= 13
-    for song in songs:
-        visit.done(song.stem, 120)
