@@ -153,6 +153,7 @@ function follow() {
 }
 
 songs.addEventListener("change", ({ detail }) => detail.open && !detail.status && watch.wake());
+songs.addEventListener("ended", () => uploads.wake());
 at("key").onsubmit = (event) => {
   event.preventDefault();
   const given = at("key-given").value.trim();

@@ -23,6 +23,7 @@ export class Song {
   uploaded = 0;
   file = null;
   gone = false;
+  full = false; // whether it waits for room in the queue
 
   /** `id` is its name here, `kept` what is known of it, since when (in ms) among it. */
   constructor(songs, id, kept) {
@@ -49,11 +50,18 @@ export class Song {
     return this.phase === "sent" && !this.gone && (!this.status || (this.ended && !(Date.now() - this.checked < DAY_MS)));
   }
 
+  /** Whether it has, or may have, a place in the queue or a worker. */
+  get held() {
+    return Boolean(this.hash) && !this.gone && !this.ended;
+  }
+
   /** Note what is new, and tell whoever shows it. */
   say(news) {
+    const held = this.held;
     Object.assign(this, news);
     if ("phase" in news || "name" in news) this.keep();
     this.songs.changed(this);
+    if (held && !this.held) this.songs.dispatchEvent(new Event("ended"));
   }
 
   /** Note its status as the service has it. */

@@ -1,10 +1,16 @@
-// Songs on their way to the service, one at a time; where it is away or busy, they wait.
+// Songs on their way to the service, one at a time; where it is away, busy or full, they wait. Once it refused one, it
+// is asked whether there is room before a file is sent.
 
-import { Away, backoff, credentials, problem } from "./api.js";
+import { Away, Problem, backoff, call, content, credentials, problem } from "./api.js";
+
+const LONGEST_PAUSE_MS = 600_000;
+const FULL_SECONDS = 30; // after which a full queue is looked at again
 
 export class Uploads {
   #line = [];
   #busy = false;
+  #refused = false; // whether one of those in line was, for a reason that passes
+  #wake = null;
   #locked;
   #unwanted;
 
@@ -17,7 +23,7 @@ export class Uploads {
 
   /** Send the song's file with its options; the song is told how it goes. */
   add(song) {
-    song.say({ phase: "waiting", error: null });
+    song.say({ phase: "waiting", full: false, error: null });
     this.#line.push(song);
     this.resume();
   }
@@ -29,7 +35,13 @@ export class Uploads {
     } else {
       song.say({ phase: "cancelled", error: null });
       song.abort?.();
+      if (song === this.#line[0]) this.wake();
     }
+  }
+
+  /** Don't wait any longer before the next try: a song has ended, so there may be room. */
+  wake() {
+    this.#wake?.();
   }
 
   /** Go on with what waits. */
@@ -39,14 +51,18 @@ export class Uploads {
     try {
       while (this.#line.length && (await this.#send(this.#line[0]))) this.#line.shift();
     } finally {
-      this.#busy = false;
+      this.#busy = this.#refused = false;
     }
   }
 
   /** Send one song; whether it is settled, and the next one may follow. */
   async #send(song) {
+    let sent = 0;
     for (let failures = 0; song.phase === "waiting"; failures++) {
       try {
+        if (this.#refused) await expectRoom();
+        if (song.phase !== "waiting") break;
+        sent++;
         const taken = await send(song);
         if (song.phase === "unwanted") this.#unwanted(song, taken);
         else song.sent(taken.hash);
@@ -64,13 +80,30 @@ export class Uploads {
         } else if (!error.passing) {
           song.say({ phase: "refused", error: error.message });
         } else {
-          song.say({ phase: "waiting", error: error.message });
-          await new Promise((resolve) => setTimeout(resolve, backoff(error, failures)));
+          this.#refused = true;
+          const full = error.code === "queue_full";
+          song.say({ phase: "waiting", full, error: full ? null : error.message });
+          // Twice as long each time that the whole file was sent in vain.
+          await this.#pause(Math.min(LONGEST_PAUSE_MS, backoff(error, failures) * 2 ** Math.max(0, sent - 1)));
         }
       }
     }
     return true;
   }
+
+  /** Wait so many ms, or until `wake`. */
+  #pause(ms) {
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+      setTimeout(resolve, ms);
+    });
+  }
+}
+
+/** Ask whether the service takes one more song. Raises Problem, `queue_full` where it does not; Away. */
+async function expectRoom() {
+  const { room } = await content(await call("/apiv1/models"), "json");
+  if (room === false) throw new Problem(503, { code: "queue_full" }, FULL_SECONDS);
 }
 
 /** Post the song's bytes as they are: fetch can't say how much is on its way, the older request can. */

@@ -14,6 +14,7 @@ export function described(song) {
   const { phase, status, error } = song;
   const failed = (words, why = error) => ({ kind: "failed", words, error: why, share: null });
   const moving = (words, share, why = error) => ({ kind: "moving", words, share, error: why });
+  if (phase === "waiting" && song.full) return moving("The queue is full; this song is sent when there is room", undefined);
   if (phase === "waiting") return moving(error ? "Not sent yet; trying again" : "Waiting to be sent", undefined);
   if (phase === "uploading") return moving(song.uploaded < 1 ? `Sending, ${percent(song.uploaded)}` : "Sent; being checked", song.uploaded);
   if (phase === "unwanted") return moving("Being cancelled", undefined);
