@@ -181,9 +181,10 @@ class Visit:
         """Return the words on what has the keyboard's focus."""
         return cast(str, self.page.evaluate("document.activeElement.textContent"))
 
-    def serious(self) -> list[str]:
-        """Return what axe-core finds that keeps somebody out."""
-        found: dict[str, Any] = Axe().run(self.page).response
+    def serious(self, *rules: str) -> list[str]:
+        """Return what axe-core finds that keeps somebody out, by these of its rules, or by all."""
+        options = {"resultTypes": ["violations"], **({"runOnly": list(rules)} if rules else {})}
+        found: dict[str, Any] = Axe().run(self.page, options=options).response
         grave = [each for each in found["violations"] if each["impact"] in ("serious", "critical")]
         return [f"{each['id']}: {node['html']}" for each in grave for node in each["nodes"]]
 
