@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from urllib.parse import urlsplit
 
 from standardwebhooks import Webhook
 
@@ -27,7 +26,6 @@ from msas.settings import Settings
 # Seconds from one try to the next: nine tries in about eight hours.
 WAITS = (5, 30, 120, 600, 1800, 3600, 7200, 14400)
 _AT_ONCE, _AT_ONCE_PER_HOST = 8, 3  # deliveries of one process; a slow receiver must not hold all of them
-_CROWDED_SECONDS = 5.0
 _HOLD_SECONDS = 60.0  # much more than a delivery can take
 _LOOK_SECONDS = 1.0
 _AWAY_SECONDS = 4.0
@@ -45,7 +43,7 @@ class Courier:
         self._outbox, self._egress, self._waits = outbox, egress, waits
         self._signer = Webhook(secret) if secret else None
         self._free = threading.Semaphore(_AT_ONCE)
-        self._crowd = _Crowd()
+        self._crowd, self._ended = _Crowd(), threading.Event()
 
     @classmethod
     def from_settings(cls, queue: Queue, settings: Settings) -> Courier:
@@ -57,6 +55,7 @@ class Courier:
 
     def _run(self) -> None:
         while True:
+            self._ended.clear()
             try:
                 if self.turn():
                     continue
@@ -65,38 +64,36 @@ class Courier:
                 time.sleep(_AWAY_SECONDS)
             except Exception:
                 _log.exception("callbacks failed")
-            time.sleep(_LOOK_SECONDS)
+            self._ended.wait(_LOOK_SECONDS)  # a delivery that ended made room for the next to its host
 
     def turn(self) -> bool:
-        """Begin one delivery, once a thread is free for it; return whether one was due."""
-        begun = False
+        """Begin one delivery, once a thread is free for it; return whether one was due to a host that has room."""
+        taken, begun = list[News](), False
         self._free.acquire()
         try:
-            for news in self._outbox.take(1, _HOLD_SECONDS):
+            taken = self._outbox.take(1, _HOLD_SECONDS, self._crowd.full())
+            for news in taken:
+                self._crowd.enter(news.host)
                 threading.Thread(target=self._handle, args=(news,), daemon=True).start()
                 begun = True
         finally:
             if not begun:
                 self._free.release()
+                for news in taken:
+                    self._crowd.leave(news.host)
         return begun
 
     def _handle(self, news: News) -> None:
-        host = _host(news)
         try:
-            if not self._crowd.enter(host):
-                due = self._outbox.now() + int(_CROWDED_SECONDS * 1000)
-                self._outbox.note(news, replace(news.delivery, next_at=due))
-                return
-            try:
-                self.deliver(news)
-            finally:
-                self._crowd.leave(host)
+            self.deliver(news)
         except Unavailable as problem:
             log.event(_log, "callback not noted", logging.WARNING, songhash=news.songhash, why=problem.detail)
         except Exception:
             _log.exception("callback failed")
         finally:
+            self._crowd.leave(news.host)
             self._free.release()
+            self._ended.set()
 
     def deliver(self, news: News) -> Delivery:
         """Send it once and note what came of it."""
@@ -111,7 +108,7 @@ class Courier:
             f"callback {delivery.state}",
             songhash=news.songhash,
             webhook_id=news.webhook_id,
-            host=_host(news),
+            host=news.host,
             attempts=delivery.attempts,
             http_status=delivery.http_status,
             why=delivery.error,
@@ -164,11 +161,14 @@ class _Crowd:
     def __init__(self) -> None:
         self._inside, self._lock = Counter[str](), threading.Lock()
 
-    def enter(self, host: str) -> bool:
+    def full(self) -> list[str]:
+        """Return the hosts that get no more until one delivery to them has ended."""
         with self._lock:
-            free = self._inside[host] < _AT_ONCE_PER_HOST
-            self._inside[host] += free
-            return free
+            return [host for host, count in self._inside.items() if count >= _AT_ONCE_PER_HOST]
+
+    def enter(self, host: str) -> None:
+        with self._lock:
+            self._inside[host] += 1
 
     def leave(self, host: str) -> None:
         with self._lock:
@@ -180,10 +180,3 @@ def body_of(news: News) -> bytes:
     """Return the caller's own data as JSON; where none was given, which job it is and how it ended."""
     data = news.callback.get("data")
     return json.dumps({"hash": news.songhash, "status": news.state} if data is None else data).encode()
-
-
-def _host(news: News) -> str:
-    try:
-        return urlsplit(str(news.callback.get("url"))).hostname or ""
-    except ValueError:
-        return ""

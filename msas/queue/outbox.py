@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from msas.queue.queue import Queue
 class News:
     """A callback of a job that has ended, in the hands of who took it, until its `hold` is over.
 
-    `callback` has the `url` and `data` that the caller gave; nobody looked at them since.
+    `callback` has the `url` and `data` that the caller gave; nobody checked them since. `host` is the URL's, '' where
+    it has none.
     """
 
     songhash: str
@@ -25,6 +27,7 @@ class News:
     delivery: Delivery
     identity: str
     hold: str
+    host: str
 
 
 class Outbox:
@@ -33,9 +36,14 @@ class Outbox:
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
 
-    def take(self, most: int, hold_seconds: float) -> list[News]:
-        """Return up to `most` callbacks that are due. Whichever is not noted in time will be taken again."""
-        found = self._queue.scripts.run("deliver", most, int(hold_seconds * 1000))
+    def take(self, most: int, hold_seconds: float, full: Collection[str] = ()) -> list[News]:
+        """Return up to `most` callbacks that are due to other hosts than the `full` ones, one host after the other.
+
+        Whichever is not noted in time will be taken again.
+        """
+        more, found = 1, list[list[bytes | None]]()
+        while more and not found:
+            more, found = self._queue.scripts.run("deliver", most, int(hold_seconds * 1000), *full)
         return [_news(*entry) for entry in found]
 
     def note(self, news: News, delivery: Delivery) -> bool:
@@ -62,4 +70,5 @@ def _news(*entry: bytes | None) -> News:
         delivery=Delivery.from_json(entry[6]),
         identity=identity,
         hold=hold,
+        host=(entry[7] or b"").decode(),
     )

@@ -6,8 +6,9 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 
+import pytest
 from standardwebhooks import Webhook
 
 from msas.job import Job
@@ -161,6 +162,39 @@ def test_a_slow_receiver_does_not_delay_callbacks_to_others(queue: Queue, worker
 
         assert len(slow.requests) < 8
         let_go.set()
+
+
+def test_a_slow_receiver_of_a_thousand_callbacks_costs_four_calls_to_redis_for_each_delivery(
+    queue: Queue, worker: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    permits, calls = threading.Semaphore(0), list[str]()
+    with receiving(lambda _: permits.acquire(timeout=60)) as slow:
+        for number in range(10):
+            job = replace(job_with_callback(slow), songhash=f"{number:056x}")
+            for data in range(100):
+                queue.enqueue(replace(job, callback={**(job.callback or {}), "data": data}))
+            taken(worker()).succeed({**report(), "hash": job.songhash})
+        sending = courier(queue, waits=(3600,), seconds=60)
+        send: Callable[..., Any] = queue.redis.execute_command
+
+        def send_counted(*command: Any, **options: Any) -> Any:
+            calls.append(command[0])
+            return send(*command, **options)
+
+        def end_one_and_begin_the_next() -> None:
+            calls.clear()
+            permits.release()
+            eventually(lambda: not sending._crowd.full())
+            assert [sending.turn(), sending.turn()] == [True, False]
+
+        monkeypatch.setattr(queue.redis, "execute_command", send_counted)
+        assert [sending.turn() for _ in range(4)] == [True, True, True, False]
+        assert len(calls) <= 6 + 1000 // 100  # a call sorts a hundred callbacks by their hosts, each once
+        end_one_and_begin_the_next()  # which may also load a script
+        for _ in range(5):
+            end_one_and_begin_the_next()
+            assert calls == ["TIME", "EVALSHA", "EVALSHA", "EVALSHA"]  # when the next try is; note; take; take none
+        permits.release(1000)
 
 
 def test_a_failed_song_that_is_sent_anew_has_only_its_second_end_told(queue: Queue, worker: Workers) -> None:

@@ -77,7 +77,9 @@ FIRST_MESSAGES = [
 ]
 REDIS_KEYS = {
     "Q": "list",
+    "{Q}:callback_hosts": "list",
     "{Q}:callbacks": "zset",
+    "{Q}:callbacks:HOST": "zset",
     "{Q}:claims": "hash",
     "{Q}:dead": "list",
     "{Q}:delayed": "zset",

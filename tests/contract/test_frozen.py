@@ -112,10 +112,11 @@ def test_messages_of_the_first_version_are_read_with_their_song() -> None:
 
 
 def list_keys(redis: Redis, pattern: str, queue: str) -> dict[str, str]:
-    """Return the keys with their types; the queue's name is `Q`, a songhash SONGHASH, a worker's name WORKER."""
+    """Return the keys with their types; the queue's name is `Q`, other names are SONGHASH, WORKER and HOST."""
     found = {}
     for key in cast(list[bytes], redis.keys(pattern)):
         name = re.sub(r"run:.*", "run:WORKER", re.sub(r"[0-9a-f]{56}", "SONGHASH", key.decode()))
+        name = re.sub(r"callbacks:.*", "callbacks:HOST", name)
         found[name.replace(queue, "Q")] = cast(bytes, redis.type(key)).decode()
     return found
 
@@ -129,9 +130,11 @@ def test_queue_that_met_every_event_has_these_redis_keys_and_no_others(settings:
     queue.tick()
     queue.offer({})
     queue.lead("leader", 60)
-    jobs = [replace(FULL_JOB, songhash=f"{number:056x}") for number in range(5)]
-    queue.enqueue(jobs[0])
-    take(worker).succeed(report(jobs[0]))
+    jobs = [replace(FULL_JOB, songhash=f"{number:056x}") for number in range(6)]
+    for job in (jobs[0], jobs[5]):
+        queue.enqueue(job)
+        take(worker).succeed(report(job))
+    Outbox(queue).take(1, 60)
     queue.enqueue(jobs[1])
     take(worker).retry(ERROR)
     queue.enqueue(jobs[2])

@@ -184,6 +184,11 @@ MUTATIONS: dict[str, Line | Method] = {
     "deliver: callbacks of unfinished jobs are due": Line(
         "deliver", "if callback and (status == 'succeeded' or status == 'failed') then", "if callback and status then"
     ),
+    "deliver: full hosts get callbacks": Line("deliver", "if not full[host] then return host end", "return host"),
+    "deliver: the first host is always first": Line("deliver", "redis.call('LREM', HOSTS, 1, host)"),
+    "deliver: a call sorts all callbacks": Line("deliver", "if sorted >= MOST then break end"),
+    "deliver: a call passes over all callbacks that are gone": Line("deliver", " and popped < MOST do", " do"),
+    "deliver: a hold that is over is valid": Line("deliver", "redis.call('HDEL', key, 'held:' .. id)"),
     "delivered: anybody notes": Line(
         "delivered", "if redis.call('HGET', key, 'held:' .. id) ~= ARGV[3] then return 0 end"
     ),

@@ -21,6 +21,7 @@ FILES = (
     "broken_messages",
     "results",
     "callbacks_queue",
+    "callback_hosts",
     "stats",
     "machine",
     "crash_points_upkeep",
