@@ -54,15 +54,15 @@ def callback_id(callback: Mapping[str, Any]) -> str:
     return hashlib.sha256(callback_json(callback).encode()).hexdigest()[:16]
 
 
-def fields_of_callback(callback: Mapping[str, Any] | None) -> list[str]:
-    """Return what is kept of a new job's callback, as field, value, field, value."""
+def fields_of_callback(callback: Mapping[str, Any] | None, owner: str) -> list[str]:
+    """Return what is kept of a new job's callback, as field, value, field, value; `owner` is the caller's."""
     if callback is None:
         return []
     try:
         identity = callback_id(callback)
     except RecursionError:  # a stranger's message may nest deeper than we can write
         return []
-    return ["callbacks", identity, f"callback:{identity}", callback_json(callback)]
+    return ["callbacks", identity, f"callback:{identity}", callback_json(callback), f"owner:{identity}", owner]
 
 
 def webhook_id(songhash: str, identity: str, since: str) -> str:

@@ -19,7 +19,7 @@ class Problem(Exception):
     ├── Unauthorized
     ├── CrossSite          a web page of somebody else sent it
     ├── UnknownHost        it was sent to a name that is not ours
-    ├── TooMany            too many requests, or too many songs in line
+    ├── TooMany            too many requests, songs in line, or callbacks that wait
     ├── NotFound           UnknownSong, UnknownStem
     ├── Conflict           NotReady, NotFailed
     ├── BadRange

@@ -70,7 +70,7 @@ def fields_of_job(job: Job) -> list[str]:
     fields = ["name", job.name, "model", job.options.model if job.options else ""]
     more = {"seconds": job.seconds, "owner": job.owner}
     fields += [str(x) for name, value in more.items() if value for x in (name, value)]
-    fields += fields_of_callback(job.callback)
+    fields += fields_of_callback(job.callback, job.owner)
     return [*fields, "options", json.dumps(asdict(job.options))] if job.options else fields
 
 

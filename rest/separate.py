@@ -17,6 +17,7 @@ from msas import log
 from msas.job import Job, State, song_name, songhash
 from msas.options import Options
 from msas.problem import BadOption, BeingRemoved, NotFailed, QueueFull, SongMissing, TooMany
+from msas.queue import Outbox
 from msas.queue.outlook import Outlook
 from msas.reconcile import remove
 from rest.auth import caller
@@ -30,6 +31,8 @@ blueprint = APIBlueprint("separate", __name__, abp_security=NEEDS_KEY)
 _log = logging.getLogger("msas.rest")
 
 _CALLBACK_BYTES = 64_000
+# Of one owner's callbacks that wait in Redis: 4% of its 384 MB, and more than one for each of MAX_QUEUE_PER_KEY songs.
+_WAITING_CALLBACK_BYTES = 16_000_000
 _LATER_SECONDS = 60
 _STORING = BoundedSemaphore(8)  # each song on its way to the store takes 5 MB of memory, and more at once are no faster
 _REASONS = {
@@ -59,6 +62,7 @@ def separate() -> Response:
         info = services().prober.probe(upload.song, settings.max_duration_minutes)
         name = song_name(upload.fields.get("name"))
         job = Job(identity, options, name, callback, info.seconds, caller(), request_id())
+        _check_callback_room(job)
         _check_room(job)
         created, state = _accept(job, upload)
     if state is State.CANCELLED:
@@ -78,6 +82,7 @@ def retry(path: SongPath) -> Response:
     if message is None:
         raise SongMissing("The song is no longer in the store; send it again.")
     job = replace(Job.from_message(message), owner=caller(), request_id=request_id())
+    _check_callback_room(job)
     _check_room(job)
     created, state = services().queue.enqueue(job)
     if state is State.CANCELLED:
@@ -129,6 +134,16 @@ def _check_room(job: Job) -> None:
             raise TooMany(
                 f"The key {owner!r} has {most} songs in line, as many as it may; wait for one.", _LATER_SECONDS
             )
+
+
+def _check_callback_room(job: Job) -> None:
+    """Raise TooMany where the job has a callback, and those of its owner that wait take up as much as they may.
+
+    Requests that come at once may exceed it, by one callback each.
+    """
+    if job.callback and Outbox(services().queue).waiting_bytes(job.owner) >= _WAITING_CALLBACK_BYTES:
+        most = f"{_WAITING_CALLBACK_BYTES // 1_000_000} MB"
+        raise TooMany(f"Your callbacks that wait take up {most}, as much as they may; try again later.", _LATER_SECONDS)
 
 
 def _callback(fields: dict[str, Any]) -> dict[str, Any] | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from msas.delivery import Delivery, webhook_id
 from msas.job import State
+from msas.queue.connection import answering
 from msas.queue.queue import Queue
 
 
@@ -54,6 +55,11 @@ class Outbox:
         due = "" if delivery.next_at is None else delivery.next_at
         arguments = (news.songhash, news.identity, news.hold, delivery.to_json(), due)
         return bool(self._queue.scripts.run("delivered", *arguments))
+
+    def waiting_bytes(self, owner: str) -> int:
+        """Return how many bytes the owner's callbacks that wait take up in Redis."""
+        with answering():
+            return int(cast(bytes | None, self._queue.redis.hget(f"{self._queue.prefix}callback_bytes", owner)) or 0)
 
     def now(self) -> int:
         """Return the time by Redis' clock, in ms."""

@@ -43,12 +43,12 @@ class Queue:
         lost = "1" if perhaps_lost else ""
         created, state = self.scripts.run("enqueue", job.songhash, job.message(), lost, *fields_of_job(job))
         if not created and job.callback and not perhaps_lost:
-            self._subscribe(job.songhash, job.callback)
+            self._subscribe(job.songhash, job.callback, job.owner)
         return bool(created), State(state.decode())
 
-    def _subscribe(self, songhash: str, callback: Mapping[str, Any]) -> None:
-        most = (_MOST_CALLBACKS, _MOST_CALLBACK_BYTES)
-        if self.scripts.run("subscribe", songhash, callback_id(callback), callback_json(callback), *most) == b"full":
+    def _subscribe(self, songhash: str, callback: Mapping[str, Any], owner: str) -> None:
+        arguments = (callback_id(callback), callback_json(callback), owner, _MOST_CALLBACKS, _MOST_CALLBACK_BYTES)
+        if self.scripts.run("subscribe", songhash, *arguments) == b"full":
             raise TooMany("The song has as many callbacks that wait as it may; send it again later.", _LATER_SECONDS)
 
     def status(self, songhash: str) -> JobStatus | None:

@@ -77,6 +77,7 @@ FIRST_MESSAGES = [
 ]
 REDIS_KEYS = {
     "Q": "list",
+    "{Q}:callback_bytes": "hash",
     "{Q}:callback_hosts": "list",
     "{Q}:callbacks": "zset",
     "{Q}:callbacks:HOST": "zset",
@@ -97,47 +98,51 @@ RATE_LIMIT_KEYS = {"LIMITS:LIMITER/Q:limits/alice/jobs.queue/600/1/minute": "str
 CALLBACK_ID = "1c1ce9eb5379b9a8"
 WEBHOOK_ID = "msg_22c2625a45e4925844930bd6d792fc75"
 JOB_FIELDS = {
-    "queued": "callback:ID callbacks enqueued_at message model name options owner seconds status",
+    "queued": "callback:ID callbacks enqueued_at message model name options owner owner:ID seconds status",
     "running": (
-        "attempt callback:ID callbacks enqueued_at message model name options owner progress seconds stage started_at "
-        "status token worker"
+        "attempt callback:ID callbacks enqueued_at message model name options owner owner:ID progress seconds stage "
+        "started_at status token worker"
     ),
     "succeeded": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner progress report seconds settled "
-        "started_at status track:vocals"
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID progress report seconds "
+        "settled started_at status track:vocals"
     ),
     "callback in delivery": (
-        "attempt callback:ID callbacks ended_at enqueued_at held:ID model name options owner progress report seconds "
-        "settled started_at status track:vocals"
+        "attempt callback:ID callbacks ended_at enqueued_at held:ID model name options owner owner:ID progress report "
+        "seconds settled started_at status track:vocals"
     ),
     "callback over, stem removed": (
         "attempt callbacks delivery:ID ended_at enqueued_at model name options owner progress pruned report seconds "
         "settled started_at status"
     ),
     "failed": (
-        "attempt callback:ID callbacks ended_at enqueued_at error model name options owner progress seconds settled "
-        "started_at status"
+        "attempt callback:ID callbacks ended_at enqueued_at error model name options owner owner:ID progress seconds "
+        "settled started_at status"
     ),
     "waiting for a server": (
-        "attempt callback:ID callbacks enqueued_at error message model name options owner seconds settled status waits"
+        "attempt callback:ID callbacks enqueued_at error message model name options owner owner:ID seconds settled "
+        "status waits"
     ),
     "cancelled while running": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner progress remover removing seconds "
-        "stage started_at status token worker"
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID progress remover "
+        "removing seconds stage started_at status token worker"
     ),
 }
 LESS_COMMON_JOB_FIELDS = {
-    "handed back": "attempt callback:ID callbacks enqueued_at message model name options owner seconds settled status",
+    "handed back": (
+        "attempt callback:ID callbacks enqueued_at message model name options owner owner:ID seconds settled status"
+    ),
     "cancelled while queued": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner remover removing seconds settled "
-        "status"
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID remover removing seconds "
+        "settled status"
     ),
     "waiting for its next attempt": (
-        "attempt callback:ID callbacks enqueued_at error message model name options owner seconds settled status"
+        "attempt callback:ID callbacks enqueued_at error message model name options owner owner:ID seconds settled "
+        "status"
     ),
     "published from the store": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner pruned report seconds settled "
-        "status track:vocals"
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID pruned report seconds "
+        "settled status track:vocals"
     ),
 }
 JOB_VALUES = {
@@ -169,6 +174,7 @@ JOB_VALUES = {
         '"stems": {"vocals": {"bytes": 10, "seconds": 1.5}}}'
     ),
     "callbacks": "ID",
+    "owner:ID": "alice",
     "callback:ID": '{"url":"http://hook.test/","data":{"number":1}}',
     "delivery:ID": (
         '{"state": "waiting", "attempts": 1, "http_status": null, "error": null, "next_at": MS, "delivered_at": null}'

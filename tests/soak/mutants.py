@@ -193,7 +193,7 @@ MUTATIONS: dict[str, Line | Method] = {
         "delivered", "if redis.call('HGET', key, 'held:' .. id) ~= ARGV[3] then return 0 end"
     ),
     "delivered: a delivered callback counts as waiting": Line(
-        "delivered", "redis.call('HDEL', key, 'callback:' .. id)"
+        "delivered", "redis.call('HDEL', key, 'callback:' .. id, 'owner:' .. id)"
     ),
     "subscribe: a waiting callback is added again": Line(
         "subscribe", "if redis.call('HEXISTS', key, 'callback:' .. id) == 1 then return 'ok' end"
@@ -203,6 +203,13 @@ MUTATIONS: dict[str, Line | Method] = {
         "subscribe", "redis.call('ZADD', CALLBACKS, NOW, ARGV[1] .. id)"
     ),
     "subscribe: the last delivery is kept": Line("subscribe", "redis.call('HDEL', key, 'delivery:' .. id)"),
+    "subscribe: callbacks are not counted": Line("subscribe", "count_callbacks(key, 1, id)"),
+    "enqueue: callbacks are not counted": Line("enqueue", "count_callbacks(key, 1)"),
+    "enqueue: dropped callbacks count on": Line("enqueue", "count_callbacks(key, -1)"),
+    "claim: callbacks are not counted": Line("claim", "count_callbacks(key, 1)"),
+    "settle: dropped callbacks count on": Line("settle", "count_callbacks(key, -1)"),
+    "drop: dropped callbacks count on": Line("drop", "count_callbacks(job_key(ARGV[1]), -1)"),
+    "delivered: dropped callbacks count on": Line("delivered", "count_callbacks(key, -1, id)"),
     "prelude: the delay does not double": Line("prelude", "RETRY * 2 ^ (tries - 1)", "RETRY"),
     "prelude: the delay has no limit": Line(
         "prelude", "math.min(RETRY * 2 ^ (tries - 1), LONGEST_RETRY)", "RETRY * 2 ^ (tries - 1)"

@@ -22,6 +22,7 @@ FILES = (
     "results",
     "callbacks_queue",
     "callback_hosts",
+    "callback_bytes",
     "stats",
     "machine",
     "crash_points_upkeep",

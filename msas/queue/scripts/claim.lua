@@ -19,7 +19,10 @@ if status and status ~= 'queued' and not gone and not mine then
 end
 -- Whoever takes the message back must know whose it is without reading it: strangers' JSON has many shapes.
 redis.call('HSET', CLAIMS, ARGV[1], ARGV[4] .. ' ' .. digest)
-if not status then redis.call('HSET', key, 'enqueued_at', NOW, unpack(ARGV, 5)) end
+if not status then
+  redis.call('HSET', key, 'enqueued_at', NOW, unpack(ARGV, 5))
+  count_callbacks(key, 1)
+end
 redis.call('HSET', key, 'status', 'running', 'message', ARGV[2], 'token', ARGV[3], 'worker', ARGV[1],
   'started_at', NOW, 'stage', 'fetching', 'progress', '0')
 return redis.call('HINCRBY', key, 'attempt', mine and 0 or 1)

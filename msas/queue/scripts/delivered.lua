@@ -11,6 +11,7 @@ if ARGV[5] ~= '' then
   redis.call('ZADD', CALLBACKS, ARGV[5], ARGV[1] .. id)
 else
   redis.call('ZREM', CALLBACKS, ARGV[1] .. id)
-  redis.call('HDEL', key, 'callback:' .. id)
+  count_callbacks(key, -1, id)
+  redis.call('HDEL', key, 'callback:' .. id, 'owner:' .. id)
 end
 return 1

@@ -6,5 +6,6 @@ local status, remover, worker = unpack(redis.call('HMGET', job_key(ARGV[1]), 'st
 if status ~= 'cancelled' or remover ~= ARGV[2] then return 0 end
 redis.call('HDEL', job_key(ARGV[1]), 'removing', 'remover')
 if worker or ARGV[3] ~= '1' then return 0 end
+count_callbacks(job_key(ARGV[1]), -1)
 redis.call('DEL', job_key(ARGV[1]))
 return redis.call('ZREM', ENDED, ARGV[1])

@@ -19,8 +19,10 @@ if status == 'queued' or status == 'running' then
 end
 if status and (ARGV[3] == '1' or status == 'cancelled' or (status == 'succeeded' and not pruned)) then return { 0, status } end
 redis.call('LPUSH', QUEUE, ARGV[2]) -- first: a Redis that is full refuses this, but nothing after a write
+count_callbacks(key, -1)
 redis.call('DEL', key)
 redis.call('ZREM', ENDED, ARGV[1])
 redis.call('ZREM', REMOVED, ARGV[1])
 redis.call('HSET', key, 'status', 'queued', 'message', ARGV[2], 'enqueued_at', NOW, unpack(ARGV, 4))
+count_callbacks(key, 1)
 return { 1, 'queued' }

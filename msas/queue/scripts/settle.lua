@@ -28,6 +28,7 @@ elseif outcome == 'retry' then
 elseif removing then -- whoever removes it has the last word
   redis.call('HDEL', key, 'token', 'worker')
 else
+  count_callbacks(key, -1)
   redis.call('DEL', key)
   redis.call('ZREM', ENDED, ARGV[1])
 end
