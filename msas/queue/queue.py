@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 from redis import Redis
@@ -41,7 +42,8 @@ class Queue:
         Where it stood already, the job's callback is told of its end as well; raises TooMany where too many wait.
         """
         lost = "1" if perhaps_lost else ""
-        created, state = self.scripts.run("enqueue", job.songhash, job.message(), lost, *fields_of_job(job))
+        message = replace(job, callback=None).message()  # the job's hash holds it
+        created, state = self.scripts.run("enqueue", job.songhash, message, lost, *fields_of_job(job))
         if not created and job.callback and not perhaps_lost:
             self._subscribe(job.songhash, job.callback, job.owner)
         return bool(created), State(state.decode())

@@ -75,6 +75,13 @@ FIRST_MESSAGES = [
     b'{"hash": "11111111111111111111111111111111111111111111111111111111", "data": "c29uZw=="}',
     b'{"data": "c29uZw==", "hash": "11111111111111111111111111111111111111111111111111111111", "model": "htdemucs"}',
 ]
+# The same jobs as their messages wait on the list: without the callback, which is in the job's hash.
+QUEUED_MESSAGES = [
+    *MESSAGES[:2],
+    b'{"hash":"33333333333333333333333333333333333333333333333333333333","name":"song.mp3","options":{"model":"lite"}}',
+    b'{"hash":"44444444444444444444444444444444444444444444444444444444","name":"song.mp3",'
+    b'"options":{"format":"flac","model":"lite"},"seconds":1.5,"owner":"alice","request_id":"request-1"}',
+]
 REDIS_KEYS = {
     "Q": "list",
     "{Q}:callback_bytes": "hash",
@@ -149,8 +156,7 @@ JOB_VALUES = {
     "status": "succeeded",
     "message": (
         '{"hash":"00000000000000000000000000000000000000000000000000000001","name":"song.mp3",'
-        '"options":{"format":"flac","model":"lite"},"callback":{"url":"http://hook.test/","data":{"number":1}},'
-        '"seconds":1.5,"owner":"alice","request_id":"request-1"}'
+        '"options":{"format":"flac","model":"lite"},"seconds":1.5,"owner":"alice","request_id":"request-1"}'
     ),
     "name": "song.mp3",
     "model": "lite",

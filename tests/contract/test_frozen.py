@@ -98,7 +98,11 @@ def test_messages_of_jobs_land_in_redis_byte_for_byte(redis: Redis, queue: Queue
     for job in JOBS:
         queue.enqueue(job)
 
-    assert redis.lrange(queue.name, 0, -1) == frozen.MESSAGES[::-1]
+    assert redis.lrange(queue.name, 0, -1) == frozen.QUEUED_MESSAGES[::-1]
+
+
+def test_messages_that_lie_beside_songs_hold_the_callback_byte_for_byte() -> None:
+    assert [job.message() for job in JOBS] == frozen.MESSAGES
 
 
 def test_messages_that_an_earlier_version_wrote_are_read_in_full() -> None:
