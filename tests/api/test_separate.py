@@ -23,7 +23,7 @@ from msas.job import songhash
 from msas.options import Options
 from msas.store import Store
 from msas_client import Client, Failed
-from rest import create_app
+from rest.app import create_app
 from tests.support.audio import true_waves, write
 from tests.support.processes import eventually
 from tests.support.requests import as_json, new_song, problem
