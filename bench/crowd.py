@@ -168,15 +168,17 @@ async def _queue_song(place: Place, number: int) -> str:
 async def _upload(place: Place, seen: Seen, until: float, number: int) -> None:
     """Send a song at BYTES_PER_SECOND that is whole some time before the end, then a longer one."""
     seconds = random.uniform(0.3, 0.9) * (until - time.monotonic())
-    for turn, size in enumerate((int(seconds * BYTES_PER_SECOND), len(place.song))):
-        body = place.song[: size - 20] + f"{number:010}{turn:010}".encode()
+    for turn, seconds_long in enumerate((int(seconds), len(place.song) // BYTES_PER_SECOND)):
+        size = seconds_long * BYTES_PER_SECOND
+        tail = f"{number:010}{turn:010}".encode()
         async with _Connection(place) as connection:
             await connection.send_head("POST", "/apiv1/separate", size)
             began = time.monotonic()
             for start in range(0, size, BYTES_PER_SECOND):
                 if time.monotonic() > until:
                     return
-                connection.writer.write(body[start : start + BYTES_PER_SECOND])
+                stop = min(start + BYTES_PER_SECOND, size)
+                connection.writer.write(place.song[start:stop] if stop < size else place.song[start : stop - 20] + tail)
                 await connection.writer.drain()
                 await asyncio.sleep(max(0, began + start / BYTES_PER_SECOND + 1 - time.monotonic()))
             status, answer = await connection.answer()

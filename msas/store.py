@@ -18,6 +18,7 @@ from typing import Any, BinaryIO, Protocol, cast
 
 from minio.deleteobjects import DeleteObject
 from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
 
 from msas.buckets import Buckets, ObjectMissing
 from msas.job import SONGHASH
@@ -136,9 +137,32 @@ class Store(Buckets):
 
         Raises ObjectMissing where the store does not have it.
         """
+        key = f"{songhash}-{stem}.{extension}"
         with self._answering():
-            response = self.minio.get_object(self.bucket_out, f"{songhash}-{stem}.{extension}", start, length)
-        return _chunks(response)
+            response = self.minio.get_object(self.bucket_out, key, start, length)
+        return self._chunks(key, response, start)
+
+    def _chunks(self, key: str, response: BaseHTTPResponse, at: int) -> Iterator[bytes]:
+        """Yield an object's bytes from `at` on. Where the connection breaks, continue on another one: stores end the
+        connections of slow readers. Raises StoreUnavailable where the object was replaced meanwhile."""
+        etag, end = response.headers["ETag"], at + int(response.headers["Content-Length"])
+        while True:
+            began = at
+            try:
+                for chunk in response.stream(_CHUNK):
+                    at += len(chunk)
+                    yield chunk
+                return
+            except HTTPError:
+                if at == began:
+                    raise
+            finally:
+                response.close()
+                response.release_conn()
+            with self._answering():
+                response = self.minio.get_object(self.bucket_out, key, at, end - at)
+            if response.headers["ETag"] != etag:
+                raise StoreUnavailable("The stem was replaced while it was being sent; download it again.")
 
     def has_stem(self, songhash: str, stem: str, extension: str) -> bool:
         """Say whether the stem is there."""
@@ -169,11 +193,3 @@ class Store(Buckets):
             self.minio.remove_object(self.bucket_in, songhash)
             self.minio.remove_object(self.bucket_in, f"{songhash}.json")
         return bool(stems or songs)
-
-
-def _chunks(response: BaseHTTPResponse) -> Iterator[bytes]:
-    try:
-        yield from response.stream(_CHUNK)
-    finally:
-        response.close()
-        response.release_conn()

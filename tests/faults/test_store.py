@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import random
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -14,7 +16,7 @@ import requests
 from local.child import Child
 from msas.job import Job
 from msas.options import Options
-from msas.problem import Unavailable
+from msas.problem import StoreUnavailable, Unavailable
 from msas.store import Store
 from msas.upkeep import Upkeep
 from tests.support.fake_engine import STEMS
@@ -188,6 +190,39 @@ def test_buckets_that_were_removed_are_made_again(store: OwnStore, tmp_path: Pat
         songs = rig.accept(count=2)
 
         rig.finish(songs, 60)
+
+
+def test_a_download_goes_on_where_the_store_ended_its_connection(own_rig: Rig, store: OwnStore) -> None:
+    """Stores end the connections of readers that are slow."""
+    host, port = store.settings.minio_host.split(":")
+    proxy = FaultProxy((host, int(port)))
+    content = random.Random(0).randbytes(30_000_000)  # more than the system keeps of it on the way
+    own_rig.store.put_stem("0" * 56, "drums", "wav", io.BytesIO(content))
+    reader = Store.from_settings(replace(own_rig.settings, minio_host=f"{host}:{proxy.port}"))
+
+    chunks = reader.open_stem("0" * 56, "drums", "wav", 7)
+    received = next(chunks)
+    proxy.cut()
+    received += b"".join(chunks)
+
+    assert received == content[7:]
+    proxy.close()
+
+
+def test_a_download_fails_where_the_stem_was_replaced_in_between(own_rig: Rig, store: OwnStore) -> None:
+    host, port = store.settings.minio_host.split(":")
+    proxy = FaultProxy((host, int(port)))
+    own_rig.store.put_stem("0" * 56, "drums", "wav", io.BytesIO(bytes(30_000_000)))
+    reader = Store.from_settings(replace(own_rig.settings, minio_host=f"{host}:{proxy.port}"))
+
+    chunks = reader.open_stem("0" * 56, "drums", "wav")
+    next(chunks)
+    own_rig.store.put_stem("0" * 56, "drums", "wav", io.BytesIO(bytes(29_999_999) + b"x"))
+    proxy.cut()
+
+    with pytest.raises(StoreUnavailable, match="replaced"):
+        list(chunks)
+    proxy.close()
 
 
 def test_a_stem_that_arrives_after_its_sender_lost_the_lease_mixes_nothing(own_rig: Rig, store: OwnStore) -> None:

@@ -1,0 +1,43 @@
+-- listing: the songhashes of a part of the jobs that wait, oldest first; of those that run; that wait for their next try.
+-- ARGV  1 how many of those that wait are left out   2 how many are returned, at most   3 '1': of one owner alone, 4 owner
+-- returns {waiting, running, delayed, how many wait}. Where several owners' jobs wait, their lines follow each other.
+-- The hashes are cut out here, because messages of the first version carry whole songs.
+local skip, most, all, owner = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] ~= '1', ARGV[4]
+local function is_wanted(songhash) return songhash and (all or owner_of(songhash) == owner) end
+local function hashes(messages, into)
+  for i = #messages, 1, -1 do
+    local songhash = hash_in(messages[i])
+    if is_wanted(songhash) then into[#into + 1] = songhash end
+  end
+  return into
+end
+local waiting, count = {}, 0
+local function add(length, read) -- read(first, last) puts these, counted from 0, into `waiting`
+  local first = math.max(skip - count, 0)
+  local last = math.min(skip + most - count, length) - 1
+  if first <= last then read(first, last) end
+  count = count + length
+end
+local function of_owner(name)
+  add(redis.call('ZCARD', line_key(name)), function(first, last)
+    for _, songhash in ipairs(redis.call('ZRANGE', line_key(name), first, last)) do waiting[#waiting + 1] = songhash end
+  end)
+end
+local fed = hashes({ redis.call('LINDEX', QUEUE, -1) }, {})[1]
+if all or owner == '' then
+  add(redis.call('LLEN', QUEUE), function(first, last)
+    hashes(redis.call('LRANGE', QUEUE, -1 - last, -1 - first), waiting)
+  end)
+elseif fed then
+  add(1, function() waiting[1] = fed end)
+end
+if all then
+  for _, name in ipairs(redis.call('ZRANGE', RING, 0, -1)) do if name ~= '' then of_owner(name) end end
+elseif owner ~= '' then
+  of_owner(owner)
+end
+local running = {}
+for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
+  hashes(redis.call('LRANGE', taken_key(worker), 0, -1), running)
+end
+return { waiting, running, hashes(redis.call('ZREVRANGE', DELAYED, -most, -1), {}), count }

@@ -1,0 +1,37 @@
+-- positions: how many jobs are taken before each of some jobs, and it; owners are served in turn.
+-- ARGV  songhashes of queued jobs
+-- returns a number for each, from 1; 0 where it is not in line
+local LOOK = 1000 -- messages of the list that are compared one by one, where strangers' lie between ours
+local lengths, before = { [''] = redis.call('LLEN', QUEUE) }, {}
+local owners = redis.call('ZRANGE', RING, 0, -1)
+for turn, owner in ipairs(owners) do
+  before[owner] = turn
+  if owner ~= '' then lengths[owner] = redis.call('ZCARD', line_key(owner)) end
+end
+local strangers = lengths[''] - redis.call('ZCARD', line_key(''))
+local function index_in_list(songhash)
+  local message = redis.call('HGET', job_key(songhash), 'message')
+  local at = message and redis.call('LPOS', QUEUE, message, 'RANK', -1, 'MAXLEN', LOOK)
+  return at and lengths[''] - at - 1
+end
+local function position(songhash)
+  local owner = owner_of(songhash)
+  local index = redis.call('ZRANK', line_key(owner), songhash)
+  if not index then -- moved from its owner's line to the head of the list, or not in line
+    index, owner = index_in_list(songhash), ''
+  elseif owner == '' and strangers ~= 0 then
+    index = index_in_list(songhash) or math.max(0, index + strangers)
+  end
+  if not index then return 0 end
+  local ahead = index
+  for other, length in pairs(lengths) do
+    if other ~= owner then
+      local first = (before[other] or 0) < (before[owner] or 0)
+      ahead = ahead + math.min(length, index + (first and 1 or 0))
+    end
+  end
+  return ahead + 1
+end
+local found = {}
+for i, songhash in ipairs(ARGV) do found[i] = position(songhash) end
+return found
