@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+from msas.cost import SongLimits
 from msas.job import Job
 from msas.models import LITE
 from msas.options import Options
@@ -83,7 +84,9 @@ def separate(engine: Engine, song: Path, out: Path) -> dict[str, Any]:
     """Separate the file `song` into MP3s in the folder `out`; return the report."""
     out.mkdir(parents=True, exist_ok=True)
     job, store = Job("0" * 56), cast(Store, FolderStore(song, out))
-    return separation.separate_song(job, Options(engine.name), engine, store, NoWatch(), str(out), 600)
+    return separation.separate_song(
+        job, Options(engine.name), engine, store, NoWatch(), str(out), SongLimits.from_settings(Settings())
+    )
 
 
 def leave_out_the_encoders() -> None:

@@ -26,6 +26,7 @@ from msas.problem import StoreUnavailable
 from msas.settings import Settings
 
 _log = logging.getLogger("msas.store")
+logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # more connections than are kept are no problem
 _STALL_SECONDS = 30.0
 _IDLE_CONNECTIONS = 32  # kept for the next calls; more are opened where more calls are made at once
 _RULE = "msas"

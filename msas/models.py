@@ -32,6 +32,10 @@ DEMUCS = (
 )
 
 
+# How many networks a song runs through, where there are more than one; htdemucs_ft has one for each stem.
+NETWORKS = {"htdemucs_ft": 4, "mdx_extra": 4, "mdx_extra_q": 4}
+
+
 def stem_order(sources: tuple[str, ...]) -> tuple[str, ...]:
     """Sort `sources` the way we always list stems: the four that every client knows, then the rest."""
     return tuple(sorted(sources, key=lambda name: (SIX_STEMS.index(name) if name in SIX_STEMS else 99, name)))

@@ -13,6 +13,7 @@ class Problem(Exception):
     │   ├── NoAudioStream
     │   ├── TooShort
     │   ├── TooLong
+    │   ├── TooCostly, TooLargeOutput
     │   └── SongMissing
     ├── ModelUnavailable
     ├── BadRequest         NotJson, MissingSong, BadBase64, BadOption, TooLarge, UnknownBody
@@ -65,6 +66,14 @@ class TooShort(BadSong):
 
 class TooLong(BadSong):
     code, title = "too_long", "The song is too long"
+
+
+class TooCostly(BadSong):
+    code, title = "too_costly", "The separation would cost too much"
+
+
+class TooLargeOutput(BadSong):
+    code, title = "too_large_output", "The stems would be too large"
 
 
 class SongMissing(BadSong):

@@ -48,8 +48,11 @@ class Settings:
     precision: str = "auto"
     max_upload_mb: int = 200
     max_duration_minutes: float = 180.0
+    max_cost_minutes: float = 1000.0
+    max_output_mb: float = 10000.0
     max_queue: int = 1000
     max_queue_per_key: int = 100
+    max_cost_minutes_per_key: float = 4000.0
     api_keys: str = ""
     rate_limit: str = "600/minute"
     trusted_hosts: str = ""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
 from statistics import mean, median
 from threading import Lock
 from typing import Any
@@ -14,6 +15,7 @@ from msas.queue.outlook import Outlook
 from msas.status import JobStatus
 
 _FRESH_SECONDS = 5.0  # so long is one look at the queue good for all who ask
+_EXACT = 100  # jobs at the head of the queue whose own lengths count
 _PROGRESS_THAT_TELLS = 0.05
 
 
@@ -51,8 +53,8 @@ class Eta:
     def __init__(self, queue: Queue) -> None:
         self._outlook, self._queue = Outlook(queue), queue
         self._seen, self._workers, self._pace = -_FRESH_SECONDS, 1, Pace(())
-        self._ahead: dict[str, float] = {}  # seconds of work in front of each job that runs or waits
-        self._whole = 0.0  # and in front of one that came since
+        self._running = 0.0  # seconds of work that the running jobs still need
+        self._ahead = [0.0]  # seconds of work of the first 0, 1, 2 ... jobs that wait
         self._looking = Lock()
 
     def seconds(self, job: JobStatus) -> float | None:
@@ -65,7 +67,12 @@ class Eta:
             return self._rest(job, own)
         if own is None or job.position is None:
             return None
-        return round(self._ahead.get(job.songhash, self._whole) / max(self._workers, 1) + own, 1)
+        return round((self._running + self._work_ahead(job.position - 1)) / max(self._workers, 1) + own, 1)
+
+    def _work_ahead(self, count: int) -> float:
+        """Return the seconds of work of the first `count` jobs that wait; beyond _EXACT the mean of those counts."""
+        known = min(count, len(self._ahead) - 1)
+        return self._ahead[known] + (count - known) * (self._ahead[-1] / max(len(self._ahead) - 1, 1))
 
     def _rest(self, job: JobStatus, own: float | None) -> float | None:
         """What is left of a running job, by what it took so far where that says enough, else by its like."""
@@ -87,13 +94,17 @@ class Eta:
     def _look_now(self) -> None:
         self._workers = self._outlook.workers()
         self._pace = Pace(self._outlook.recent_reports())
-        waiting, running, _ = self._queue.overview()
-        jobs = [*running, *waiting]
-        facts = [self._outlook.fields(jobs, name) for name in ("model", "seconds", "progress")]
-        ahead, whole = dict[str, float](), 0.0
-        for songhash, model, seconds, progress in zip(jobs, *facts, strict=True):
-            ahead[songhash] = whole
-            takes = self._pace.usual_seconds(model, float(seconds) if seconds else None)
-            whole += takes * (1 - float(progress or 0))
-        self._ahead, self._whole = ahead, whole
+        found = self._queue.listing(0, _EXACT)
+        work = self._work([*found.running, *found.waiting])
+        running = len(found.running)
+        self._running = sum(work[:running])
+        self._ahead = [0.0, *accumulate(work[running:])]
         self._seen = time.monotonic()
+
+    def _work(self, jobs: Sequence[str]) -> list[float]:
+        """Return the seconds of work that each job still needs."""
+        facts = [self._outlook.fields(jobs, name) for name in ("model", "seconds", "progress")]
+        return [
+            self._pace.usual_seconds(model, float(seconds) if seconds else None) * (1 - float(progress or 0))
+            for model, seconds, progress in zip(*facts, strict=True)
+        ]

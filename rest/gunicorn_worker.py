@@ -22,6 +22,8 @@ from werkzeug.wsgi import ClosingIterator
 from rest.load import Load
 
 HEADERS_SECONDS = 5.0  # of a connection's first request
+# For each part of an answer, 64 kB. A slow reader with large buffers may take nothing for half a minute.
+SEND_SECONDS = 300.0
 # Bytes that the kernel keeps of an answer for a slow reader. Its own limit is 4 MB, which counts as the pod's memory.
 _SEND_BUFFER_BYTES = 128 * 1024
 
@@ -86,6 +88,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> None:
         self._connection.has_served = True
         self._idle.discard(sock)
+        sock.settimeout(SEND_SECONDS)
         try:
             with self.load.request():
                 # In a context of its own: the context of the log ends with the request.
@@ -93,6 +96,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         except StopIteration:  # the connection is to be closed; at once, the caller might never see the answer
             util.close_graceful(sock)
             raise
+        sock.settimeout(None)  # `timeout_ctx` bounds the wait for the next request
         self._idle.add(sock)
 
 

@@ -18,6 +18,7 @@ from rest.schemas import (
     MOST_SONGS,
     Failure,
     Line,
+    QueueQuery,
     Removed,
     SongPath,
     StatusAnswer,
@@ -36,10 +37,16 @@ _SONGS, _SONGS_BYTES = '{"songs": ["<songhash>", ...]}', 64_000
 
 
 @blueprint.get("/queue", responses={200: Line, **problems()})
-def queue() -> Response:
-    """List the songhashes that wait, oldest first, those that run, and those that wait for their next try."""
-    waiting, running, delayed = services().queue.overview()
-    return answer(Line(queue=waiting, running=running, waiting_retry=delayed))
+def queue(query: QueueQuery) -> Response:
+    """List the songhashes that wait, oldest first, those that run, and those that wait for their next attempt.
+
+    At most 1,000 of each at once: `offset` leaves out the first ones that wait. The header X-Total-Count says how many
+    wait in all.
+    """
+    found = services().queue.listing(query.offset, query.limit)
+    response = answer(Line(queue=found.waiting, running=found.running, waiting_retry=found.delayed))
+    response.headers["X-Total-Count"] = str(found.count)
+    return response
 
 
 @blueprint.get("/status/<songhash>", responses={200: StatusAnswer, 304: None, **problems(404)})

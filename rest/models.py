@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 
-from msas.queue.outlook import Outlook
+from msas.queue import Bounds
+from rest.auth import caller
 from rest.contract import NEEDS_KEY, answer, problems
 from rest.schemas import ModelAnswer, ModelsAnswer
 from rest.services import services
@@ -22,5 +23,5 @@ def models() -> Response:
     offered, default = services().offered_models()
     found = [ModelAnswer(name=model.name, stems=list(model.stems), about=model.about) for model in offered]
     settings = services().settings
-    room = Outlook(services().queue).length() < settings.max_queue
+    room = services().queue.has_room(caller(), Bounds.from_settings(settings))
     return answer(ModelsAnswer(models=found, default=default, max_upload_mb=settings.max_upload_mb, room=room))

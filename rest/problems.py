@@ -17,7 +17,6 @@ from msas.problem import BadRange, Problem, TooBusy, TooMany, Unauthorized, Unav
 
 _LINGER_SECONDS, _LINGER_SILENCE_SECONDS = 5.0, 1.0
 _BUSY_LINGER_SECONDS = 0.5  # a service that is full gets rid of callers soon
-_SILENCE_SECONDS = 30.0
 _SHOWN = 150  # characters of a path that is not here
 _log = logging.getLogger("msas.rest")
 
@@ -26,9 +25,7 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
 def install(app: Flask) -> None:
-    """Answer every error of `app` as a problem, and give up on callers who fall silent in mid-body."""
-
-    app.before_request(_be_patient_for_a_while)
+    """Answer every error of `app` as a problem."""
 
     @app.errorhandler(Problem)
     def problem(error: Problem) -> Response:
@@ -60,11 +57,6 @@ def install(app: Flask) -> None:
     def unforeseen(_: Exception) -> Response:
         _log.exception("request failed", extra={"facts": {"path": request.path}})
         return problem(Problem("The request failed on our side; the service's log says why. Try again, or tell us."))
-
-
-def _be_patient_for_a_while() -> None:
-    if connection := request.environ.get("gunicorn.socket"):
-        connection.settimeout(_SILENCE_SECONDS)
 
 
 def as_problem(status: int, code: str, title: str, detail: str) -> Response:

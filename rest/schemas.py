@@ -40,7 +40,7 @@ class Taken(Answer):
 
 
 class Line(Answer):
-    """Songhashes, oldest first: that wait, that run, and that wait for their next try."""
+    """Songhashes, oldest first: that wait, that run, and that wait for their next attempt."""
 
     queue: list[Songhash]
     running: list[Songhash]
@@ -163,7 +163,15 @@ def _wait(given: Any) -> float:
     return min(max(seconds, 0.0), MOST_WAIT) if seconds == seconds else 0.0
 
 
-class StatusQuery(BaseModel):
+class _Query(BaseModel):
+    @classmethod
+    @cache
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """Return the schema. flask-openapi3 asks for it at each call, and pydantic takes as long as the call itself."""
+        return super().model_json_schema(*args, **kwargs)
+
+
+class StatusQuery(_Query):
     wait: Annotated[
         float,
         BeforeValidator(_wait),
@@ -171,11 +179,23 @@ class StatusQuery(BaseModel):
         Field(description="seconds to wait for a change, at most 60; with If-None-Match, for one since that ETag"),
     ] = 0.0
 
-    @classmethod
-    @cache
-    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
-        """Return the schema. flask-openapi3 asks for it at each call, and pydantic takes as long as the call itself."""
-        return super().model_json_schema(*args, **kwargs)
+
+def _count(default: int, least: int, most: int) -> Any:
+    """Return the type of a count in a query. What is no number is the default; others are brought into the range."""
+
+    def read(given: Any) -> int:
+        try:
+            return min(max(int(given), least), most)
+        except (TypeError, ValueError):
+            return default
+
+    schema = {"type": "integer", "minimum": least, "maximum": most, "default": default}
+    return Annotated[int, BeforeValidator(read), WithJsonSchema(schema)]
+
+
+class QueueQuery(_Query):
+    limit: _count(1000, 1, 1000) = 1000  # type: ignore[valid-type]
+    offset: _count(0, 0, 2**53) = 0  # type: ignore[valid-type]
 
 
 def songs_request() -> dict[str, Any]:

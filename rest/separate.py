@@ -14,18 +14,20 @@ from flask_openapi3.blueprint import APIBlueprint
 from gevent import get_hub
 
 from msas import log
+from msas.cost import SongLimits
 from msas.job import Job, State, song_name, songhash
+from msas.models import Model
 from msas.options import Options
 from msas.problem import BadOption, BeingRemoved, NotFailed, QueueFull, SongMissing, TooMany
-from msas.queue import Outbox
-from msas.queue.outlook import Outlook
+from msas.queue import Bounds, Known
 from msas.reconcile import remove
+from msas.settings import Settings
 from rest.auth import caller
 from rest.contract import NEEDS_KEY, answer, problems
 from rest.hygiene import request_id
 from rest.schemas import SongPath, Taken, song_request
-from rest.services import services
-from rest.uploads import Upload, received
+from rest.services import models_in, services
+from rest.uploads import BARE, Upload, fields_of, received
 
 blueprint = APIBlueprint("separate", __name__, abp_security=NEEDS_KEY)
 _log = logging.getLogger("msas.rest")
@@ -53,17 +55,17 @@ def separate() -> Response:
     The same song with the same options has the same hash, and is separated once, however often it is sent.
     """
     settings = services().settings
+    offered, default = _refuse_before_the_body(settings)
     with received(request, settings.max_upload_mb) as upload:
-        offered, default = services().offered_models()
         options = Options.from_fields(upload.fields, offered, default)
         callback = _callback(upload.fields)
         identity = get_hub().threadpool.apply(songhash, (upload.song, options))
         upload.song.seek(0)
         info = services().prober.probe(upload.song, settings.max_duration_minutes)
+        stems = next(len(model.stems) for model in offered if model.name == options.model)
+        SongLimits.from_settings(settings).check(options, stems, info.seconds, info.rate)
         name = song_name(upload.fields.get("name"))
         job = Job(identity, options, name, callback, info.seconds, caller(), request_id())
-        _check_callback_room(job)
-        _check_room(job)
         created, state = _accept(job, upload)
     if state is State.CANCELLED:
         raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
@@ -82,9 +84,8 @@ def retry(path: SongPath) -> Response:
     if message is None:
         raise SongMissing("The song is no longer in the store; send it again.")
     job = replace(Job.from_message(message), owner=caller(), request_id=request_id())
-    _check_callback_room(job)
-    _check_room(job)
-    created, state = services().queue.enqueue(job)
+    _check_callbacks(job, services().queue.known(job.songhash, job.owner))
+    created, state, _ = services().queue.admit(job, Bounds.from_settings(services().settings), removals=0)
     if state is State.CANCELLED:
         raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
     log.event(_log, "song retried", songhash=job.songhash, created=created)
@@ -92,11 +93,20 @@ def retry(path: SongPath) -> Response:
     return answer(Taken(hash=job.songhash, reason=reason, status=state, model=known.model or ""))
 
 
+def _refuse_before_the_body(settings: Settings) -> tuple[list[Model], str]:
+    """Raise what would refuse any song of this caller; return the models on offer and the default's name."""
+    offer = services().queue.offer_with_room(caller(), Bounds.from_settings(settings))
+    offered, default = models_in(offer)
+    if request.mimetype.startswith(BARE):  # the options are in the query
+        Options.from_fields(fields_of(request.args), offered, default)
+    return offered, default
+
+
 def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
-    """Store the song and put its job into the queue, unless both are there; return whether it was new, and its state.
+    """Store the song and enqueue its job, unless both are there; return whether it was new, and its state.
 
     The job's message is stored beside the song before Redis learns of it: from then on no job is lost, whatever
-    Redis forgets.
+    happens to Redis.
     """
     queue, store = services().queue, services().store
 
@@ -105,43 +115,34 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
             store.put_song(job.songhash, upload.song, upload.size)
         store.put_message(job.songhash, job.message())
 
-    known = queue.status(job.songhash)
-    if known and known.state is State.CANCELLED:
+    known = queue.known(job.songhash, job.owner)
+    _check_callbacks(job, known)
+    state = known.state
+    if state is State.CANCELLED:
         return False, State.CANCELLED
-    if known and known.state is State.SUCCEEDED and store.published(job.songhash) is None:
+    if state is State.SUCCEEDED and not known.is_pruned and store.published(job.songhash) is None:
         remove(queue, store, job.songhash)  # its stems are gone, whoever took them
-        known = None
-    if known is None or known.state is State.FAILED:
+        state, known = None, queue.known(job.songhash, job.owner)
+    is_kept = state in (None, State.FAILED) or known.is_pruned
+    if is_kept:
         keep()
-    created, state = queue.enqueue(job)
-    if state in (State.QUEUED, State.RUNNING) and store.message(job.songhash) is None:
-        keep()  # removed just now, or it had lost a stem
+    try:
+        created, state, may_be_gone = queue.admit(job, Bounds.from_settings(services().settings), known.removals)
+    except (QueueFull, TooMany):
+        if is_kept:
+            remove(queue, store, job.songhash, ended_before=0)  # unless it was enqueued meanwhile
+        raise
+    if (created and not is_kept) or (may_be_gone and store.message(job.songhash) is None):
+        keep()
     return created, state
 
 
-def _check_room(job: Job) -> None:
-    """Raise QueueFull where the line is too long for a new job, TooMany where its owner has too many in it."""
-    settings, queue, owner = services().settings, services().queue, job.owner
-    if queue.states([job.songhash])[job.songhash] not in (None, State.FAILED):
-        return
-    outlook = Outlook(queue)
-    if outlook.length() >= settings.max_queue:
-        raise QueueFull(f"The queue holds {settings.max_queue} songs, as many as it may; send this one again later.")
-    if owner:
-        waiting, running, delayed = queue.overview()
-        if outlook.fields([*waiting, *running, *delayed], "owner").count(owner) >= settings.max_queue_per_key:
-            most = settings.max_queue_per_key
-            raise TooMany(
-                f"The key {owner!r} has {most} songs in line, as many as it may; wait for one.", _LATER_SECONDS
-            )
-
-
-def _check_callback_room(job: Job) -> None:
+def _check_callbacks(job: Job, known: Known) -> None:
     """Raise TooMany where the job has a callback, and those of its owner that wait take up as much as they may.
 
     Requests that come at once may exceed it, by one callback each.
     """
-    if job.callback and Outbox(services().queue).waiting_bytes(job.owner) >= _WAITING_CALLBACK_BYTES:
+    if job.callback and known.callback_bytes >= _WAITING_CALLBACK_BYTES:
         most = f"{_WAITING_CALLBACK_BYTES // 1_000_000} MB"
         raise TooMany(f"Your callbacks that wait take up {most}, as much as they may; try again later.", _LATER_SECONDS)
 

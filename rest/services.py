@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from flask import current_app
 
@@ -33,10 +34,7 @@ class Services:
 
     def offered_models(self) -> tuple[list[Model], str]:
         """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""
-        offered = self.queue.offered()
-        if offered is None:
-            raise NoWorker("No worker has come up yet, so no model is on offer; try again in a few seconds.")
-        return [Model(m["name"], tuple(m["stems"]), m["about"]) for m in offered["models"]], offered["default"]
+        return models_in(self.queue.offered())
 
     def job(self, songhash: str) -> JobStatus:
         """Return the job's state. Raises UnknownSong where there is none."""
@@ -44,6 +42,13 @@ class Services:
         if status is None:
             raise unknown_song()
         return status
+
+
+def models_in(offer: dict[str, Any] | None) -> tuple[list[Model], str]:
+    """Return the models of an offer and the default's name. Raises NoWorker where there is none."""
+    if offer is None:
+        raise NoWorker("No worker has come up yet, so no model is on offer; try again in a few seconds.")
+    return [Model(m["name"], tuple(m["stems"]), m["about"]) for m in offer["models"]], offer["default"]
 
 
 def unknown_song() -> UnknownSong:

@@ -61,7 +61,7 @@ def received(request: Request, most_mb: int) -> Iterator[Upload]:
             if fields.pop("mp3") is None:
                 raise MissingSong("The field 'mp3' is missing; put the song into it, in base64.")
         elif kind.startswith(BARE):
-            fields = _with_callback(_fields(request.args))
+            fields = _with_callback(fields_of(request.args))
             for chunk in Body(request, most, _too_large(most_mb), spooled).chunks():
                 file.write(chunk)
         else:
@@ -142,7 +142,7 @@ def _form(request: Request, file: BinaryIO, body: Body) -> dict[str, Any]:
     if [found.name for found in given] != ["file"]:
         raise MissingSong("The form must hold one file, in the field 'file'; send one song at a time.")
     file.seek(0, io.SEEK_END)
-    fields = _fields(form)
+    fields = fields_of(form)
     fields.setdefault("name", given[0].filename or "")
     return _with_callback(fields)
 
@@ -155,7 +155,7 @@ class _Nowhere(io.RawIOBase):
         return 0
 
 
-def _fields(given: MultiDict[str, str]) -> dict[str, Any]:
+def fields_of(given: MultiDict[str, str]) -> dict[str, Any]:
     """Return fields that came as text; one that came several times is a list."""
     return {name: values[0] if len(values) == 1 else values for name, values in given.lists()}
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from msas import log
+from msas.cost import SongLimits
 from msas.job import Job
 from msas.models import Model
 from msas.options import Options
@@ -48,12 +49,12 @@ class Worker:
         drain: Drain,
         counts: Counts,
         scratch: str,
-        most_minutes: float,
+        limits: SongLimits,
     ) -> None:
-        """`scratch` is the folder for songs in work, `most_minutes` how long a song may be."""
+        """`scratch` is the folder for songs in work, `limits` what a song may be and cost."""
         self._receiver, self._store, self._models = receiver, store, models
         self._heartbeat, self._drain, self._counts = heartbeat, drain, counts
-        self._scratch, self._minutes = scratch, most_minutes
+        self._scratch, self._limits = scratch, limits
 
     def run(self) -> None:
         """Take turns until told to stop; wait where Redis is away."""
@@ -111,7 +112,7 @@ class Worker:
             return found[0]
         options = job.options or Options(self._models.default)
         engine = self._models.engine(options.model)
-        report = separate_song(job, options, engine, self._store, self._heartbeat, self._scratch, self._minutes)
+        report = separate_song(job, options, engine, self._store, self._heartbeat, self._scratch, self._limits)
         self._counts.separated(report)
         return report
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from msas.buckets import ObjectMissing
+from msas.cost import SongLimits
 from msas.job import Job, Stage
 from msas.options import Options
 from msas.problem import SongMissing
@@ -53,9 +54,9 @@ class Watch(Protocol):
 
 
 def separate_song(
-    job: Job, options: Options, engine: Engine, store: Store, watch: Watch, scratch: str, minutes: float
+    job: Job, options: Options, engine: Engine, store: Store, watch: Watch, scratch: str, limits: SongLimits
 ) -> dict[str, Any]:
-    """Separate the job's song of at most `minutes`; put its stems, then its report, into the store; return the report.
+    """Separate the job's song, which must keep the `limits`; store its stems, then its report; return the report.
 
     Raises a Problem, or what `watch` raises. Leaves no file behind in the folder `scratch`. Memory does not
     depend on the song's length.
@@ -73,7 +74,8 @@ def separate_song(
         song = _fetch(job, store, Path(folder) / "song")
         reach(Stage.DECODING)
         mixture = Mixture.open(song)
-        survey = mixture.survey(engine.rate, minutes, partial(reach, Stage.DECODING))
+        survey = mixture.survey(engine.rate, limits.minutes, partial(reach, Stage.DECODING))
+        limits.check(options, len(engine.stems), survey.length / engine.rate, stem_rate(options, mixture.info.rate))
         reach(Stage.SEPARATING)
         order = Order(options.sources or engine.stems, options.overlap, options.shifts, job.songhash)
         check = SumCheck(all_stems=order.stems == engine.stems)

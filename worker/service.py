@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from msas import log
+from msas.cost import SongLimits
 from msas.queue import Queue, Receiver
 from msas.settings import Settings, SettingsError
 from msas.store import Store
@@ -44,5 +45,6 @@ def serve(settings: Settings, models: Engines, counts: Counts, pulse: Pulse, **a
     with scratch_folder() as scratch:
         log.event(_log, "ready", worker=receiver.worker, model=models.default, **about)
         Upkeep(Queue.from_settings(settings), store, settings).start()
-        Worker(receiver, store, models, heartbeat, drain, counts, scratch, settings.max_duration_minutes).run()
+        limits = SongLimits.from_settings(settings)
+        Worker(receiver, store, models, heartbeat, drain, counts, scratch, limits).run()
     log.event(_log, "stopped")

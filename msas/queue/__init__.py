@@ -3,6 +3,6 @@
 from msas.queue.connection import connect
 from msas.queue.lease import Held, Lease, Receiver
 from msas.queue.outbox import Outbox
-from msas.queue.queue import Queue
+from msas.queue.queue import Bounds, Known, Listing, Queue
 
-__all__ = ["Held", "Lease", "Outbox", "Queue", "Receiver", "connect"]
+__all__ = ["Bounds", "Held", "Known", "Lease", "Listing", "Outbox", "Queue", "Receiver", "connect"]

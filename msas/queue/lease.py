@@ -94,7 +94,6 @@ class Receiver:
 
         A message that is no job goes to the dead list. Raises QueueUnavailable where Redis is away.
         """
-        self.beat(None)
         message = self._next_message(listening or nullcontext())
         if message is None:
             return None
@@ -122,14 +121,13 @@ class Receiver:
         self.queue.scripts.run("tick", self.worker)
 
     def _next_message(self, listening: AbstractContextManager[None]) -> bytes | None:
-        """Return what this worker holds already (a reply may have been lost), else wait for the next."""
-        with answering():
-            held = cast(bytes | None, self.queue.redis.lindex(self.taken, -1))
-            if held is not None:
-                return held
-            with listening:
-                line, seconds = self.queue.name, cast(int, self._block_seconds)
-                return cast(bytes | None, self._blocking.blmove(line, self.taken, seconds, "RIGHT", "LEFT"))
+        """Return what this worker holds already (a reply may have been lost), else the next message; wait for it."""
+        message: bytes | None = self.queue.scripts.run("take", self.worker)
+        if message is not None:
+            return message
+        with answering(), listening:
+            line, seconds = self.queue.name, cast(int, self._block_seconds)
+            return cast(bytes | None, self._blocking.blmove(line, self.taken, seconds, "RIGHT", "LEFT"))
 
 
 def _error(problem: Problem) -> str:

@@ -36,13 +36,6 @@ class Outlook:
         waiting, running, delayed, workers, oldest_ms = self._queue.scripts.run("numbers")
         return Numbers(waiting, running, delayed, workers, oldest_ms / 1000)
 
-    def length(self) -> int:
-        """Return how many jobs wait, those that wait for their next try included."""
-        with answering(), self._queue.redis.pipeline(transaction=False) as pipeline:
-            pipeline.llen(self._queue.name)
-            pipeline.zcard(f"{self._queue.prefix}delayed")
-            return sum(pipeline.execute())
-
     def workers(self) -> int:
         """Return how many workers hold a lease now."""
         with answering():

@@ -4,20 +4,71 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any, cast
 
 from redis import Redis
 
+from msas.cost import cost_minutes
 from msas.delivery import callback_id, callback_json
 from msas.job import Job, State
-from msas.problem import TooMany
+from msas.problem import QueueFull, TooMany
 from msas.queue.connection import Scripts, answering, connect
 from msas.settings import Settings
 from msas.status import JobStatus, fields_of_job, fields_of_report, read_status
 
 _MOST_CALLBACKS, _MOST_CALLBACK_BYTES = 100, 256 * 1024  # of one song, all told; each status reads them
 _LATER_SECONDS = 60
+_PAGE = 500  # jobs that one call lists
+
+
+@dataclass(frozen=True)
+class Listing:
+    """Songhashes of jobs: a part of those that wait, oldest first; those that run; those that wait for their next
+    attempt. `count` says how many wait in all."""
+
+    waiting: list[str]
+    running: list[str]
+    delayed: list[str]
+    count: int
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """How many jobs may wait in all; how many of one owner's may be unfinished, and what they may cost, in minutes."""
+
+    jobs: int
+    jobs_per_owner: int
+    cost_minutes_per_owner: float
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> Bounds:
+        return cls(settings.max_queue, settings.max_queue_per_key, settings.max_cost_minutes_per_key)
+
+    def check(self, answer: str, owner: str) -> None:
+        """Raise QueueFull or TooMany where `answer`, a script's, says that a bound was reached."""
+        if answer == "full":
+            raise QueueFull(f"The queue holds {self.jobs} songs, as many as it may; send this one again later.")
+        if answer == "over_share":
+            raise TooMany(
+                f"The key {owner!r} has as much in line as it may: {self.jobs_per_owner} songs, or "
+                f"{self.cost_minutes_per_owner:,.0f} minutes of work; wait until one of its songs is done.",
+                _LATER_SECONDS,
+            )
+
+
+_UNBOUNDED = Bounds(0, 0, 0)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A job before it is enqueued: its state, None where there is none; whether it lost a stem; the bytes of its
+    owner's callbacks that wait; and how many removals, of any jobs, had begun."""
+
+    state: State | None
+    is_pruned: bool
+    callback_bytes: int
+    removals: int
 
 
 class Queue:
@@ -33,20 +84,50 @@ class Queue:
     def from_settings(cls, settings: Settings) -> Queue:
         return cls(connect(settings), settings)
 
+    def offer_with_room(self, owner: str, bounds: Bounds) -> dict[str, Any] | None:
+        """Return what `offered` does. Raises QueueFull or TooMany where there is no room for a job of `owner`."""
+        bound, *content = self.scripts.run("room", owner, *astuple(bounds))
+        bounds.check(bound.decode(), owner)
+        offer: dict[str, Any] | None = json.loads(content[0] if content and content[0] else "null")
+        return offer
+
+    def has_room(self, owner: str, bounds: Bounds) -> bool:
+        """Say whether one more job of `owner` keeps the bounds."""
+        return not self.scripts.run("room", owner, *astuple(bounds))[0]
+
+    def known(self, songhash: str, owner: str) -> Known:
+        """Return what is known of a job that may be enqueued by `owner`."""
+        status, pruned, callback_bytes, removals = self.scripts.run("known", songhash, owner)
+        return Known(State(status.decode()) if status else None, bool(pruned), callback_bytes, removals)
+
     def enqueue(self, job: Job, *, perhaps_lost: bool = False) -> tuple[bool, State]:
-        """Put `job` at the end of the line; its song must be in the store already.
+        """Put `job` at the end of its owner's line; its song must be in the store already.
 
         Returns whether it was put there, and its state: a job that is queued, running or succeeded stays as it
         is, and so does one that is being removed (cancelled); one that failed or lost a stem is separated again.
         With `perhaps_lost`, one that should be in line or in work, but whose message is nowhere, is put there too.
         Where it stood already, the job's callback is told of its end as well; raises TooMany where too many wait.
         """
-        lost = "1" if perhaps_lost else ""
+        created, state, _ = self._enqueue(job, _UNBOUNDED, perhaps_lost)
+        return created, state
+
+    def admit(self, job: Job, bounds: Bounds, removals: int) -> tuple[bool, State, bool]:
+        """Enqueue a job that somebody sent. Raises QueueFull or TooMany where it is new and exceeds the `bounds`.
+
+        Also returns whether any removal has begun since `removals` were counted: it may have removed the song.
+        """
+        created, state, begun = self._enqueue(job, bounds, perhaps_lost=False)
+        return created, state, created and begun != removals
+
+    def _enqueue(self, job: Job, bounds: Bounds, perhaps_lost: bool) -> tuple[bool, State, int]:
         message = replace(job, callback=None).message()  # the job's hash holds it
-        created, state = self.scripts.run("enqueue", job.songhash, message, lost, *fields_of_job(job))
+        cost = cost_minutes(job.options, job.seconds)
+        facts = (job.songhash, message, "1" if perhaps_lost else "", job.owner, cost)
+        created, answer, removals = self.scripts.run("enqueue", *facts, *astuple(bounds), *fields_of_job(job))
+        bounds.check(answer.decode(), job.owner)
         if not created and job.callback and not perhaps_lost:
             self._subscribe(job.songhash, job.callback, job.owner)
-        return bool(created), State(state.decode())
+        return bool(created), State(answer.decode()), removals
 
     def _subscribe(self, songhash: str, callback: Mapping[str, Any], owner: str) -> None:
         arguments = (callback_id(callback), callback_json(callback), owner, _MOST_CALLBACKS, _MOST_CALLBACK_BYTES)
@@ -62,18 +143,15 @@ class Queue:
         with answering(), self.redis.pipeline(transaction=False) as pipeline:
             for songhash in songhashes:
                 pipeline.hgetall(self.job_key(songhash))
-            jobs: list[dict[bytes, bytes]] = pipeline.execute()
-            pipeline.llen(self.name)
-            queued = [index for index, fields in enumerate(jobs) if fields.get(b"status") == b"queued"]
-            for index in queued:
-                pipeline.lpos(self.name, jobs[index][b"message"], rank=-1)  # type: ignore[arg-type]
-            length, *found = pipeline.execute() if queued else [0]
-        positions = {index: length - at for index, at in zip(queued, found, strict=True) if at is not None}
+            jobs: dict[str, dict[bytes, bytes]] = dict(zip(songhashes, pipeline.execute(), strict=True))
+        queued = [songhash for songhash, fields in jobs.items() if fields.get(b"status") == b"queued"]
+        found = self.scripts.run("positions", *queued) if queued else []
+        positions = {songhash: position or None for songhash, position in zip(queued, found, strict=True)}
         return {
-            songhash: read_status(songhash, {k.decode(): v for k, v in fields.items()}, positions.get(index))
+            songhash: read_status(songhash, {k.decode(): v for k, v in fields.items()}, positions.get(songhash))
             if fields
             else None
-            for index, (songhash, fields) in enumerate(zip(songhashes, jobs, strict=True))
+            for songhash, fields in jobs.items()
         }
 
     def states(self, songhashes: Sequence[str]) -> dict[str, State | None]:
@@ -84,9 +162,25 @@ class Queue:
             found = pipeline.execute()
         return {songhash: State(x.decode()) if x else None for songhash, x in zip(songhashes, found, strict=True)}
 
+    def listing(self, skip: int, most: int, owner: str | None = None) -> Listing:
+        """Return `most` of the jobs that wait, after the first `skip`, with those that run and those that are delayed.
+
+        With `owner`, only that owner's.
+        """
+        *parts, count = self.scripts.run("listing", skip, most, "" if owner is None else "1", owner or "")
+        waiting, running, delayed = ([songhash.decode() for songhash in part] for part in parts)
+        return Listing(waiting, running, delayed, count)
+
     def overview(self) -> tuple[list[str], list[str], list[str]]:
-        """Return the songhashes that wait, oldest first, those that run, and those that wait for their next try."""
-        waiting, running, delayed = ([x.decode() for x in part] for part in self.scripts.run("overview"))
+        """Return all songhashes that wait, oldest first; that run; at most 500 that wait for their next attempt.
+
+        Jobs that move meanwhile may be missing: the queue is read page by page, so that nobody waits for Redis.
+        """
+        found = self.listing(0, _PAGE)
+        waiting, running, delayed = found.waiting, found.running, found.delayed
+        while len(found.waiting) == _PAGE:
+            found = self.listing(len(waiting), _PAGE)
+            waiting += found.waiting
         return waiting, running, delayed
 
     def cancel(self, songhash: str, remover: str, ended_before: int | None = None) -> str:

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import secrets
+import socket
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import requests
+from redis import Redis
 
 from local import Service
 from msas.queue import Receiver, connect
 from msas.queue.connection import connect_blocking
 from msas.settings import Settings
+from rest.app import create_app
 from tests.queue.fixtures import ERROR, report, taken
-from tests.support.another_rest import remove_queued, rest_with_own_queue
+from tests.support.another_rest import another_rest, remove_queued, rest_with_own_queue
 from tests.support.requests import ALICE, API_KEYS, BOB, problem
 from tests.support.rig import new_song
 
@@ -20,6 +27,15 @@ from tests.support.rig import new_song
 def send(url: str, song: bytes | None = None, key: Mapping[str, str] | None = None) -> requests.Response:
     headers = {"Content-Type": "audio/wav", **(key or {})}
     return requests.post(f"{url}/apiv1/separate", data=song or new_song(), headers=headers, timeout=60)
+
+
+def announce(url: str, query: str = "", key: Mapping[str, str] | None = None) -> bytes:
+    """Announce a song, send nothing of it, and return the beginning of the answer."""
+    headers = {"Host": "x", "Content-Type": "audio/wav", "Content-Length": "1000000", **(key or {})}
+    head = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), 60) as connection:
+        connection.sendall(f"POST /apiv1/separate{query} HTTP/1.1\r\n{head}\r\n".encode())
+        return connection.recv(100)
 
 
 def remove(url: str, songhash: str, key: Mapping[str, str] | None = None) -> None:
@@ -70,15 +86,41 @@ def test_a_job_beyond_max_queue_is_refused_with_retry_after(room_for_two: str) -
     assert int(refused.headers["Retry-After"]) > 0
 
 
-def test_a_full_queue_answers_for_a_song_that_it_holds(room_for_two: str) -> None:
-    song = new_song()
-    known = send(room_for_two, song)
+def test_a_full_queue_refuses_a_song_before_it_is_sent(room_for_two: str) -> None:
+    send(room_for_two)
     send(room_for_two)
 
-    again = send(room_for_two, song)
+    assert announce(room_for_two).startswith(b"HTTP/1.1 503 ")
 
-    assert again.status_code == 200
-    assert again.json()["hash"] == known.json()["hash"]
+
+def test_an_option_in_the_query_that_cannot_be_honoured_is_refused_before_the_song_is_sent(room_for_two: str) -> None:
+    assert announce(room_for_two, query="?shifts=99").startswith(b"HTTP/1.1 422 ")
+
+
+def test_a_song_is_refused_before_it_is_sent_where_no_worker_has_come_up(service: Service, tmp_path: Path) -> None:
+    with another_rest(service, tmp_path, WORK_QUEUE=f"nobody-{secrets.token_hex(4)}") as url:
+        assert announce(url).startswith(b"HTTP/1.1 503 ")
+
+
+def test_a_song_is_accepted_with_three_calls_to_redis(
+    small_rest: tuple[str, Settings], room_for_two: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, calls = create_app(small_rest[1]).test_client(), list[str]()
+    execute = Redis.execute_command
+
+    def counted(self: Redis, *arguments: Any, **options: Any) -> Any:
+        calls.append(str(arguments[0]))
+        return execute(self, *arguments, **options)  # type: ignore[no-untyped-call]
+
+    def post() -> int:
+        return client.post("/apiv1/separate", data=new_song(), content_type="audio/wav").status_code
+
+    assert post() == 200  # from now on Redis knows the scripts
+    monkeypatch.setattr(Redis, "execute_command", counted)
+    assert post() == 200
+
+    assert len(calls) == 3, calls
+    remove_queued(room_for_two)
 
 
 def test_a_full_queue_takes_a_song_once_another_was_removed(room_for_two: str) -> None:
@@ -161,15 +203,12 @@ def test_a_key_may_send_again_once_a_job_of_its_own_was_removed(two_for_each_key
     assert send(two_for_each_key, key=BOB).status_code == 200
 
 
-def test_a_key_with_a_full_share_is_answered_for_a_song_that_it_sent(two_for_each_key: str) -> None:
-    song = new_song()
-    known = send(two_for_each_key, song, BOB)
+def test_a_key_with_a_full_share_is_refused_before_it_sends_a_song(two_for_each_key: str) -> None:
+    send(two_for_each_key, key=BOB)
     send(two_for_each_key, key=BOB)
 
-    again = send(two_for_each_key, song, BOB)
-
-    assert again.status_code == 200
-    assert again.json()["hash"] == known.json()["hash"]
+    assert announce(two_for_each_key, key=BOB).startswith(b"HTTP/1.1 429 ")
+    assert send(two_for_each_key, key=ALICE).status_code == 200
 
 
 def test_a_running_job_counts_for_its_key_until_it_has_ended(

@@ -89,13 +89,18 @@ REDIS_KEYS = {
     "{Q}:callbacks": "zset",
     "{Q}:callbacks:HOST": "zset",
     "{Q}:claims": "hash",
+    "{Q}:costs": "hash",
+    "{Q}:counters": "hash",
     "{Q}:dead": "list",
     "{Q}:delayed": "zset",
     "{Q}:ended": "zset",
     "{Q}:job:SONGHASH": "hash",
+    "{Q}:jobs": "hash",
     "{Q}:leader": "string",
+    "{Q}:line:OWNER": "zset",
     "{Q}:offer": "string",
     "{Q}:removed": "zset",
+    "{Q}:ring": "zset",
     "{Q}:run:WORKER": "list",
     "{Q}:strays": "hash",
     "{Q}:tick": "string",
@@ -105,30 +110,30 @@ RATE_LIMIT_KEYS = {"LIMITS:LIMITER/Q:limits/alice/jobs.queue/600/1/minute": "str
 CALLBACK_ID = "1c1ce9eb5379b9a8"
 WEBHOOK_ID = "msg_22c2625a45e4925844930bd6d792fc75"
 JOB_FIELDS = {
-    "queued": "callback:ID callbacks enqueued_at message model name options owner owner:ID seconds status",
+    "queued": "callback:ID callbacks charged enqueued_at message model name options owner owner:ID seconds status",
     "running": (
-        "attempt callback:ID callbacks enqueued_at message model name options owner owner:ID progress seconds stage "
-        "started_at status token worker"
+        "attempt callback:ID callbacks charged enqueued_at message model name options owner owner:ID progress "
+        "seconds stage started_at status token worker"
     ),
     "succeeded": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID progress report seconds "
-        "settled started_at status track:vocals"
-    ),
-    "callback in delivery": (
-        "attempt callback:ID callbacks ended_at enqueued_at held:ID model name options owner owner:ID progress report "
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID progress report "
         "seconds settled started_at status track:vocals"
     ),
+    "callback in delivery": (
+        "attempt callback:ID callbacks ended_at enqueued_at held:ID model name options owner owner:ID progress "
+        "report seconds settled started_at status track:vocals"
+    ),
     "callback over, stem removed": (
-        "attempt callbacks delivery:ID ended_at enqueued_at model name options owner progress pruned report seconds "
-        "settled started_at status"
+        "attempt callbacks delivery:ID ended_at enqueued_at model name options owner progress pruned report "
+        "seconds settled started_at status"
     ),
     "failed": (
-        "attempt callback:ID callbacks ended_at enqueued_at error model name options owner owner:ID progress seconds "
-        "settled started_at status"
+        "attempt callback:ID callbacks ended_at enqueued_at error model name options owner owner:ID progress "
+        "seconds settled started_at status"
     ),
     "waiting for a server": (
-        "attempt callback:ID callbacks enqueued_at error message model name options owner owner:ID seconds settled "
-        "status waits"
+        "attempt callback:ID callbacks charged enqueued_at error message model name options owner owner:ID "
+        "seconds settled status waits"
     ),
     "cancelled while running": (
         "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID progress remover "
@@ -137,19 +142,20 @@ JOB_FIELDS = {
 }
 LESS_COMMON_JOB_FIELDS = {
     "handed back": (
-        "attempt callback:ID callbacks enqueued_at message model name options owner owner:ID seconds settled status"
-    ),
-    "cancelled while queued": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID remover removing seconds "
+        "attempt callback:ID callbacks charged enqueued_at message model name options owner owner:ID seconds "
         "settled status"
     ),
+    "cancelled while queued": (
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID remover removing "
+        "seconds settled status"
+    ),
     "waiting for its next attempt": (
-        "attempt callback:ID callbacks enqueued_at error message model name options owner owner:ID seconds settled "
-        "status"
+        "attempt callback:ID callbacks charged enqueued_at error message model name options owner owner:ID "
+        "seconds settled status"
     ),
     "published from the store": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID pruned report seconds "
-        "settled status track:vocals"
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID pruned report "
+        "seconds settled status track:vocals"
     ),
 }
 JOB_VALUES = {
@@ -170,6 +176,7 @@ JOB_VALUES = {
     "started_at": "MS",
     "ended_at": "MS",
     "attempt": "1",
+    "charged": "0.033",
     "progress": "1",
     "settled": "TOKEN",
     "track:vocals": '{"name": "vocals", "extension": "mp3", "bytes": 10, "seconds": 1.5}',
@@ -285,7 +292,7 @@ PROBLEMS = {
     415: "not_audio unknown_body",
     416: "bad_range",
     421: "unknown_host",
-    422: "bad_option empty_song no_audio_stream too_long too_short",
+    422: "bad_option empty_song no_audio_stream too_costly too_large_output too_long too_short",
     429: "too_many",
     500: "internal_error",
     503: "being_removed model_unavailable no_worker queue_full queue_unavailable store_unavailable too_busy "
@@ -341,8 +348,11 @@ SETTINGS = {
     "PRECISION": ("auto", "float32"),
     "MAX_UPLOAD_MB": ("200", "201"),
     "MAX_DURATION_MINUTES": ("180.0", "181.0"),
+    "MAX_COST_MINUTES": ("1000.0", "1001.0"),
+    "MAX_OUTPUT_MB": ("10000.0", "10001.0"),
     "MAX_QUEUE": ("1000", "1001"),
     "MAX_QUEUE_PER_KEY": ("100", "101"),
+    "MAX_COST_MINUTES_PER_KEY": ("4000.0", "4001.0"),
     "API_KEYS": ("", "alice:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"),
     "RATE_LIMIT": ("600/minute", "601/minute"),
     "TRUSTED_HOSTS": ("", "music.test,.studio.test"),

@@ -98,7 +98,9 @@ def test_messages_of_jobs_land_in_redis_byte_for_byte(redis: Redis, queue: Queue
     for job in JOBS:
         queue.enqueue(job)
 
-    assert redis.lrange(queue.name, 0, -1) == frozen.QUEUED_MESSAGES[::-1]
+    in_list = [message for job, message in zip(JOBS, frozen.QUEUED_MESSAGES, strict=True) if not job.owner]
+    assert redis.lrange(queue.name, 0, -1) == in_list[::-1]
+    assert [redis.hget(queue.job_key(job.songhash), "message") for job in JOBS] == frozen.QUEUED_MESSAGES
 
 
 def test_messages_that_lie_beside_songs_hold_the_callback_byte_for_byte() -> None:
@@ -116,10 +118,11 @@ def test_messages_of_the_first_version_are_read_with_their_song() -> None:
 
 
 def list_keys(redis: Redis, pattern: str, queue: str) -> dict[str, str]:
-    """Return the keys with their types; the queue's name is `Q`, other names are SONGHASH, WORKER and HOST."""
+    """Return the keys with their types; the queue's name is `Q`, other names are SONGHASH, WORKER, OWNER and HOST."""
     found = {}
     for key in cast(list[bytes], redis.keys(pattern)):
         name = re.sub(r"run:.*", "run:WORKER", re.sub(r"[0-9a-f]{56}", "SONGHASH", key.decode()))
+        name = re.sub(r"line:.*", "line:OWNER", name)
         name = re.sub(r"callbacks:.*", "callbacks:HOST", name)
         found[name.replace(queue, "Q")] = cast(bytes, redis.type(key)).decode()
     return found
@@ -134,7 +137,7 @@ def test_queue_that_met_every_event_has_these_redis_keys_and_no_others(settings:
     queue.tick()
     queue.offer({})
     queue.lead("leader", 60)
-    jobs = [replace(FULL_JOB, songhash=f"{number:056x}") for number in range(6)]
+    jobs = [replace(FULL_JOB, songhash=f"{number:056x}") for number in range(7)]
     for job in (jobs[0], jobs[5]):
         queue.enqueue(job)
         take(worker).succeed(report(job))
@@ -152,6 +155,7 @@ def test_queue_that_met_every_event_has_these_redis_keys_and_no_others(settings:
     lost.beat(None)
     redis.lmove(queue.name, lost.taken, "RIGHT", "LEFT")
     lost.leave()
+    queue.enqueue(jobs[6])
 
     found = list_keys(redis, "*", queue.name)
 

@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 
 from local import Service
+from msas.cost import SongLimits
 from msas.store import Store
 from tests.queue.crash_plan import Plan, finish
 from tests.support import rig
 from tests.support.fake_engine import StandInEngine
 from tests.support.faults import KILLS, Fault
-from tests.support.in_process import STEMS, Place, job, separate
+from tests.support.in_process import SETTINGS, STEMS, Place, job, separate
 from worker.separation import separate_song
 
 BOTH = (0, 1)
@@ -64,7 +65,7 @@ def calls() -> list[str]:
 
 
 def test_two_jobs_make_each_kind_of_call_that_a_worker_makes() -> None:
-    take = {"set", "beat idle", "lindex", "blmove", "claim"}
+    take = {"set", "take", "blmove", "claim"}
     read = {"get report", "fget song"}
     write = {"beat", "put stem", "put peaks", "put report", "settle", "remove message"}
     expected = {f"worker: {name}" for name in take | read | write}
@@ -140,5 +141,6 @@ def calls_of_separation(separating: Callable[..., object], folder: Path) -> list
         engine.stems = STEMS
         plan.calls.clear()
         with process.heartbeat.holding(lease):
-            separating(job(), job().options, engine, process.store, process.heartbeat, str(folder), 1.0)
+            limits = SongLimits.from_settings(SETTINGS)
+            separating(job(), job().options, engine, process.store, process.heartbeat, str(folder), limits)
     return [plan.calls[0], *sorted(plan.calls[1:-2]), *plan.calls[-2:]]

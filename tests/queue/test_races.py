@@ -101,9 +101,15 @@ def kill_after(calls: int) -> Decide:
 
 
 def test_a_worker_continues_with_a_message_whose_pop_reply_was_lost(place: Place) -> None:
-    place.process().accept()
     losses = iter([Fault.REPLY_LOST])
-    process = place.process(lambda call: next(losses, None) if call == "blmove" else None)
+
+    def lose_the_reply_to_a_job_that_comes_while_the_worker_waits(call: str) -> Fault | None:
+        if call != "blmove" or not (loss := next(losses, None)):
+            return None
+        place.process().accept()
+        return loss
+
+    process = place.process(lose_the_reply_to_a_job_that_comes_while_the_worker_waits)
 
     with pytest.raises(QueueUnavailable):
         process.worker.turn()

@@ -27,6 +27,7 @@ from unittest.mock import patch
 from redis import Redis
 
 import rest.separate
+from msas.cost import SongLimits
 from msas.job import Job, Stage, State
 from msas.models import Model
 from msas.options import Options
@@ -79,7 +80,7 @@ def report_of(songhash: str) -> dict[str, Any]:
 
 
 def separate(
-    job: Job, _options: Options, _engine: Engine, store: Store, watch: Watch, scratch: str, _minutes: float
+    job: Job, _options: Options, _engine: Engine, store: Store, watch: Watch, scratch: str, _limits: SongLimits
 ) -> dict[str, Any]:
     """Make the calls of worker.separation.separate_song, in its order, on bytes that are no audio."""
     watch.report(Stage.FETCHING, 0.0)
@@ -129,7 +130,7 @@ class Process:
         self.drain = Drain(0)
         self.heartbeat = Heartbeat(self.receiver, 5, 1e6, self.drain, Pulse(1e6))
         self.heartbeat._watch = lambda: None  # type: ignore[method-assign]
-        arguments = (StandIns(), self.heartbeat, self.drain, COUNTS, place.scratch, 180)
+        arguments = (StandIns(), self.heartbeat, self.drain, COUNTS, place.scratch, SongLimits.from_settings(SETTINGS))
         self.worker = Worker(self.receiver, self.store, *arguments)
 
     @cached_property
@@ -138,7 +139,7 @@ class Process:
 
     def accept(self, number: int = 0) -> tuple[bool, State]:
         """Accept a song, as POST /separate does after it has checked the audio."""
-        _rest.services = SimpleNamespace(queue=self.queue, store=self.store)
+        _rest.services = SimpleNamespace(queue=self.queue, store=self.store, settings=SETTINGS)
         return rest.separate._accept(job(number), Upload(io.BytesIO(song(number)), len(song(number)), {}))
 
     def remove(self, number: int = 0) -> str:

@@ -11,10 +11,12 @@ if status and ARGV[3] ~= '' then
   local ended = redis.call('ZSCORE', ENDED, ARGV[1])
   if not ended or tonumber(ended) > tonumber(ARGV[3]) then return 'kept' end
 end
-local copies = message and redis.call('LREM', QUEUE, 0, message) + redis.call('ZREM', DELAYED, message)
+local copies = message and take_out_of_line(ARGV[1], message)
 if status == 'queued' and copies == 0 then
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do redis.call('LREM', taken_key(worker), 0, message) end
 end
+next_number('removals')
+refund(ARGV[1])
 redis.call('HDEL', key, 'message')
 redis.call('HSET', key, 'status', 'cancelled', 'ended_at', NOW, 'removing', NOW + REMOVAL, 'remover', ARGV[2])
 redis.call('ZADD', ENDED, 0, ARGV[1])

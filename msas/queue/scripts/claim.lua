@@ -25,4 +25,6 @@ if not status then
 end
 redis.call('HSET', key, 'status', 'running', 'message', ARGV[2], 'token', ARGV[3], 'worker', ARGV[1],
   'started_at', NOW, 'stage', 'fetching', 'progress', '0')
+redis.call('ZREM', line_key(owner_of(ARGV[4])), ARGV[4])
+feed()
 return redis.call('HINCRBY', key, 'attempt', mine and 0 or 1)

@@ -1,28 +1,36 @@
--- enqueue: put a job at the end of the line, unless it is there, running or done already.
--- ARGV  1 songhash   2 message   3 '1': look whether its message is lost, too   4.. field, value of the job
--- returns {1, 'queued'} where it was put, {0, status} where it stood already
+-- enqueue: put a new job at the end of its owner's line, if there is room for it.
+-- ARGV  1 songhash   2 message   3 '1': look whether its message is lost, too   4 owner   5 cost
+--       6 how many jobs may wait   7 how many of one owner may be unfinished   8 and of what cost in all; 0: no bound
+--       9.. field, value of the job
+-- returns {1, 'queued', removals} where it was put; {0, status} where it is known already; {0, 'full'}, {0, 'over_share'}
+--       removals: how many removals had begun, of any job
 -- sent twice: the second finds it queued.
-local key = job_key(ARGV[1])
+local key, owner, cost = job_key(ARGV[1]), ARGV[4], ARGV[5]
 local status, pruned, message = unpack(redis.call('HMGET', key, 'status', 'pruned', 'message'))
 message = message or ARGV[2]
 local function lies_somewhere()
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
     if redis.call('LPOS', taken_key(worker), message) then return true end
   end
-  return redis.call('LPOS', QUEUE, message) or redis.call('ZSCORE', DELAYED, message)
+  return redis.call('ZSCORE', line_key(owner_of(ARGV[1])), ARGV[1]) and owner_of(ARGV[1]) ~= ''
+    or redis.call('LPOS', QUEUE, message) or redis.call('ZSCORE', DELAYED, message)
 end
 if status == 'queued' or status == 'running' then
-  if ARGV[3] ~= '1' or lies_somewhere() then return { 0, status } end
+  if ARGV[3] ~= '1' or lies_somewhere() then return { 0, status, 0 } end
   open(ARGV[1], message)
-  redis.call('LPUSH', QUEUE, message)
-  return { 1, 'queued' }
+  put_in_line(ARGV[1], message)
+  return { 1, 'queued', 0 }
 end
-if status and (ARGV[3] == '1' or status == 'cancelled' or (status == 'succeeded' and not pruned)) then return { 0, status } end
-redis.call('LPUSH', QUEUE, ARGV[2]) -- first: a Redis that is full refuses this, but nothing after a write
+if status and (ARGV[3] == '1' or status == 'cancelled' or (status == 'succeeded' and not pruned)) then return { 0, status, 0 } end
+local bound = exceeded(owner, cost, ARGV[6], ARGV[7], ARGV[8])
+if bound ~= '' then return { 0, bound, 0 } end
+next_number('line') -- first: a Redis that is full refuses this, but nothing after a write
 count_callbacks(key, -1)
 redis.call('DEL', key)
 redis.call('ZREM', ENDED, ARGV[1])
 redis.call('ZREM', REMOVED, ARGV[1])
-redis.call('HSET', key, 'status', 'queued', 'message', ARGV[2], 'enqueued_at', NOW, unpack(ARGV, 4))
+redis.call('HSET', key, 'status', 'queued', 'message', ARGV[2], 'enqueued_at', NOW, unpack(ARGV, 9))
 count_callbacks(key, 1)
-return { 1, 'queued' }
+charge(ARGV[1], owner, cost)
+put_in_line(ARGV[1], ARGV[2])
+return { 1, 'queued', tonumber(redis.call('HGET', COUNTERS, 'removals') or 0) }

@@ -23,7 +23,7 @@ local function of_owner(name)
     for _, songhash in ipairs(redis.call('ZRANGE', line_key(name), first, last)) do waiting[#waiting + 1] = songhash end
   end)
 end
-local fed = hashes({ redis.call('LINDEX', QUEUE, -1) }, {})[1]
+local fed = hashes({ redis.call('LINDEX', QUEUE, -1) or '' }, {})[1]
 if all or owner == '' then
   add(redis.call('LLEN', QUEUE), function(first, last)
     hashes(redis.call('LRANGE', QUEUE, -1 - last, -1 - first), waiting)

@@ -1,15 +1,93 @@
--- What every script begins with. KEYS[1] is the queue; all our other keys are named after it and share its slot.
--- Scripts puts the settings before it, in ms: LEASE, RETRY.
+-- Every script begins with this. KEYS[1] is the queue; all other keys of ours are named after it and share its slot.
+-- Scripts.run puts the settings in front, in ms: LEASE, RETRY.
 local PREFIX, CALLBACKS = '{' .. KEYS[1] .. '}:', '{' .. KEYS[1] .. '}:callbacks'
 local QUEUE, DELAYED, DEAD, WORKERS = KEYS[1], PREFIX .. 'delayed', PREFIX .. 'dead', PREFIX .. 'workers'
 local CLAIMS, STRAYS, ENDED, TICK = PREFIX .. 'claims', PREFIX .. 'strays', PREFIX .. 'ended', PREFIX .. 'tick'
 local REMOVED, CALLBACK_BYTES = PREFIX .. 'removed', PREFIX .. 'callback_bytes'
+local RING, COUNTERS = PREFIX .. 'ring', PREFIX .. 'counters'
+local COSTS, COUNTS = PREFIX .. 'costs', PREFIX .. 'jobs' -- of the jobs of each owner that have not ended
 local ATTEMPTS, LONGEST_RETRY, DEAD_KEPT = 3, 300 * 1000, 1000
 local CALLBACK_OVERHEAD = 300 -- bytes that Redis needs for a callback beside its JSON
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 local function job_key(songhash) return PREFIX .. 'job:' .. songhash end
 local function taken_key(worker) return PREFIX .. 'run:' .. worker end
+local function line_key(owner) return PREFIX .. 'line:' .. owner end
+local function owner_of(songhash) return redis.call('HGET', job_key(songhash), 'owner') or '' end
+local function hash_in(message) return string.match(message, '"hash"%s*:%s*"(%x+)"') end
+local function next_number(name) return redis.call('HINCRBY', COUNTERS, name, 1) end
+
+-- Lines. A job that an owner's key sent waits in the owner's line, a sorted set of songhashes. Every other message waits
+-- in the list QUEUE, where foreign producers push, too; the line of the owner '' repeats the order of that list, for
+-- jobs' positions. The ring holds the owners whose jobs wait; the one with the lowest number has its turn next.
+-- Workers block on QUEUE, so it is never empty while an owner's job waits: `feed` moves one there.
+local function pop_owned() -- return the message of the next owned job, up to the turn of QUEUE; nil where there is none
+  for _, owner in ipairs(redis.call('ZRANGE', RING, 0, -1)) do
+    if owner == '' and redis.call('EXISTS', QUEUE) == 1 then return nil end
+    local songhash = owner ~= '' and redis.call('ZPOPMIN', line_key(owner))[1]
+    if songhash and redis.call('EXISTS', line_key(owner)) == 1 then
+      redis.call('ZADD', RING, next_number('turn'), owner)
+    else
+      redis.call('ZREM', RING, owner)
+    end
+    if songhash then return redis.call('HGET', job_key(songhash), 'message') end
+  end
+end
+local function feed()
+  local message = redis.call('EXISTS', QUEUE) == 0 and pop_owned()
+  if message then redis.call('RPUSH', QUEUE, message) end
+end
+local function put_in_line(songhash, message, at_head) -- a message that is not a queued job's own goes into the list
+  local status, own, owner = unpack(redis.call('HMGET', job_key(songhash or ''), 'status', 'message', 'owner'))
+  local known, number = status == 'queued' and own == message, next_number('line')
+  local line = line_key(known and owner or '')
+  local first = at_head and redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')[2]
+  if known then redis.call('ZADD', line, first and first - 1 or number, songhash) end
+  if line == line_key('') then return redis.call(at_head and 'RPUSH' or 'LPUSH', QUEUE, message) end
+  redis.call('ZADD', RING, 'NX', next_number('turn'), owner)
+  feed()
+end
+local function take_out_of_line(songhash, message) -- return how many copies waited
+  local owner = owner_of(songhash)
+  local copies = redis.call('ZREM', line_key(owner), songhash)
+  if copies == 0 or owner == '' then copies = redis.call('LREM', QUEUE, 0, message) end
+  feed()
+  return copies + redis.call('ZREM', DELAYED, message)
+end
+local function count_waiting()
+  local count = redis.call('LLEN', QUEUE) + redis.call('ZCARD', DELAYED)
+  for _, owner in ipairs(redis.call('ZRANGE', RING, 0, -1)) do
+    if owner ~= '' then count = count + redis.call('ZCARD', line_key(owner)) end
+  end
+  return count
+end
+
+-- Bounds. `charged` is what a job counts for in its owner's share until it has ended.
+local function exceeded(owner, cost, most_jobs, most_of_owner, most_cost) -- '' where one more job keeps the bounds; 0: none
+  local function is_over(value, most) return tonumber(most) > 0 and value > tonumber(most) end
+  if is_over(count_waiting() + 1, most_jobs) then return 'full' end
+  local jobs, costs = redis.call('HGET', COUNTS, owner) or 0, redis.call('HGET', COSTS, owner) or 0
+  if owner ~= '' and (is_over(jobs + 1, most_of_owner) or is_over(costs + cost, most_cost)) then return 'over_share' end
+  return ''
+end
+local function charge(songhash, owner, cost)
+  redis.call('HSET', job_key(songhash), 'charged', cost)
+  redis.call('HINCRBYFLOAT', COSTS, owner, cost)
+  redis.call('HINCRBY', COUNTS, owner, 1)
+end
+local function refund(songhash)
+  local key = job_key(songhash)
+  local cost, owner = unpack(redis.call('HMGET', key, 'charged', 'owner'))
+  if not cost then return end
+  owner = owner or ''
+  redis.call('HDEL', key, 'charged')
+  redis.call('HINCRBYFLOAT', COSTS, owner, '-' .. cost)
+  if redis.call('HINCRBY', COUNTS, owner, -1) <= 0 then -- sums of fractions need not end at 0
+    redis.call('HDEL', COUNTS, owner)
+    redis.call('HDEL', COSTS, owner)
+  end
+end
+
 local function count_callbacks(key, sign, ids) -- the job has them (1), or loses them (-1); without `ids` all of its own
   for id in string.gmatch(ids or redis.call('HGET', key, 'callbacks') or '', '%x+') do
     local owner, bytes = redis.call('HGET', key, 'owner:' .. id), redis.call('HSTRLEN', key, 'callback:' .. id)
@@ -18,11 +96,13 @@ local function count_callbacks(key, sign, ids) -- the job has them (1), or loses
     end
   end
 end
-local function bury(entry) -- on the dead list lies what nobody will try again, newest first
+local function bury(entry) -- to the dead letters, newest first
   redis.call('LPUSH', DEAD, entry)
   redis.call('LTRIM', DEAD, 0, DEAD_KEPT - 1)
 end
-local function close(songhash, status, at, ...) -- the job is over; further field, value to set
+local function close(songhash, status, at, ...) -- the job has ended; further field, value to set
+  refund(songhash)
+  redis.call('ZREM', line_key(owner_of(songhash)), songhash)
   redis.call('HDEL', job_key(songhash), 'message', 'token', 'worker', 'stage')
   redis.call('HSET', job_key(songhash), 'status', status, 'ended_at', at, ...)
   redis.call('ZADD', ENDED, at, songhash)

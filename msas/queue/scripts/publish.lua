@@ -4,7 +4,7 @@
 -- sent twice: the second finds it over.
 local status, message = unpack(redis.call('HMGET', job_key(ARGV[1]), 'status', 'message'))
 if status == 'queued' then
-  if redis.call('LREM', QUEUE, 0, message) + redis.call('ZREM', DELAYED, message) == 0 then return 0 end
+  if take_out_of_line(ARGV[1], message) == 0 then return 0 end
 elseif status and status ~= 'failed' then
   return 0
 end

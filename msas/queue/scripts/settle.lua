@@ -19,7 +19,7 @@ if outcome == 'succeeded' or outcome == 'failed' then
 elseif outcome == 'released' then
   open(ARGV[1], ARGV[4])
   redis.call('HINCRBY', key, 'attempt', -1)
-  redis.call('RPUSH', QUEUE, ARGV[4])
+  put_in_line(ARGV[1], ARGV[4], true)
 elseif outcome == 'waiting' then
   redis.call('HINCRBY', key, 'attempt', -1)
   delay(ARGV[1], ARGV[4], redis.call('HINCRBY', key, 'waits', 1), 50, ARGV[7])

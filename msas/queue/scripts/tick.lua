@@ -16,12 +16,12 @@ local function reclaim(worker, message)
   if claimed ~= digest and not running then -- never claimed: nobody is to blame, unless it happens all the time
     local strays = redis.call('HINCRBY', STRAYS, digest, 1)
     redis.call('PEXPIRE', STRAYS, FORGET)
-    if strays < MOST_STRAYS then return redis.call('RPUSH', QUEUE, message) end
+    if strays < MOST_STRAYS then return put_in_line(songhash, message, true) end
     redis.call('HDEL', STRAYS, digest)
     if status == 'queued' then close(songhash, 'failed', NOW, 'error', LOST) end
     bury(cjson.encode({ reason = 'worker after worker was lost on reading it', sha1 = digest, bytes = #message }))
   elseif not status or status == 'queued' then
-    redis.call('RPUSH', QUEUE, message)
+    put_in_line(songhash, message, true)
   elseif running then
     delay(songhash, message, tonumber(attempt), ATTEMPTS, LOST)
   elseif holder == worker then
@@ -40,7 +40,7 @@ redis.call('SET', TICK, NOW)
 for _, range in ipairs({ { NOW, '-inf' }, { '+inf', '(' .. NOW + LONGEST_RETRY } }) do -- the second: a clock set back
   for _, message in ipairs(redis.call('ZREVRANGEBYSCORE', DELAYED, range[1], range[2])) do
     redis.call('ZREM', DELAYED, message)
-    redis.call('RPUSH', QUEUE, message)
+    put_in_line(hash_in(message), message, true)
   end
 end
 if NOW < last or last + LEASE < NOW then
