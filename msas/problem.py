@@ -22,7 +22,7 @@ class Problem(Exception):
     ├── UnknownHost        it was sent to a name that is not ours
     ├── TooMany            too many requests, songs in line, or callbacks that wait
     ├── NotFound           UnknownSong, UnknownStem
-    ├── Conflict           NotReady, NotFailed
+    ├── Conflict           NotReady, NotFailed, SharedSong
     ├── BadRange
     └── Unavailable        a server that we need is away; the same call may succeed later
         ├── QueueUnavailable
@@ -154,6 +154,10 @@ class Conflict(Problem):
 
 class NotReady(Conflict):
     code, title = "not_ready", "The stems are not ready"
+
+
+class SharedSong(Conflict):
+    code, title = "shared_song", "Another key sent this song, too"
 
 
 class NotFailed(Conflict):

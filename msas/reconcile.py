@@ -90,6 +90,8 @@ class Reconciler:
             created, _ = self._queue.enqueue(Job.from_message(message), perhaps_lost=perhaps_lost)
         except BrokenMessage:
             return False
+        if created:
+            self._restore_owners(songhash)
         if created and self._store.message(songhash) is None:
             state = self._queue.states([songhash])[songhash]
             if state in (State.QUEUED, State.RUNNING, State.FAILED):
@@ -106,6 +108,10 @@ class Reconciler:
                     if state in (State.QUEUED, State.FAILED) or (state is None and songhash not in removed):
                         counts["published"] += self._publish(songhash, pruned_too=state is None)
 
+    def _restore_owners(self, songhash: str) -> None:
+        if names := self._store.owners(songhash):
+            self._queue.add_owners(songhash, names)
+
     def _publish(self, songhash: str, *, pruned_too: bool = False) -> bool:
         """With `pruned_too`, also what lost a stem: where it waits, it waits to be separated again."""
         found = self._store.published(songhash)
@@ -113,6 +119,7 @@ class Reconciler:
             return False
         if not self._queue.publish(found[0], int(found[1].timestamp() * 1000)):
             return False
+        self._restore_owners(songhash)
         if self._store.report(songhash) is None:
             remove(self._queue, self._store, songhash, ghost=True)  # it was removed just when it was published
         return True

@@ -54,6 +54,7 @@ class Settings:
     max_queue_per_key: int = 100
     max_cost_minutes_per_key: float = 4000.0
     api_keys: str = ""
+    admin_keys: str = ""
     rate_limit: str = "600/minute"
     trusted_hosts: str = ""
     callback_allow_hosts: str = ""
@@ -86,7 +87,7 @@ class Settings:
                 "BEAT_SECONDS and BLOCK_SECONDS must be shorter than LEASE_SECONDS, "
                 "or a listening worker would lose its lease."
             )
-        self.keys()
+        self.admins()
         self.trusted_names()
         self.callback_allowed()
         if self.callback_secret and not _is_webhook_secret(self.callback_secret):
@@ -105,6 +106,17 @@ class Settings:
                 )
             found[name] = digest
         return found
+
+    def admins(self) -> frozenset[str]:
+        """Return the names of the keys that may see and remove the songs of all keys.
+
+        Raises SettingsError where one is no name in API_KEYS.
+        """
+        names, known = [name.strip() for name in self.admin_keys.split(",") if name.strip()], self.keys()
+        for name in names:
+            if name not in known:
+                raise SettingsError(f"ADMIN_KEYS must be names of API_KEYS, but {name!r} is none of them.")
+        return frozenset(names)
 
     def trusted_names(self) -> list[str]:
         """Return the names that REST answers to besides those of this machine and the cluster, in lower case.

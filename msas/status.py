@@ -29,7 +29,8 @@ class Track:
 class JobStatus:
     """A job's state at one moment. `position` counts from 1, the next to be taken; None unless it is in line.
 
-    `error` says why it failed, or why it is being tried again; `callback` how those who wait for its end are told.
+    `error` says why it failed, or why it is being tried again; `callback` how those who wait for its end are told;
+    `owners` are the names of the keys that sent it.
     """
 
     songhash: str
@@ -49,6 +50,7 @@ class JobStatus:
     report: dict[str, Any] | None
     error: dict[str, str] | None
     callback: dict[str, Any] | None = None
+    owners: frozenset[str] = frozenset()
 
     @property
     def mixture(self) -> Track | None:
@@ -113,4 +115,5 @@ def read_status(songhash: str, fields: Mapping[str, bytes], position: int | None
         report=content("report") if state is State.SUCCEEDED else None,
         error=content("error"),
         callback=described(songhash, fields),
+        owners=frozenset((text("owners") or text("owner") or "").split()),
     )

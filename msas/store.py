@@ -4,6 +4,7 @@
 <bucket_in>/<songhash>.json              its job's message, until the job succeeded
 <bucket_out>/<songhash>-<stem>.<ext>     a stem; as `mixture`, the song itself, encoded as its stems are
 <bucket_out>/<songhash>-peaks.json       how they look, and where in their files they begin (worker/peaks.py)
+<bucket_out>/<songhash>-owner-<name>     empty: the key of this name sent the song
 <bucket_out>/<songhash>-report.json      the report: what it names is published, and nothing else
 """
 
@@ -121,6 +122,20 @@ class Store(Buckets):
                 return None
         own = there.get(f"{songhash}-report.json")
         return (report, own.last_modified) if own and own.last_modified else None
+
+    def put_owner(self, songhash: str, name: str) -> None:
+        """Keep, for a Redis that loses it, that a key of this name sent the song."""
+        self._put(self.bucket_out, f"{songhash}-owner-{name}", b"")
+
+    def remove_owner(self, songhash: str, name: str) -> None:
+        """Take the song away from this owner."""
+        with self._answering():
+            self.minio.remove_object(self.bucket_out, f"{songhash}-owner-{name}")
+
+    def owners(self, songhash: str) -> list[str]:
+        """Return the names of the keys that sent the song."""
+        prefix = f"{songhash}-owner-"
+        return [key.removeprefix(prefix) for key, _ in self._list(self.bucket_out, prefix)]
 
     def songs(self) -> Iterator[tuple[str, datetime, bool]]:
         """Yield the songhash of each song that any object belongs to, when the newest of its objects (of one

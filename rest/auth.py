@@ -1,4 +1,4 @@
-"""Keys: who may call, and how often."""
+"""Keys: who may call, how often, and which songs each key sees."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from flask_limiter.errors import RateLimitExceeded
 
 from msas.problem import TooMany, Unauthorized
 from msas.settings import Settings
+from msas.status import JobStatus
 
 # By endpoint: probes and load balancers have no keys, and neither has a person who opens a page.
 OPEN = frozenset(
@@ -55,7 +56,7 @@ def install(app: Flask, settings: Settings) -> None:
     keys = settings.keys()
     if not keys:
         return
-    failed = FailedCalls()
+    failed, admins = FailedCalls(), settings.admins()
 
     @app.before_request
     def check() -> None:
@@ -66,7 +67,7 @@ def install(app: Flask, settings: Settings) -> None:
             # Behind a proxy all callers have its address. A good key was accepted above: nobody can use up its limit.
             failed.count(request.remote_addr)
             raise Unauthorized("This service needs a key: send it as 'Authorization: Bearer KEY' or as 'X-API-Key'.")
-        g.caller = name
+        g.caller, g.sees_all = name, name in admins
 
     if settings.rate_limit:
         limiter = Limiter(
@@ -94,6 +95,17 @@ def caller() -> str:
     """Return the name of the key that the call came with; empty where the service has none."""
     name: str = g.get("caller", "")
     return name
+
+
+def sees_all() -> bool:
+    """Say whether the caller may see the songs of all keys: it has an admin's key, or the service has no keys."""
+    found: bool = g.get("sees_all", True)
+    return found
+
+
+def sees(job: JobStatus) -> bool:
+    """Say whether the caller may see this job: others learn nothing of it."""
+    return sees_all() or caller() in job.owners
 
 
 def _given() -> str:

@@ -12,6 +12,7 @@ from msas.job import SONGHASH, Stage, State
 from msas.problem import BadOption, BeingRemoved, TooLarge
 from msas.reconcile import remove as remove_job
 from msas.status import JobStatus, Track
+from rest.auth import caller, sees, sees_all
 from rest.body import parse_object
 from rest.contract import NEEDS_KEY, answer, problems
 from rest.schemas import (
@@ -40,10 +41,10 @@ _SONGS, _SONGS_BYTES = '{"songs": ["<songhash>", ...]}', 64_000
 def queue(query: QueueQuery) -> Response:
     """List the songhashes that wait, oldest first, those that run, and those that wait for their next attempt.
 
-    At most 1,000 of each at once: `offset` leaves out the first ones that wait. The header X-Total-Count says how many
-    wait in all.
+    With keys, those that the caller's key was the first to send. At most 1,000 of each at once: `offset` leaves out the
+    first ones that wait. The header X-Total-Count says how many wait in all.
     """
-    found = services().queue.listing(query.offset, query.limit)
+    found = services().queue.listing(query.offset, query.limit, None if sees_all() else caller())
     response = answer(Line(queue=found.waiting, running=found.running, waiting_retry=found.delayed))
     response.headers["X-Total-Count"] = str(found.count)
     return response
@@ -83,7 +84,7 @@ def statuses() -> Response:
     """Say how the jobs of up to 500 songs are doing; each is described as by GET /apiv1/status/<songhash>."""
     songhashes = _read_songhashes()
     found = services().queue.statuses([each for each in songhashes if SONGHASH.fullmatch(each)])
-    jobs = {songhash: job for songhash, job in found.items() if job}
+    jobs = {songhash: job for songhash, job in found.items() if job and sees(job)}
     songs = [described(job, services().eta.seconds(job)) for job in jobs.values()]
     # JSON knows halves of letters (\ud800) that no answer can hold.
     unknown = [each.encode("utf-8", "replace").decode() for each in songhashes if each not in jobs]
@@ -104,9 +105,19 @@ def _read_songhashes() -> list[str]:
 
 @blueprint.delete("/remove/<songhash>", responses={200: Removed, **problems(404)})
 def remove(path: SongPath) -> Response:
-    """Remove the song and all its stems; where it waits or is being separated, that ends."""
+    """Remove the song and all its stems; where it waits or is being separated, that ends.
+
+    Where other keys sent it, too, it is removed for the caller alone.
+    """
     if not SONGHASH.fullmatch(path.songhash):
         raise unknown_song()
+    if not sees_all():
+        others = services().queue.disown(path.songhash, caller())
+        if others < 0:
+            raise unknown_song()
+        services().store.remove_owner(path.songhash, caller())
+        if others:
+            return answer(Removed(hash=path.songhash, reason="Song removed"))
     state = remove_job(services().queue, services().store, path.songhash)
     if state == "busy":
         raise BeingRemoved("Somebody else is removing this song right now; ask again in a few seconds.")

@@ -126,6 +126,8 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
     is_kept = state in (None, State.FAILED) or known.is_pruned
     if is_kept:
         keep()
+    if job.owner and job.owner not in known.owners:
+        store.put_owner(job.songhash, job.owner)
     try:
         created, state, may_be_gone = queue.admit(job, Bounds.from_settings(services().settings), known.removals)
     except (QueueFull, TooMany):

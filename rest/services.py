@@ -14,6 +14,7 @@ from msas.queue import Queue
 from msas.settings import Settings
 from msas.status import JobStatus
 from msas.store import Store
+from rest.auth import sees
 from rest.counts import Counts
 from rest.eta import Eta
 from rest.load import Load
@@ -37,9 +38,9 @@ class Services:
         return models_in(self.queue.offered())
 
     def job(self, songhash: str) -> JobStatus:
-        """Return the job's state. Raises UnknownSong where there is none."""
+        """Return the job's status. Raises UnknownSong where there is none that the caller may see."""
         status = self.queue.status(songhash) if SONGHASH.fullmatch(songhash) else None
-        if status is None:
+        if status is None or not sees(status):
             raise unknown_song()
         return status
 

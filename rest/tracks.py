@@ -11,9 +11,10 @@ from flask_openapi3.blueprint import APIBlueprint
 
 from msas.buckets import ObjectMissing
 from msas.job import State
-from msas.problem import NotFound, NotReady, UnknownStem
+from msas.problem import NotFound, NotReady, SharedSong, UnknownStem
 from msas.status import MIXTURE, JobStatus, Track
 from msas.store import CONTENT_TYPES
+from rest.auth import sees_all
 from rest.contract import NEEDS_KEY, answer, bytes_of, problems
 from rest.ranges import send_file
 from rest.schemas import PeaksAnswer, Removed, SongPath, StemPath
@@ -76,6 +77,8 @@ def _remove(path: StemPath) -> Response:
     songhash = path.songhash
     job = services().job(songhash)
     found = find_track(job, path.track)
+    if len(job.owners) > 1 and not sees_all():
+        raise SharedSong("Another key sent this song, too, so its stems stay; remove the song from your own instead.")
     if job.report:
         stems = {name: stem for name, stem in job.report["stems"].items() if name != found.name}
         report = {**job.report, "stems": stems, "removed": [*job.report.get("removed", []), found.name]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any, cast
 
@@ -63,12 +63,13 @@ _UNBOUNDED = Bounds(0, 0, 0)
 @dataclass(frozen=True)
 class Known:
     """A job before it is enqueued: its state, None where there is none; whether it lost a stem; the bytes of its
-    owner's callbacks that wait; and how many removals, of any jobs, had begun."""
+    owner's callbacks that wait; how many removals, of any jobs, had begun; and the names of its owners."""
 
     state: State | None
     is_pruned: bool
     callback_bytes: int
     removals: int
+    owners: frozenset[str]
 
 
 class Queue:
@@ -97,8 +98,9 @@ class Queue:
 
     def known(self, songhash: str, owner: str) -> Known:
         """Return what is known of a job that may be enqueued by `owner`."""
-        status, pruned, callback_bytes, removals = self.scripts.run("known", songhash, owner)
-        return Known(State(status.decode()) if status else None, bool(pruned), callback_bytes, removals)
+        status, pruned, callback_bytes, removals, owners = self.scripts.run("known", songhash, owner)
+        state = State(status.decode()) if status else None
+        return Known(state, bool(pruned), callback_bytes, removals, frozenset(owners.decode().split()))
 
     def enqueue(self, job: Job, *, perhaps_lost: bool = False) -> tuple[bool, State]:
         """Put `job` at the end of its owner's line; its song must be in the store already.
@@ -182,6 +184,18 @@ class Queue:
             found = self.listing(len(waiting), _PAGE)
             waiting += found.waiting
         return waiting, running, delayed
+
+    def add_owners(self, songhash: str, names: Iterable[str]) -> None:
+        """Note that the songs of these owners' keys include this one."""
+        self.scripts.run("own", songhash, " ".join(names), "")
+
+    def disown(self, songhash: str, name: str) -> int:
+        """Take the song away from one of its owners, unless that is the last; return how many others it has.
+
+        Returns -1 where it is not that owner's.
+        """
+        others: int = self.scripts.run("own", songhash, "", name)
+        return others
 
     def cancel(self, songhash: str, remover: str, ended_before: int | None = None) -> str:
         """Stop the job, wherever it is, for `remover` to remove its objects and then `drop` it.

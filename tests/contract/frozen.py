@@ -110,52 +110,54 @@ RATE_LIMIT_KEYS = {"LIMITS:LIMITER/Q:limits/alice/jobs.queue/600/1/minute": "str
 CALLBACK_ID = "1c1ce9eb5379b9a8"
 WEBHOOK_ID = "msg_22c2625a45e4925844930bd6d792fc75"
 JOB_FIELDS = {
-    "queued": "callback:ID callbacks charged enqueued_at message model name options owner owner:ID seconds status",
+    "queued": (
+        "callback:ID callbacks charged enqueued_at message model name options owner owner:ID owners seconds status"
+    ),
     "running": (
-        "attempt callback:ID callbacks charged enqueued_at message model name options owner owner:ID progress "
-        "seconds stage started_at status token worker"
+        "attempt callback:ID callbacks charged enqueued_at message model name options owner owner:ID owners "
+        "progress seconds stage started_at status token worker"
     ),
     "succeeded": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID progress report "
-        "seconds settled started_at status track:vocals"
-    ),
-    "callback in delivery": (
-        "attempt callback:ID callbacks ended_at enqueued_at held:ID model name options owner owner:ID progress "
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID owners progress "
         "report seconds settled started_at status track:vocals"
     ),
+    "callback in delivery": (
+        "attempt callback:ID callbacks ended_at enqueued_at held:ID model name options owner owner:ID owners "
+        "progress report seconds settled started_at status track:vocals"
+    ),
     "callback over, stem removed": (
-        "attempt callbacks delivery:ID ended_at enqueued_at model name options owner progress pruned report "
-        "seconds settled started_at status"
+        "attempt callbacks delivery:ID ended_at enqueued_at model name options owner owners progress pruned "
+        "report seconds settled started_at status"
     ),
     "failed": (
-        "attempt callback:ID callbacks ended_at enqueued_at error model name options owner owner:ID progress "
-        "seconds settled started_at status"
+        "attempt callback:ID callbacks ended_at enqueued_at error model name options owner owner:ID owners "
+        "progress seconds settled started_at status"
     ),
     "waiting for a server": (
-        "attempt callback:ID callbacks charged enqueued_at error message model name options owner owner:ID "
+        "attempt callback:ID callbacks charged enqueued_at error message model name options owner owner:ID owners "
         "seconds settled status waits"
     ),
     "cancelled while running": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID progress remover "
-        "removing seconds stage started_at status token worker"
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID owners progress "
+        "remover removing seconds stage started_at status token worker"
     ),
 }
 LESS_COMMON_JOB_FIELDS = {
     "handed back": (
-        "attempt callback:ID callbacks charged enqueued_at message model name options owner owner:ID seconds "
-        "settled status"
-    ),
-    "cancelled while queued": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID remover removing "
+        "attempt callback:ID callbacks charged enqueued_at message model name options owner owner:ID owners "
         "seconds settled status"
     ),
+    "cancelled while queued": (
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID owners remover "
+        "removing seconds settled status"
+    ),
     "waiting for its next attempt": (
-        "attempt callback:ID callbacks charged enqueued_at error message model name options owner owner:ID "
+        "attempt callback:ID callbacks charged enqueued_at error message model name options owner owner:ID owners "
         "seconds settled status"
     ),
     "published from the store": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID pruned report "
-        "seconds settled status track:vocals"
+        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID owners pruned "
+        "report seconds settled status track:vocals"
     ),
 }
 JOB_VALUES = {
@@ -177,6 +179,7 @@ JOB_VALUES = {
     "ended_at": "MS",
     "attempt": "1",
     "charged": "0.033",
+    "owners": "alice",
     "progress": "1",
     "settled": "TOKEN",
     "track:vocals": '{"name": "vocals", "extension": "mp3", "bytes": 10, "seconds": 1.5}',
@@ -287,7 +290,7 @@ PROBLEMS = {
     401: "unauthorized",
     403: "cross_site",
     404: "not_found song_missing unknown_song unknown_stem",
-    409: "conflict not_failed not_ready",
+    409: "conflict not_failed not_ready shared_song",
     413: "too_large",
     415: "not_audio unknown_body",
     416: "bad_range",
@@ -353,6 +356,7 @@ SETTINGS = {
     "MAX_QUEUE": ("1000", "1001"),
     "MAX_QUEUE_PER_KEY": ("100", "101"),
     "MAX_COST_MINUTES_PER_KEY": ("4000.0", "4001.0"),
+    "ADMIN_KEYS": ("", "alice"),
     "API_KEYS": ("", "alice:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"),
     "RATE_LIMIT": ("600/minute", "601/minute"),
     "TRUSTED_HOSTS": ("", "music.test,.studio.test"),

@@ -157,7 +157,7 @@ def test_an_owner_may_have_so_many_jobs_and_so_much_cost_unfinished(queue: Queue
         queue.admit(job(4, "alice"), Bounds(1000, 1000, 2.5), 0)  # each costs 1.333 minutes
 
 
-def test_the_queue_may_hold_so_many_jobs_of_all_owners(queue: Queue, worker: Workers) -> None:
+def test_the_queue_may_hold_so_many_jobs_of_all_owners(queue: Queue) -> None:
     bounds = Bounds(3, 1000, 1e9)
     queue.admit(job(0), bounds, 0)
     queue.admit(job(1, "alice"), bounds, 0)

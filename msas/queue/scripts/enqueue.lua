@@ -15,6 +15,7 @@ local function lies_somewhere()
   return redis.call('ZSCORE', line_key(owner_of(ARGV[1])), ARGV[1]) and owner_of(ARGV[1]) ~= ''
     or redis.call('LPOS', QUEUE, message) or redis.call('ZSCORE', DELAYED, message)
 end
+if status and status ~= 'cancelled' then add_owners(ARGV[1], owner) end
 if status == 'queued' or status == 'running' then
   if ARGV[3] ~= '1' or lies_somewhere() then return { 0, status, 0 } end
   open(ARGV[1], message)
@@ -24,12 +25,14 @@ end
 if status and (ARGV[3] == '1' or status == 'cancelled' or (status == 'succeeded' and not pruned)) then return { 0, status, 0 } end
 local bound = exceeded(owner, cost, ARGV[6], ARGV[7], ARGV[8])
 if bound ~= '' then return { 0, bound, 0 } end
+local owners = redis.call('HGET', key, 'owners') or owner_of(ARGV[1])
 next_number('line') -- first: a Redis that is full refuses this, but nothing after a write
 count_callbacks(key, -1)
 redis.call('DEL', key)
 redis.call('ZREM', ENDED, ARGV[1])
 redis.call('ZREM', REMOVED, ARGV[1])
 redis.call('HSET', key, 'status', 'queued', 'message', ARGV[2], 'enqueued_at', NOW, unpack(ARGV, 9))
+add_owners(ARGV[1], owners .. ' ' .. owner)
 count_callbacks(key, 1)
 charge(ARGV[1], owner, cost)
 put_in_line(ARGV[1], ARGV[2])

@@ -96,6 +96,14 @@ local function count_callbacks(key, sign, ids) -- the job has them (1), or loses
     end
   end
 end
+local function add_owners(songhash, names) -- `names` and the field `owners` hold names with spaces between them
+  local known = redis.call('HGET', job_key(songhash), 'owners') or owner_of(songhash)
+  for name in string.gmatch(names, '%S+') do
+    if not string.find(' ' .. known .. ' ', ' ' .. name .. ' ', 1, true) then known = known .. ' ' .. name end
+  end
+  if known ~= '' then redis.call('HSET', job_key(songhash), 'owners', known) end
+end
+
 local function bury(entry) -- to the dead letters, newest first
   redis.call('LPUSH', DEAD, entry)
   redis.call('LTRIM', DEAD, 0, DEAD_KEPT - 1)
