@@ -63,7 +63,6 @@ class Settings:
     rest_port: int = 5000
     rest_connections: int = 3000
     spool_mb: int = 3500
-    rest_processes: int = 1
     metrics_port: int = 0
     lease_seconds: float = 30.0
     beat_seconds: float = 5.0
@@ -80,8 +79,6 @@ class Settings:
                 raise SettingsError(
                     f"{name.upper()} must be one of {', '.join(allowed)}, but is {getattr(self, name)!r}."
                 )
-        if self.rest_processes < 1:
-            raise SettingsError(f"REST_PROCESSES must be 1 or more, but is {self.rest_processes}.")
         if self.beat_seconds >= self.lease_seconds or self.block_seconds >= self.lease_seconds:
             raise SettingsError(
                 "BEAT_SECONDS and BLOCK_SECONDS must be shorter than LEASE_SECONDS, "

@@ -31,11 +31,8 @@ from rest.schemas import ProblemAnswer
 from rest.services import Services
 
 
-def create_app(settings: Settings, counts: Counts | None = None) -> OpenAPI:
-    """Return the REST service for these settings; connects to Redis and the store when first needed.
-
-    `counts` are those that it shares with other processes, where it does.
-    """
+def create_app(settings: Settings) -> OpenAPI:
+    """Return the REST service for these settings; connects to Redis and the store when first needed."""
     app = OpenAPI(
         "rest",
         info=contract.INFO,
@@ -56,7 +53,7 @@ def create_app(settings: Settings, counts: Counts | None = None) -> OpenAPI:
         prober=Prober(),
         long_polls=LongPolls(queue),
         load=load.Load(settings.rest_connections, settings.spool_mb * 1e6),
-        counts=counts or Counts(),
+        counts=Counts(),
     )
     hygiene.install(app)
     metrics.install(app)

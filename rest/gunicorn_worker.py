@@ -51,8 +51,6 @@ class Worker(GeventWorker):  # type: ignore[misc]
         pool = Pool(self.worker_connections)
         servers = [StreamServer(each, handle=partial(self.handle, each), spawn=pool) for each in self.sockets]
         for server in servers:
-            if self.cfg.workers > 1:
-                server.max_accept = 1
             server.start()
         while self.alive:
             self.notify()

@@ -1,4 +1,4 @@
-"""Runs the REST service under gunicorn, with greenlets (gevent), in one process or several."""
+"""Runs the REST service under gunicorn, with greenlets (gevent)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from msas.upkeep import Upkeep
 from rest import malformed
 from rest.app import create_app
 from rest.gunicorn_worker import Worker
-from rest.processes import Processes
 from rest.services import Services
 
 # Longer than load balancers keep a connection (Google's: 600 s): closed first by us, it would now and then cost a POST.
@@ -40,14 +39,13 @@ class Server(BaseApplication):  # type: ignore[misc]
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.processes = Processes() if settings.rest_processes > 1 else None
         super().__init__()
 
     def load_config(self) -> None:
         options: dict[str, Any] = {
             "bind": f"{self.settings.rest_host}:{self.settings.rest_port}",
             "worker_class": Worker,
-            "workers": self.settings.rest_processes,
+            "workers": 1,  # more pods, not larger ones
             # Idle connections count, too.
             "worker_connections": 2 * self.settings.rest_connections,
             "timeout": 120,
@@ -56,9 +54,6 @@ class Server(BaseApplication):  # type: ignore[misc]
             "logger_class": _Logger,
             "control_socket_disable": True,
         }
-        if self.processes:
-            for hook in (self.processes.pre_fork, self.processes.post_fork, self.processes.on_exit):
-                options[hook.__name__] = hook
         wsgi.SERVER = "MSaaS"  # gunicorn has no setting for the banner, nor for its page of errors
         util.write_error = malformed.write_error
         # Bytes that are read from a connection at once; gunicorn's 8,192 cost an eighth of an upload's time.
@@ -69,7 +64,7 @@ class Server(BaseApplication):  # type: ignore[misc]
     def load(self) -> Flask:
         # Runs in each worker process, after the fork: threads and connections must not be made before.
         log.start("rest", connect(self.settings), self.settings.log_list)
-        app = create_app(self.settings, self.processes.counts() if self.processes else None)
+        app = create_app(self.settings)
         found: Services = app.extensions["msas"]
         Upkeep(found.queue, found.store, self.settings).start()
         Courier.from_settings(found.queue, self.settings).start()

@@ -366,7 +366,6 @@ SETTINGS = {
     "REST_PORT": ("5000", "5001"),
     "REST_CONNECTIONS": ("3000", "3001"),
     "SPOOL_MB": ("3500", "3501"),
-    "REST_PROCESSES": ("1", "2"),
     "METRICS_PORT": ("0", "9100"),
     "LEASE_SECONDS": ("30.0", "31.0"),
     "BEAT_SECONDS": ("5.0", "6.0"),

@@ -41,7 +41,7 @@ LEFT = {
         "MAX_UPLOAD_MB MAX_DURATION_MINUTES MAX_COST_MINUTES MAX_OUTPUT_MB MAX_QUEUE MAX_QUEUE_PER_KEY "
         "MAX_COST_MINUTES_PER_KEY RATE_LIMIT KEEP_DAYS"
     ),
-    "more pods, not larger ones, for more callers": "REST_CONNECTIONS SPOOL_MB REST_PROCESSES",
+    "more pods, not larger ones, for more callers": "REST_CONNECTIONS SPOOL_MB",
     "addresses and the cluster's names suit; with keys, every name": "TRUSTED_HOSTS",
     "nothing inside is to be called, unless an operator says so": "CALLBACK_ALLOW_HOSTS",
     "times that the tests hold with their defaults": (
@@ -50,9 +50,9 @@ LEFT = {
 }
 OURS = ("rest", "worker")
 # Measured with `make bench` on two cores of a Xeon with AMX, rounded up: htdemucs on a minute of song; the peak of REST
-# with 50 clients; the peak of a worker with 44 minutes of song.
+# with 1,570 slow callers (long_crowd); the peak of a worker with 44 minutes of song.
 SECONDS_FOR_A_MINUTE_OF_SONG = 10.4
-REST_PEAK_MB = 501
+REST_PEAK_MB = 540
 AUTOSCALER_TOLERANCE = 1.1  # Kubernetes' own: up to 10 % above the target it adds no pod
 WORKER_PEAK_MB = 1_200
 
@@ -111,8 +111,8 @@ def test_the_autoscaler_names_the_queues_list_and_our_services() -> None:
     assert spec["advanced"]["scalingModifiers"]["formula"].split(" + ") == [waiting["name"], running["name"]]
 
 
-def test_the_autoscaler_of_rest_adds_a_pod_before_its_processes_use_all_the_cpu_that_they_can() -> None:
-    rest, most = deployment("rest"), settings("rest").rest_processes  # cores: Python's threads share one
+def test_the_autoscaler_of_rest_adds_a_pod_before_its_process_uses_all_the_cpu_that_it_can() -> None:
+    rest, most = deployment("rest"), 1  # core: greenlets share one
     [metric] = of_kind("HorizontalPodAutoscaler")["rest"]["spec"]["metrics"]
     target = quantity(metric["resource"]["target"]["averageValue"])
 
@@ -136,7 +136,7 @@ def test_the_ingress_buffers_bodies_and_answers() -> None:
 
 def test_the_scratch_volumes_hold_the_songs_that_may_be_on_disk_at_once() -> None:
     rest = settings("rest")
-    assert scratch("rest") >= rest.spool_mb * 1e6 * rest.rest_processes
+    assert scratch("rest") >= rest.spool_mb * 1e6
     assert scratch("worker") >= rest.max_upload_mb * 1e6
 
 
