@@ -14,6 +14,7 @@ from rest import (
     health,
     hygiene,
     jobs,
+    links,
     load,
     metrics,
     models,
@@ -63,6 +64,6 @@ def create_app(settings: Settings) -> OpenAPI:
     auth.install(app, settings)
     for part in (page, health, metrics, contract):
         app.register_api(part.blueprint)
-    for part in (separate, jobs, tracks, archive, models):
+    for part in (separate, jobs, tracks, archive, links, models):
         app.register_api(part.blueprint, url_prefix="/apiv1")
     return app

@@ -16,6 +16,7 @@ from flask_limiter.errors import RateLimitExceeded
 from msas.problem import TooMany, Unauthorized
 from msas.settings import Settings
 from msas.status import JobStatus
+from rest.link_signature import find_signer
 
 # By endpoint: probes and load balancers have no keys, and neither has a person who opens a page.
 OPEN = frozenset(
@@ -52,7 +53,10 @@ class FailedCalls:
 
 
 def install(app: Flask, settings: Settings) -> None:
-    """Where there are API_KEYS, refuse every call without one, save to OPEN, and count calls by key or by address."""
+    """Where there are API_KEYS, refuse every call without one, save to OPEN, and count calls by key or by address.
+
+    A signed link counts as its owner's key.
+    """
     keys = settings.keys()
     if not keys:
         return
@@ -62,7 +66,7 @@ def install(app: Flask, settings: Settings) -> None:
     def check() -> None:
         if request.endpoint in OPEN:
             return
-        name = _owner(keys, _given())
+        name = _owner(keys, _given()) or find_signer(keys, request.method, request.path, request.args)
         if name is None:
             # Behind a proxy all callers have its address. A good key was accepted above: nobody can use up its limit.
             failed.count(request.remote_addr)

@@ -12,6 +12,7 @@ from msas.options import CHOICES
 
 MOST_WAIT = 60.0  # seconds
 MOST_SONGS = 500  # of which one call asks for the status
+MOST_LINKS = 50  # that one call asks for
 
 Songhash = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{SONGHASH.pattern}$"})]
 # What is asked for in the path is looked up, not checked: whatever is not there is a 404.
@@ -119,6 +120,12 @@ class Removed(Answer):
     track: str | None = None
 
 
+class LinksAnswer(Answer):
+    """The links, in the order of the paths; each is a path with a query."""
+
+    links: list[str]
+
+
 class ModelAnswer(Answer):
     """A model, the stems that it yields, and a sentence about it."""
 
@@ -202,6 +209,14 @@ def songs_request() -> dict[str, Any]:
     """Return the body of POST /apiv1/status for the contract."""
     songs = {"type": "array", "items": {"type": "string"}, "maxItems": MOST_SONGS, "description": "songhashes"}
     content = {"type": "object", "required": ["songs"], "properties": {"songs": songs}}
+    return {"required": True, "content": {"application/json": {"schema": content}}}
+
+
+def links_request() -> dict[str, Any]:
+    """Return the body of POST /apiv1/links for the contract."""
+    about = "paths of stems (/apiv1/track/...) and of ZIPs (/apiv1/archive/...)"
+    paths = {"type": "array", "items": {"type": "string"}, "maxItems": MOST_LINKS, "description": about}
+    content = {"type": "object", "required": ["paths"], "properties": {"paths": paths}}
     return {"required": True, "content": {"application/json": {"schema": content}}}
 
 

@@ -240,6 +240,7 @@ ROUTES = {
     "/apiv1/track/<songhash>/<track>": "GET HEAD",
     "/apiv1/peaks/<songhash>": "GET HEAD",
     "/apiv1/archive/<archive>": "GET HEAD",
+    "/apiv1/links": "POST",
     "/apiv1/remove/<songhash>": "DELETE",
     "/apiv1/remove/<songhash>/<track>": "DELETE GET HEAD",
 }
@@ -272,6 +273,7 @@ ANSWERS = {
     "PeaksAnswer": "hash per_peak rate samples slice tracks",
     "TrackPeaks": "peaks starts",
     "Removed": "hash reason track",
+    "LinksAnswer": "links",
     "ModelsAnswer": "default max_upload_mb models room",
     "ModelAnswer": "about name stems",
     "Health": "status",

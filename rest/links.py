@@ -1,0 +1,50 @@
+"""POST /apiv1/links: links by which a browser downloads stems and ZIPs without a header."""
+
+from __future__ import annotations
+
+import time
+
+from flask import Response, request
+from flask_openapi3.blueprint import APIBlueprint
+
+from msas.problem import BadOption, TooLarge
+from rest.auth import caller
+from rest.body import parse_object
+from rest.contract import NEEDS_KEY, answer, problems
+from rest.link_signature import LINK_SECONDS, is_linkable, sign
+from rest.schemas import MOST_LINKS, LinksAnswer, links_request
+from rest.services import services
+from rest.uploads import Body
+
+blueprint = APIBlueprint("links", __name__, abp_security=NEEDS_KEY)
+
+_PATHS, _PATHS_BYTES = '{"paths": ["/apiv1/archive/<songhash>.zip", ...]}', 16_000
+
+
+@blueprint.post(
+    "/links",
+    responses={200: LinksAnswer, **problems(400, 413, 422)},
+    openapi_extensions={"requestBody": links_request()},
+)
+def links() -> Response:
+    """Make links to up to 50 stems and ZIPs: for ten minutes, GET and HEAD of each need no key in a header.
+
+    A download that has begun goes on after that. Where the service has no keys, the links are the paths.
+    """
+    made, name = _read_paths(), caller()
+    if name:
+        keys, expires = services().settings.keys(), int(time.time()) + LINK_SECONDS
+        made = [sign(keys, name, path, expires) for path in made]
+    return answer(LinksAnswer(links=made))
+
+
+def _read_paths() -> list[str]:
+    """Return the paths that the request wants links to."""
+    too_large = TooLarge(f"The JSON is larger than {_PATHS_BYTES // 1000} kB; ask for at most {MOST_LINKS} links.")
+    body = b"".join(Body(request, _PATHS_BYTES, too_large).chunks())
+    paths = parse_object(body, _PATHS).get("paths")
+    if not isinstance(paths, list) or not all(isinstance(each, str) and is_linkable(each) for each in paths):
+        raise BadOption(f"The field 'paths' must be a list of paths of stems and ZIPs; send {_PATHS}.")
+    if len(paths) > MOST_LINKS:
+        raise BadOption(f"The field 'paths' has {len(paths)} paths; ask for at most {MOST_LINKS} links at once.")
+    return paths
