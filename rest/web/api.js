@@ -64,7 +64,7 @@ export async function call(path, { headers = {}, ...options } = {}) {
   throw problem(answer.status, await content(answer, "text"), answer.headers.get("Retry-After"));
 }
 
-/** Read an answer's body, as `json`, `text`, `blob` or `arrayBuffer`: one that breaks off is no better than none. */
+/** Read an answer's body, as `json`, `text` or `arrayBuffer`: one that breaks off is no better than none. */
 export async function content(answer, kind) {
   try {
     return await answer[kind]();
@@ -89,14 +89,10 @@ export function backoff(error, failures) {
   return error.retryAfter ? error.retryAfter * 1000 : Math.min(30_000, 500 * 2 ** failures);
 }
 
-/** Fetch a file with the key, and hand it to the browser as a download. */
-export async function download(url) {
-  const answer = await call(url);
-  const named = /filename\*=UTF-8''([^;]+)/.exec(answer.headers.get("Content-Disposition") ?? "");
-  const address = URL.createObjectURL(await content(answer, "blob"));
-  const link = document.createElement("a");
-  link.href = address;
-  link.download = named ? decodeURIComponent(named[1]) : url.split("/").pop();
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+/** Have the browser download a file by a signed link, which brings no key along. Each link works for minutes only. */
+export async function download(path) {
+  const headers = { "Content-Type": "application/json" };
+  const answer = await call("/apiv1/links", { method: "POST", headers, body: JSON.stringify({ paths: [path] }) });
+  const [href] = (await content(answer, "json")).links;
+  Object.assign(document.createElement("a"), { href, download: "" }).click();
 }

@@ -124,7 +124,7 @@ export class Player {
     return element("span", { className: "mixer" }, controls.mute, controls.solo, volume);
   }
 
-  /** A download: with a key, the page fetches it, for a link can't bring one along. */
+  /** A download: where the service needs a key, each click asks for a signed link. */
   #link(url, text) {
     const onclick = async (event) => {
       if (!key.get()) return;

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, Locator
 
 from local import Service
 from rest.auth import FAILED_PER_MINUTE, key_digest
@@ -15,6 +15,7 @@ from tests.page.visit import Visit, visiting
 from tests.support.another_rest import another_rest
 
 KEY = "alices-key"
+HEADERS = {"X-API-Key": KEY}
 
 
 @pytest.fixture(scope="module")
@@ -58,14 +59,52 @@ def test_a_wrong_key_is_reported_and_the_right_one_accepted(browser: Browser, lo
         visit.choose(short)
         visit.done("short")
         visit.drawn("vocals")
-        with visit.page.expect_download() as download:
-            visit.page.get_by_role("link", name="Download Vocals").click()
-        headers = {"X-API-Key": KEY}
-        expected = requests.get(f"{locked}/apiv1/track/{visit.songhash()}/vocals", headers=headers, timeout=20)
-        assert download.value.path().read_bytes() == expected.content
-        assert download.value.suggested_filename == "short-vocals.mp3"
         visit.press("Play")
         visit.until(lambda: visit.position() > 0.2)
         visit.press("Forget the key")
         visit.until(lambda: visit.page.locator("#key").is_visible())
         visit.failed.clear()  # the browser itself complains of each 401
+
+
+@pytest.fixture
+def admitted(browser: Browser, locked: str, short: Path) -> Iterator[Visit]:
+    """The player of a song, on a page that has a good key."""
+    with visiting(browser, locked) as visit:
+        visit.go()
+        give(visit, KEY)
+        visit.ready()
+        visit.choose(short)
+        visit.done("short")
+        visit.drawn("vocals")
+        visit.failed.clear()  # the browser itself complains of the 401 before there was a key
+        yield visit
+
+
+@pytest.mark.parametrize(
+    ("label", "path", "file_name", "use"),
+    [
+        ("Download Vocals", "track/{}/vocals.mp3", "short-vocals.mp3", Locator.click),
+        ("All stems as ZIP", "archive/{}.zip", "short.zip", lambda link: link.press("Enter")),
+    ],
+    ids=["stem by mouse", "ZIP by keyboard"],
+)
+def test_the_browser_downloads_by_a_signed_link_and_the_page_holds_no_file(
+    admitted: Visit, label: str, path: str, file_name: str, use: Callable[[Locator], None]
+) -> None:
+    url = f"{admitted.url}/apiv1/{path.format(admitted.songhash())}"
+
+    with admitted.page.expect_download() as download:
+        use(admitted.page.get_by_role("link", name=label))
+
+    assert download.value.path().read_bytes() == requests.get(url, headers=HEADERS, timeout=20).content
+    assert download.value.suggested_filename == file_name
+    assert download.value.url.startswith(f"{url}?key=alice&expires=")  # a file that the page holds is at blob:
+
+
+def test_a_download_that_the_service_refuses_is_reported_in_the_player(admitted: Visit) -> None:
+    admitted.page.evaluate("localStorage.setItem('msas.key', JSON.stringify('mallorys-key'))")
+
+    admitted.page.get_by_role("link", name="Download Vocals").click()
+
+    admitted.until(lambda: "needs a key" in admitted.page.locator(".player .error").inner_text())
+    admitted.failed.clear()  # the browser itself complains of the 401
