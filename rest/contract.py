@@ -25,7 +25,7 @@ SECURITY: dict[str, Any] = {
 }
 NEEDS_KEY: list[dict[str, list[str]]] = [{}, {"bearer": []}, {"key": []}]  # {}: where the service has no keys
 
-_ANYWHERE = (401, 403, 421, 429, 500, 503)
+_ANYWHERE = (401, 403, 414, 421, 429, 500, 503)
 _ASSETS = files("flask_openapi3_swagger") / "templates" / "swagger"
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>MSaaS: the API</title>
