@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from standardwebhooks import Webhook
 
 from msas import log
-from msas.addresses import Allowed
+from msas.addresses import Allowed, Resolve, resolve
 from msas.delivery import Delivery, DeliveryState
 from msas.egress import Egress, Failed, Refused
 from msas.problem import Unavailable
@@ -46,8 +46,8 @@ class Courier:
         self._crowd, self._ended = _Crowd(), threading.Event()
 
     @classmethod
-    def from_settings(cls, queue: Queue, settings: Settings) -> Courier:
-        egress = Egress(Allowed(*settings.callback_allowed()))
+    def from_settings(cls, queue: Queue, settings: Settings, resolve: Resolve = resolve) -> Courier:
+        egress = Egress(Allowed(*settings.callback_allowed()), resolve)
         return cls(Outbox(queue), egress, settings.callback_secret)
 
     def start(self) -> None:

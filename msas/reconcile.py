@@ -6,6 +6,7 @@ import logging
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 
 from msas import log
@@ -19,17 +20,28 @@ _AT_ONCE = 500
 _log = logging.getLogger("msas.reconcile")
 
 
-def remove(queue: Queue, store: Store, songhash: str, ended_before: int | None = None, *, ghost: bool = False) -> str:
+def remove(
+    queue: Queue,
+    store: Store,
+    songhash: str,
+    ended_before: int | None = None,
+    *,
+    ghost: bool = False,
+    owner: str = "",
+) -> str:
     """Stop the job wherever it is, and remove its song and all that was made of it.
 
     With `ended_before`, in ms of Redis' clock, only a job that ended by then, or that Redis does not know.
+    With `owner`, only a job of that owner; where it has others, too, it is taken away from this one alone.
     A `ghost` came back although it was removed; where somebody sent its song anew just now, that stays.
     Returns what `Queue.cancel` does; where Redis knew nothing of the job but the store did, 'forgotten'.
     A worker that has the job in hands learns of it with its next beat, and removes what it stored since.
     """
     remover = secrets.token_hex(16)
-    state = queue.cancel(songhash, remover, ended_before)
-    if state in ("busy", "kept"):
+    state = queue.cancel(songhash, remover, ended_before, owner)
+    if state == "shared":
+        store.remove_owner(songhash, owner)
+    if state in ("busy", "kept", "shared") or (owner and not state):
         return state
     try:
         found = not (ghost and store.message(songhash)) and store.remove_song(songhash)
@@ -87,11 +99,14 @@ class Reconciler:
         if message is None:
             return False  # settled, or removed, since it was listed
         try:
-            created, _ = self._queue.enqueue(Job.from_message(message), perhaps_lost=perhaps_lost)
+            job, owners = Job.from_message(message), self._store.owners(songhash)
+            if owners and job.owner not in owners:  # the one who sent it first removed it from its own songs
+                job = replace(job, owner=owners[0])
+            created, _ = self._queue.enqueue(job, perhaps_lost=perhaps_lost)
         except BrokenMessage:
             return False
-        if created:
-            self._restore_owners(songhash)
+        if created and owners:
+            self._queue.add_owners(songhash, owners)
         if created and self._store.message(songhash) is None:
             state = self._queue.states([songhash])[songhash]
             if state in (State.QUEUED, State.RUNNING, State.FAILED):
@@ -108,10 +123,6 @@ class Reconciler:
                     if state in (State.QUEUED, State.FAILED) or (state is None and songhash not in removed):
                         counts["published"] += self._publish(songhash, pruned_too=state is None)
 
-    def _restore_owners(self, songhash: str) -> None:
-        if names := self._store.owners(songhash):
-            self._queue.add_owners(songhash, names)
-
     def _publish(self, songhash: str, *, pruned_too: bool = False) -> bool:
         """With `pruned_too`, also what lost a stem: where it waits, it waits to be separated again."""
         found = self._store.published(songhash)
@@ -119,7 +130,8 @@ class Reconciler:
             return False
         if not self._queue.publish(found[0], int(found[1].timestamp() * 1000)):
             return False
-        self._restore_owners(songhash)
+        if owners := self._store.owners(songhash):
+            self._queue.add_owners(songhash, owners)
         if self._store.report(songhash) is None:
             remove(self._queue, self._store, songhash, ghost=True)  # it was removed just when it was published
         return True

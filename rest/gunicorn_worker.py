@@ -34,7 +34,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def init_process(self) -> None:
         self._stopping = Event()
         self._connection = local()  # of this greenlet: whether it has served a request
-        self._idle = set[socket.socket]()  # connections that are between two requests
+        self._idle = dict[socket.socket, None]()  # connections between two requests, the longest idle first
         super().init_process()
 
     def load_wsgi(self) -> None:
@@ -48,7 +48,8 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
         gunicorn's own loop would look at SIGTERM once a second, and wait for idle connections as well.
         """
-        pool = Pool(self.worker_connections)
+        pool = self._pool = Pool(self.worker_connections)
+        self._spare = self.worker_connections // 20
         servers = [StreamServer(each, handle=partial(self.handle, each), spawn=pool) for each in self.sockets]
         for server in servers:
             server.start()
@@ -60,11 +61,15 @@ class Worker(GeventWorker):  # type: ignore[misc]
         until = time.monotonic() + self.cfg.graceful_timeout
         while len(pool) and time.monotonic() < until:
             self.notify()
-            for connection in list(self._idle):
-                with suppress(OSError):
-                    connection.shutdown(socket.SHUT_RD)
+            self._end_idle(len(self._idle))
             pool.join(timeout=0.5)
         pool.kill(timeout=1)
+
+    def _end_idle(self, count: int) -> None:
+        """End the connections that have been idle for longest."""
+        for connection in list(self._idle)[:count]:
+            with suppress(OSError):  # gevent's own shutdown would raise an error in the reader, not end its input
+                connection._sock.shutdown(socket.SHUT_RD)  # type: ignore[attr-defined]
 
     def handle_exit(self, sig: int, frame: object) -> None:
         super().handle_exit(sig, frame)
@@ -73,11 +78,13 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def handle(self, listener: Any, client: socket.socket, addr: Any) -> None:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
         self._connection.has_served = False
-        self._idle.add(client)
+        self._idle[client] = None
+        if self._pool.free_count() < self._spare:  # a full pool would accept nobody, probes included
+            self._end_idle(self._spare)
         try:
             super().handle(listener, client, addr)
         finally:
-            self._idle.discard(client)
+            self._idle.pop(client, None)
 
     def timeout_ctx(self) -> Timeout:
         seconds = self.cfg.keepalive if self._connection.has_served else HEADERS_SECONDS
@@ -85,17 +92,28 @@ class Worker(GeventWorker):  # type: ignore[misc]
 
     def handle_request(self, listener_name: Any, req: Any, sock: socket.socket, addr: Any) -> None:
         self._connection.has_served = True
-        self._idle.discard(sock)
+        self._idle.pop(sock, None)
         sock.settimeout(SEND_SECONDS)
         try:
             with self.load.request():
                 # In a context of its own: the context of the log ends with the request.
                 copy_context().run(super().handle_request, listener_name, req, sock, addr)
+            if not _is_read(req.body):  # what is left of the body must not be taken for the next request
+                raise StopIteration
         except StopIteration:  # the connection is to be closed; at once, the caller might never see the answer
             util.close_graceful(sock)
             raise
         sock.settimeout(None)  # `timeout_ctx` bounds the wait for the next request
-        self._idle.add(sock)
+        self._idle[sock] = None
+
+
+def _is_read(body: Any) -> bool:
+    """Say whether a request's body was read to its end."""
+    try:
+        with Timeout(0.1, TimeoutError()):
+            return not body.read(1) and not body.failed
+    except Exception:
+        return False
 
 
 def _yielding(answer: Iterable[bytes]) -> ClosingIterator:

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
+from gevent import sleep
 
 from msas.job import SONGHASH, Stage, State
 from msas.problem import BadOption, BeingRemoved, TooLarge
@@ -85,7 +86,10 @@ def statuses() -> Response:
     songhashes = _read_songhashes()
     found = services().queue.statuses([each for each in songhashes if SONGHASH.fullmatch(each)])
     jobs = {songhash: job for songhash, job in found.items() if job and sees(job)}
-    songs = [described(job, services().eta.seconds(job)) for job in jobs.values()]
+    songs = []
+    for job in jobs.values():
+        songs.append(described(job, services().eta.seconds(job)))
+        sleep(0)  # hundreds take a moment; others are served in between
     # JSON knows halves of letters (\ud800) that no answer can hold.
     unknown = [each.encode("utf-8", "replace").decode() for each in songhashes if each not in jobs]
     return answer(StatusesAnswer(songs=songs, unknown=unknown))
@@ -111,14 +115,8 @@ def remove(path: SongPath) -> Response:
     """
     if not SONGHASH.fullmatch(path.songhash):
         raise unknown_song()
-    if not sees_all():
-        others = services().queue.disown(path.songhash, caller())
-        if others < 0:
-            raise unknown_song()
-        services().store.remove_owner(path.songhash, caller())
-        if others:
-            return answer(Removed(hash=path.songhash, reason="Song removed"))
-    state = remove_job(services().queue, services().store, path.songhash)
+    owner = "" if sees_all() else caller()
+    state = remove_job(services().queue, services().store, path.songhash, owner=owner)
     if state == "busy":
         raise BeingRemoved("Somebody else is removing this song right now; ask again in a few seconds.")
     if state == "":

@@ -83,6 +83,6 @@ def drop(read: Callable[[int], bytes], connection: socket | None, seconds: float
     """
     if connection:
         connection.settimeout(_LINGER_SILENCE_SECONDS)
-    with suppress(OSError), Timeout(seconds, False):  # type: ignore[arg-type]  # False: it ends without an exception
+    with suppress(OSError), Timeout(seconds, TimeoutError()):
         while read(1 << 16):
             sleep(0)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
-from gevent import get_hub
+from gevent.threadpool import ThreadPool
 
 from msas import log
 from msas.cost import SongLimits
@@ -36,6 +36,7 @@ _CALLBACK_BYTES = 64_000
 # Of one owner's callbacks that wait in Redis: 4% of its 384 MB, and more than one for each of MAX_QUEUE_PER_KEY songs.
 _WAITING_CALLBACK_BYTES = 16_000_000
 _LATER_SECONDS = 60
+_HASHING = ThreadPool(2)  # threads of their own: gevent's resolve names, too, and may wait long for a name server
 _STORING = BoundedSemaphore(8)  # each song on its way to the store takes 5 MB of memory, and more at once are no faster
 _REASONS = {
     State.QUEUED: "Song already enqueued for separation",
@@ -59,7 +60,7 @@ def separate() -> Response:
     with received(request, settings.max_upload_mb) as upload:
         options = Options.from_fields(upload.fields, offered, default)
         callback = _callback(upload.fields)
-        identity = get_hub().threadpool.apply(songhash, (upload.song, options))
+        identity = _HASHING.apply(songhash, (upload.song, options))
         upload.song.seek(0)
         info = services().prober.probe(upload.song, settings.max_duration_minutes)
         stems = next(len(model.stems) for model in offered if model.name == options.model)
@@ -124,18 +125,21 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
         remove(queue, store, job.songhash)  # its stems are gone, whoever took them
         state, known = None, queue.known(job.songhash, job.owner)
     is_kept = state in (None, State.FAILED) or known.is_pruned
+    before = store.message(job.songhash) if state is State.FAILED else None
     if is_kept:
         keep()
-    if job.owner and job.owner not in known.owners:
-        store.put_owner(job.songhash, job.owner)
     try:
         created, state, may_be_gone = queue.admit(job, Bounds.from_settings(services().settings), known.removals)
     except (QueueFull, TooMany):
-        if is_kept:
+        if before:
+            store.put_message(job.songhash, before)
+        elif is_kept:
             remove(queue, store, job.songhash, ended_before=0)  # unless it was enqueued meanwhile
         raise
-    if (created and not is_kept) or (may_be_gone and store.message(job.songhash) is None):
+    if (created and not is_kept) or may_be_gone:
         keep()
+    if job.owner and job.owner not in known.owners:
+        store.put_owner(job.songhash, job.owner)
     return created, state
 
 

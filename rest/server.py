@@ -7,11 +7,13 @@ import sys
 from typing import Any
 
 from flask import Flask
+from gevent.threadpool import ThreadPool
 from gunicorn import glogging, util
 from gunicorn.app.base import BaseApplication
 from gunicorn.http import unreader, wsgi
 
 from msas import log
+from msas.addresses import resolve
 from msas.callbacks import Courier
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
@@ -67,7 +69,9 @@ class Server(BaseApplication):  # type: ignore[misc]
         app = create_app(self.settings)
         found: Services = app.extensions["msas"]
         Upkeep(found.queue, found.store, self.settings).start()
-        Courier.from_settings(found.queue, self.settings).start()
+        # Threads of their own: a name server that does not answer must not keep the threads that resolve our servers.
+        resolving = ThreadPool(4)
+        Courier.from_settings(found.queue, self.settings, lambda *name: resolving.apply(resolve, name)).start()
         return app
 
 

@@ -14,7 +14,7 @@ from msas.job import State
 from msas.problem import NotFound, NotReady, SharedSong, UnknownStem
 from msas.status import MIXTURE, JobStatus, Track
 from msas.store import CONTENT_TYPES
-from rest.auth import sees_all
+from rest.auth import caller, sees_all
 from rest.contract import NEEDS_KEY, answer, bytes_of, problems
 from rest.ranges import send_file
 from rest.schemas import PeaksAnswer, Removed, SongPath, StemPath
@@ -77,12 +77,13 @@ def _remove(path: StemPath) -> Response:
     songhash = path.songhash
     job = services().job(songhash)
     found = find_track(job, path.track)
-    if len(job.owners) > 1 and not sees_all():
-        raise SharedSong("Another key sent this song, too, so its stems stay; remove the song from your own instead.")
     if job.report:
         stems = {name: stem for name, stem in job.report["stems"].items() if name != found.name}
         report = {**job.report, "stems": stems, "removed": [*job.report.get("removed", []), found.name]}
-        if not services().queue.prune(found.name, report):
+        pruned = services().queue.prune(found.name, report, "" if sees_all() else caller())
+        if pruned < 0:
+            raise SharedSong("Another key sent this song, too, so its stems stay; remove the whole song for yourself.")
+        if not pruned:
             raise NotReady("The song is being separated again, or removed; ask for its status, then try again.")
         # The report before the stem: what it names is published, and must be there.
         services().store.put_report(report)

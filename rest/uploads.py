@@ -80,14 +80,15 @@ class Body(io.RawIOBase):
     """The request's body. Raises `too_large` beyond `most` bytes, BadRequest where it breaks off."""
 
     def __init__(
-        self, request: Request, most: int, too_large: TooLarge, spooled: Callable[[int], None] = lambda _: None
+        self, request: Request, most: int, too_large: TooLarge, spooled: Callable[[int], None] | None = None
     ) -> None:
         self._input: IO[bytes] = request.environ["wsgi.input"]
         self._announced, self._most, self._too_large = request.content_length, most, too_large
         self._count, self._spooled = 0, spooled
         if (self._announced or 0) > most:
             raise too_large
-        services().load.check_room(self._announced or 0)
+        if spooled:
+            services().load.check_room(self._announced or 0)
         self._began = time.monotonic()
 
     def readable(self) -> bool:
@@ -105,7 +106,8 @@ class Body(io.RawIOBase):
         except OSError:  # the caller is gone, is too slow, or has ended chunks without the last one
             raise self._broken_off() from None
         self._count += len(chunk)
-        self._spooled(len(chunk))
+        if self._spooled:
+            self._spooled(len(chunk))
         services().counts.received.inc(len(chunk))
         if self._count > self._most:
             raise self._too_large

@@ -187,23 +187,17 @@ class Queue:
 
     def add_owners(self, songhash: str, names: Iterable[str]) -> None:
         """Note that the songs of these owners' keys include this one."""
-        self.scripts.run("own", songhash, " ".join(names), "")
+        self.scripts.run("own", songhash, " ".join(names))
 
-    def disown(self, songhash: str, name: str) -> int:
-        """Take the song away from one of its owners, unless that is the last; return how many others it has.
-
-        Returns -1 where it is not that owner's.
-        """
-        others: int = self.scripts.run("own", songhash, "", name)
-        return others
-
-    def cancel(self, songhash: str, remover: str, ended_before: int | None = None) -> str:
+    def cancel(self, songhash: str, remover: str, ended_before: int | None = None, owner: str = "") -> str:
         """Stop the job, wherever it is, for `remover` to remove its objects and then `drop` it.
 
-        With `ended_before`, in ms of Redis' clock, only one that ended by then, or that is unknown.
-        Returns the state it was in; '' where it was unknown; 'busy' where another removes it; 'kept'.
+        With `ended_before`, in ms of Redis' clock, only one that ended by then, or that is unknown. With `owner`, only
+        one of that owner: where it has others, too, it only stops to be this owner's.
+        Returns the state it was in; '' where it was unknown; 'busy' where another removes it; 'kept'; 'shared'.
         """
-        answer: bytes = self.scripts.run("cancel", songhash, remover, "" if ended_before is None else ended_before)
+        before = "" if ended_before is None else ended_before
+        answer: bytes = self.scripts.run("cancel", songhash, remover, before, owner)
         return answer.decode()
 
     def drop(self, songhash: str, remover: str, *, removed: bool = True) -> None:
@@ -221,9 +215,13 @@ class Queue:
         pruned = ("pruned", "1") if "removed" in report else ()
         return bool(self.scripts.run("publish", report["hash"], ended_at, *fields_of_report(report), *pruned))
 
-    def prune(self, stem: str, report: Mapping[str, Any]) -> bool:
-        """Forget one stem of a job that succeeded; `report` is the one without it. Say whether it was so."""
-        return bool(self.scripts.run("prune", report["hash"], f"track:{stem}", json.dumps(report)))
+    def prune(self, stem: str, report: Mapping[str, Any], owner: str = "") -> int:
+        """Forget one stem of a job that succeeded; `report` is the one without it.
+
+        Returns 1; 0 where it has not succeeded; -1 where `owner` is given and others own it, too.
+        """
+        pruned: int = self.scripts.run("prune", report["hash"], f"track:{stem}", json.dumps(report), owner)
+        return pruned
 
     def ended(self, before: int) -> list[str]:
         """Return jobs that ended `before`, in ms of Redis' clock, and cancelled ones that nobody removed yet."""

@@ -20,7 +20,7 @@ from msas.settings import Settings
 from rest.app import create_app
 from tests.queue.fixtures import ERROR, report, taken
 from tests.support.another_rest import another_rest, remove_queued, rest_with_own_queue
-from tests.support.requests import ALICE, API_KEYS, BOB, problem
+from tests.support.requests import ALICE, API_KEYS, BOB, EVE, problem
 from tests.support.rig import new_song
 
 
@@ -56,7 +56,7 @@ def small_rest(service: Service, tmp_path_factory: pytest.TempPathFactory) -> It
 @pytest.fixture(scope="module")
 def shared_rest(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Settings]]:
     folder = tmp_path_factory.mktemp("shared")
-    with rest_with_own_queue(service, folder, API_KEYS=API_KEYS, MAX_QUEUE_PER_KEY="2") as found:
+    with rest_with_own_queue(service, folder, API_KEYS=API_KEYS, ADMIN_KEYS="eve", MAX_QUEUE_PER_KEY="2") as found:
         yield found
 
 
@@ -73,7 +73,7 @@ def two_for_each_key(shared_rest: tuple[str, Settings]) -> Iterator[str]:
     """A REST with an empty queue that takes two jobs of each key, and that no worker serves."""
     url, _ = shared_rest
     yield url
-    remove_queued(url, ALICE)
+    remove_queued(url, EVE)
 
 
 def test_a_job_beyond_max_queue_is_refused_with_retry_after(room_for_two: str) -> None:
@@ -233,9 +233,9 @@ def test_a_retried_job_counts_for_the_key_that_retried_it(
     failed = send(two_for_each_key, key=BOB).json()["hash"]
     taken(receiver_of(shared_rest[1])).fail(ERROR)
 
-    requests.post(f"{two_for_each_key}/apiv1/retry/{failed}", headers=ALICE, timeout=60).raise_for_status()
+    requests.post(f"{two_for_each_key}/apiv1/retry/{failed}", headers=EVE, timeout=60).raise_for_status()
 
-    of_alice = [send(two_for_each_key, key=ALICE).status_code for _ in range(2)]
+    of_eve = [send(two_for_each_key, key=EVE).status_code for _ in range(2)]
     of_bob = [send(two_for_each_key, key=BOB).status_code for _ in range(2)]
-    assert of_alice == [200, 429]
+    assert of_eve == [200, 429]
     assert of_bob == [200, 200]

@@ -11,6 +11,7 @@ import pytest
 import requests
 
 from local import Service
+from msas.queue import Queue
 from msas.settings import Settings
 from msas_client import Client
 from rest.auth import key_digest
@@ -31,10 +32,11 @@ def locked(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 @pytest.fixture(scope="module")
-def finished(client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The songhash of a separated song."""
+def finished(service: Service, client: Client, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The songhash of a separated song, which all keys own."""
     song = write(tmp_path_factory.mktemp("finished") / "x.wav", true_waves()["mixture"][:, RATE : RATE + 22_225])
     songhash = separate(client, song)
+    Queue.from_settings(service.settings).add_owners(songhash, KEYS)
     yield songhash
     client.remove(songhash)
 

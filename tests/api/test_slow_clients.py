@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -121,8 +121,9 @@ def test_songs_that_fill_the_disk_together_are_refused_as_they_come_and_leave_ro
 ) -> None:
     with another_rest(service, tmp_path, SPOOL_MB="1") as url:
         half_sent = _SONG % 900_000 + bytes(600_000)
-        with connected(url, sending=half_sent), connected(url, sending=half_sent) as [second]:
-            assert second.recv(100).startswith(b"HTTP/1.1 503 ")
+        with connected(url, 2, sending=half_sent) as uploads:
+            answered, _, _ = select.select(uploads, [], [], 60)
+            assert answered[0].recv(100).startswith(b"HTTP/1.1 503 ")
 
         headers = {"Content-Type": "audio/wav"}
 
@@ -131,3 +132,31 @@ def test_songs_that_fill_the_disk_together_are_refused_as_they_come_and_leave_ro
             return bool(answer.json()["code"] == "not_audio")
 
         eventually(has_room)
+
+
+def test_idle_connections_make_way_for_new_ones(service: Service, tmp_path: Path) -> None:
+    get = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    with another_rest(service, tmp_path, REST_CONNECTIONS="20") as url, ExitStack() as stack:
+        for _ in range(60):
+            [idle] = stack.enter_context(connected(url, sending=get))
+            assert idle.recv(15) == b"HTTP/1.1 200 OK"
+
+
+def test_what_is_left_of_a_refused_body_is_not_taken_for_a_request(service: Service) -> None:
+    head = b"POST /nothing HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nff\r\n"
+    with connected(service.url, sending=head) as [dripping]:
+
+        def answered() -> bool:
+            dripping.sendall(b"x")
+            return bool(select.select([dripping], [], [], 0.2)[0])
+
+        eventually(answered, 20)
+        with suppress(OSError):
+            dripping.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        said = b""
+        with suppress(ConnectionResetError):
+            while part := dripping.recv(4096):
+                said += part
+
+    assert said.startswith(b"HTTP/1.1 404 ")
+    assert said.count(b"HTTP/1.1 ") == 1, "the connection is closed after the answer"

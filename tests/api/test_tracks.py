@@ -142,9 +142,9 @@ def test_a_stem_of_a_song_that_another_process_removes_is_refused_and_leaves_not
     store = Store.from_settings(service.settings)
     prune = Queue.prune
 
-    def too_late(queue: Queue, stem: str, report: Mapping[str, Any]) -> bool:
+    def too_late(queue: Queue, stem: str, report: Mapping[str, Any], owner: str) -> int:
         remove(queue, store, removable)
-        return prune(queue, stem, report)
+        return prune(queue, stem, report, owner)
 
     monkeypatch.setattr(Queue, "prune", too_late)
     answer = create_app(service.settings).test_client().delete(f"/apiv1/remove/{removable}/vocals")

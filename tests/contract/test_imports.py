@@ -15,7 +15,7 @@ OURS = ("msas", "rest", "worker", "client", "local")
 REDIS_USERS = ("msas/queue/", "msas/log.py")
 MINIO_USERS = ("msas/store.py", "msas/buckets.py")
 # The client has settings of its own; the others hand an environment on to a process.
-ENVIRONMENT_READERS = ("client/", "msas/settings.py", "local/service.py", "rest/processes.py")
+ENVIRONMENT_READERS = ("client/", "msas/settings.py", "local/service.py")
 
 
 def sources(*folders: str) -> Iterator[Path]:

@@ -37,7 +37,9 @@ def name_in_request(rig: Rig, call: str) -> bytes:
 
 
 @pytest.mark.usefixtures("worker")
-@pytest.mark.parametrize("call", ["enqueue", "overview", "lindex", "claim", "beat", "settle", "tick", "bury"])
+@pytest.mark.parametrize(
+    "call", ["room", "known", "enqueue", "listing", "take", "claim", "beat", "settle", "tick", "bury"]
+)
 def test_a_lost_reply_before_a_song_is_done_costs_nothing(rest_rig: Rig, proxy: FaultProxy, call: str) -> None:
     """Fault 22."""
     proxy.lose_reply_to = name_in_request(rest_rig, call)

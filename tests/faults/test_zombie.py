@@ -103,7 +103,7 @@ def let_another_finish(rig: Rig, paused: Child, song: str) -> None:
 
 def test_a_worker_paused_before_its_claim_leaves_the_job_to_the_worker_that_has_it(rig: Rig) -> None:
     """Fault 14."""
-    paused = rig.worker(CRASH_AT="blmove:after:STOP")
+    paused = rig.worker(CRASH_AT="take:after:STOP")
     [song] = rig.accept("marked-1")
     eventually(lambda: is_stopped(paused))
     rival = rig.worker()
@@ -124,7 +124,7 @@ def test_a_worker_paused_before_its_claim_leaves_the_job_to_the_worker_that_has_
 
 def test_a_worker_paused_before_its_claim_takes_the_job_anew_when_it_waits_in_line_again(rig: Rig) -> None:
     """Fault 14."""
-    paused = rig.worker(CRASH_AT="blmove:after:STOP")
+    paused = rig.worker(CRASH_AT="take:after:STOP")
     [song] = rig.accept("sleep-60")
     eventually(lambda: is_stopped(paused))
     rig.expire_lease(paused)

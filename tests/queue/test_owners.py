@@ -11,7 +11,7 @@ import pytest
 from msas.job import Job, State
 from msas.problem import QueueFull, TooMany
 from msas.queue import Bounds, Queue, Receiver
-from tests.queue.fixtures import ERROR, Workers, taken
+from tests.queue.fixtures import ERROR, Workers, pop, taken
 from tests.queue.fixtures import job as unowned
 
 WIDE = Bounds(1000, 1000, 1e9)
@@ -191,3 +191,45 @@ def test_a_removal_that_begins_before_the_job_is_enqueued_is_told(queue: Queue) 
     queue.drop(job(0).songhash, "me")
 
     assert queue.admit(job(0), WIDE, known.removals) == (True, State.QUEUED, True)
+
+
+def test_jobs_of_owners_are_taken_after_a_broken_message_took_the_worker_that_waited(
+    queue: Queue, worker: Workers
+) -> None:
+    receiver = worker()
+    assert receiver.take() is None
+    queue.redis.lpush(queue.name, "no job")  # before the worker blocks on the list
+    queue.enqueue(job(0, "alice"))
+    queue.enqueue(job(1, "alice"))
+
+    pop(queue, receiver)
+
+    assert receiver.take() is None, "the broken message is buried"
+    assert queue.redis.llen(queue.name) == 1
+    assert numbers(take_all(receiver)) == [0, 1]
+
+
+def test_an_owners_removal_spares_a_song_that_another_key_sent_meanwhile(queue: Queue) -> None:
+    queue.enqueue(job(0, "alice"))
+    queue.enqueue(job(0, "bob"))
+
+    assert queue.cancel(job(0).songhash, "me", owner="alice") == "shared"
+    assert queue.cancel(job(0).songhash, "me", owner="carol") == ""
+    status = queue.status(job(0).songhash)
+    assert status
+    assert status.state is State.QUEUED
+    assert status.owners == {"bob"}
+    assert queue.listing(0, 10, "alice").waiting == []
+
+
+def test_a_refused_job_of_another_owner_does_not_share_the_failed_one(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job(0, "alice"))
+    taken(worker()).fail(ERROR)
+    queue.enqueue(job(1, "bob"))
+
+    with pytest.raises(TooMany):
+        queue.admit(job(0, "bob"), Bounds(1000, 1, 1e9), 0)
+
+    status = queue.status(job(0).songhash)
+    assert status
+    assert status.owners == {"alice"}

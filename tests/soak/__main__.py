@@ -44,7 +44,18 @@ WORKERS = 3
 PAUSE = (0.5, 3.0)  # seconds from one fault to the next
 _CRASHING = 0.3  # of the workers, which end at one of their first calls
 MOST_STUCK = 60.0  # seconds after the last fault
-_CALLS = ("claim", "beat", "settle", "blmove", "fetch_song", "put_stem", "put_report", "published", "remove_message")
+_CALLS = (
+    "claim",
+    "beat",
+    "settle",
+    "take",
+    "blmove",
+    "fetch_song",
+    "put_stem",
+    "put_report",
+    "published",
+    "remove_message",
+)
 
 
 class Soak:

@@ -2,3 +2,4 @@
 -- ARGV  1 worker   2 message   3 its entry in the dead list
 -- sent twice: the second finds nothing to move.
 if redis.call('LREM', taken_key(ARGV[1]), 1, ARGV[2]) == 1 then bury(ARGV[3]) end
+feed()

@@ -1,11 +1,23 @@
 -- cancel: stop a job wherever it is, so that it can be removed. Until `drop` nobody can enqueue it again.
 -- ARGV  1 songhash   2 remover   3 empty; or only where it ended before this, in ms, or is unknown
+--       4 empty; or the owner for whom it is stopped: where others own it, too, it only stops to be this owner's
 -- returns its status before, '' where it was unknown; 'busy' where another removes it right now;
---       'kept' where it has not ended by then
+--       'kept' where it has not ended by then; 'shared' where others own it; '' where it is not this owner's
 -- sent twice: it is cancelled already, by this remover.
 local REMOVAL, REMEMBERED = 120 * 1000, 24 * 3600 * 1000
 local key = job_key(ARGV[1])
 local status, removing, remover, message = unpack(redis.call('HMGET', key, 'status', 'removing', 'remover', 'message'))
+if ARGV[4] ~= '' then
+  local others, is_owner = {}, false
+  for name in string.gmatch(redis.call('HGET', key, 'owners') or owner_of(ARGV[1]), '%S+') do
+    if name == ARGV[4] then is_owner = true else others[#others + 1] = name end
+  end
+  if not is_owner then return '' end
+  if #others > 0 then
+    redis.call('HSET', key, 'owners', table.concat(others, ' '))
+    return 'shared'
+  end
+end
 if removing and tonumber(removing) > NOW and remover ~= ARGV[2] then return 'busy' end
 if status and ARGV[3] ~= '' then
   local ended = redis.call('ZSCORE', ENDED, ARGV[1])

@@ -15,6 +15,7 @@ local gone = status == 'running' and not (holder and held and redis.call('LPOS',
 if status and status ~= 'queued' and not gone and not mine then
   redis.call('LREM', taken_key(ARGV[1]), 1, ARGV[2])
   if holder == ARGV[1] then redis.call('HDEL', key, 'worker') end -- cancelled: now nobody holds it
+  feed()
   return 0
 end
 -- Whoever takes the message back must know whose it is without reading it: strangers' JSON has many shapes.

@@ -15,14 +15,18 @@ local function lies_somewhere()
   return redis.call('ZSCORE', line_key(owner_of(ARGV[1])), ARGV[1]) and owner_of(ARGV[1]) ~= ''
     or redis.call('LPOS', QUEUE, message) or redis.call('ZSCORE', DELAYED, message)
 end
-if status and status ~= 'cancelled' then add_owners(ARGV[1], owner) end
+local function share() if ARGV[3] ~= '1' then add_owners(ARGV[1], owner) end end
 if status == 'queued' or status == 'running' then
+  share()
   if ARGV[3] ~= '1' or lies_somewhere() then return { 0, status, 0 } end
   open(ARGV[1], message)
   put_in_line(ARGV[1], message)
   return { 1, 'queued', 0 }
 end
-if status and (ARGV[3] == '1' or status == 'cancelled' or (status == 'succeeded' and not pruned)) then return { 0, status, 0 } end
+if status and (ARGV[3] == '1' or status == 'cancelled' or (status == 'succeeded' and not pruned)) then
+  if status ~= 'cancelled' then share() end
+  return { 0, status, 0 }
+end
 local bound = exceeded(owner, cost, ARGV[6], ARGV[7], ARGV[8])
 if bound ~= '' then return { 0, bound, 0 } end
 local owners = redis.call('HGET', key, 'owners') or owner_of(ARGV[1])

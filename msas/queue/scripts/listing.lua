@@ -3,7 +3,11 @@
 -- returns {waiting, running, delayed, how many wait}. Where several owners' jobs wait, their lines follow each other.
 -- The hashes are cut out here, because messages of the first version carry whole songs.
 local skip, most, all, owner = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] ~= '1', ARGV[4]
-local function is_wanted(songhash) return songhash and (all or owner_of(songhash) == owner) end
+local function is_wanted(songhash)
+  if all or not songhash then return songhash end
+  local owners = redis.call('HGET', job_key(songhash), 'owners') or owner_of(songhash)
+  return string.find(' ' .. owners .. ' ', ' ' .. owner .. ' ', 1, true)
+end
 local function hashes(messages, into)
   for i = #messages, 1, -1 do
     local songhash = hash_in(messages[i])
@@ -20,7 +24,9 @@ local function add(length, read) -- read(first, last) puts these, counted from 0
 end
 local function of_owner(name)
   add(redis.call('ZCARD', line_key(name)), function(first, last)
-    for _, songhash in ipairs(redis.call('ZRANGE', line_key(name), first, last)) do waiting[#waiting + 1] = songhash end
+    for _, songhash in ipairs(redis.call('ZRANGE', line_key(name), first, last)) do
+      if is_wanted(songhash) then waiting[#waiting + 1] = songhash end
+    end
   end)
 end
 local fed = hashes({ redis.call('LINDEX', QUEUE, -1) or '' }, {})[1]

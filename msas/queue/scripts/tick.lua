@@ -37,6 +37,7 @@ if ARGV[1] ~= '' then reap(ARGV[1]) return forget(ARGV[1]) end
 local last = tonumber(redis.call('GET', TICK) or '0')
 if last <= NOW and NOW < last + LEASE / 6 then return end
 redis.call('SET', TICK, NOW)
+feed()
 for _, range in ipairs({ { NOW, '-inf' }, { '+inf', '(' .. NOW + LONGEST_RETRY } }) do -- the second: a clock set back
   for _, message in ipairs(redis.call('ZREVRANGEBYSCORE', DELAYED, range[1], range[2])) do
     redis.call('ZREM', DELAYED, message)
