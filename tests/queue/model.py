@@ -5,6 +5,7 @@ It follows the descriptions of the scripts, not their code: it has lists for Red
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 ATTEMPTS, WAITS, STRAYS = 3, 50, 10
@@ -22,14 +23,23 @@ class JobModel:
     token: str | None = None
     settled: str | None = None
     remover: str | None = None
+    owner: str = ""
+    was_enqueued: bool = False  # so it counts in its owner's share until it has ended
+
+    @property
+    def is_unfinished(self) -> bool:
+        return self.status in ("queued", "running")
 
 
 @dataclass
 class QueueModel:
-    """The queue. A number stands for a job and for each copy of its message."""
+    """The queue. A number stands for a job, each copy of its message, and its songhash in a line."""
 
+    owners: dict[int, str] = field(default_factory=dict)  # of the jobs that messages describe
     jobs: dict[int, JobModel] = field(default_factory=dict)
-    line: list[int] = field(default_factory=list)  # the last is taken next
+    line: list[int] = field(default_factory=list)  # the list, of which the last is taken next
+    lines: dict[str, list[int]] = field(default_factory=dict)  # by owner; the first is taken next
+    ring: list[str] = field(default_factory=list)  # owners; the first has the turn
     delayed: set[int] = field(default_factory=set)
     taken: dict[str, list[int]] = field(default_factory=dict)  # by worker; the last is claimed first
     claims: dict[str, int] = field(default_factory=dict)
@@ -40,28 +50,92 @@ class QueueModel:
 
     def enqueue(self, number: int, perhaps_lost: bool) -> tuple[bool, str]:
         found = self.jobs.get(number)
-        if found and found.status in ("queued", "running"):
-            places = [self.line, self.delayed, *(self.taken.get(worker, []) for worker in self.known)]
+        if found and found.is_unfinished:
+            hands = [self.taken.get(worker, []) for worker in self.known]
+            places = [self.line, self.lines.get(found.owner, []), self.delayed, *hands]
             if not perhaps_lost or any(number in place for place in places):
                 return False, found.status
             self._open(found)
         elif found and (perhaps_lost or found.status != "failed"):
             return False, found.status
         else:
-            self.jobs[number] = JobModel()
-        self.line.insert(0, number)
+            self.jobs[number] = JobModel(owner=self.owners.get(number, ""), was_enqueued=True)
+        self._put(number)
         return True, "queued"
 
     def beat(self, worker: str) -> None:
         self.known.add(worker)
         self.lapsed = [each for each in self.lapsed if each != worker]
 
-    def pop(self, worker: str) -> int | None:
+    def pop(self, worker: str) -> None:
+        """Move the next message of the list into the worker's, as a worker does that blocked at the list."""
+        if self.line:
+            self.taken.setdefault(worker, []).insert(0, self.line.pop())
+
+    def take(self, worker: str) -> int | None:
         """Move the next message into the worker's list unless it holds one; return the one that it holds."""
         own = self.taken.setdefault(worker, [])
-        if not own and self.line:
-            own.insert(0, self.line.pop())
+        if not own:
+            self._feed()
+            own += self._next()
         return own[-1] if own else None
+
+    def _next(self) -> list[int]:
+        """Remove and return the message whose turn it is. What was moved from a line to the list comes first."""
+        if not self.line:
+            return []
+        self._join_ring("")
+        is_moved = bool(self._owner(self.line[-1]))
+        found = [] if is_moved else self._pop_owned()
+        if not found:
+            if not is_moved:
+                self._end_turn("")
+            found = [self.line.pop()]
+            self._feed()
+        return found
+
+    def _pop_owned(self) -> list[int]:
+        """Remove and return the next owner's first job; none where the list has its turn before."""
+        for owner in list(self.ring):
+            if owner == "" and self.line:
+                return []
+            line = self.lines.get(owner, [])
+            found, line[:1] = line[:1], []
+            if line:
+                self._end_turn(owner)
+            else:
+                self.ring.remove(owner)
+            if found:
+                return found
+        return []
+
+    def _feed(self) -> None:
+        """Move an owner's job to the list where the list is empty."""
+        if not self.line:
+            self.line = self._pop_owned()
+
+    def _join_ring(self, owner: str) -> None:
+        if owner not in self.ring:
+            self.ring.append(owner)
+
+    def _end_turn(self, owner: str) -> None:
+        self.ring.remove(owner)
+        self.ring.append(owner)
+
+    def _owner(self, number: int) -> str:
+        return self.jobs[number].owner if number in self.jobs else ""
+
+    def _put(self, number: int, at_head: bool = False) -> None:
+        """Put a queued job into its owner's line; into the list where it has no owner, and any other message."""
+        found = self.jobs.get(number)
+        if not found or not found.owner or found.status != "queued":
+            self.line.insert(len(self.line) if at_head else 0, number)
+            return
+        line = [each for each in self.lines.get(found.owner, []) if each != number]
+        line.insert(0 if at_head else len(line), number)
+        self.lines[found.owner] = line
+        self._join_ring(found.owner)
+        self._feed()
 
     def claim(self, worker: str, number: int) -> int:
         """Return the attempt's number, or 0; the caller sets the token."""
@@ -74,10 +148,12 @@ class QueueModel:
             if found.holder == worker:
                 found.holder = None
             return 0
-        found = self.jobs.setdefault(number, JobModel())
+        found = self.jobs.setdefault(number, JobModel(owner=self.owners.get(number, "")))
         self.claims[worker] = number
         found.status, found.holder = "running", worker
         found.attempt += not mine
+        self._leave_line(number)
+        self._feed()
         return found.attempt
 
     def bury(self, worker: str) -> None:
@@ -103,11 +179,11 @@ class QueueModel:
             self.taken[worker].remove(number)
         found.settled = token
         if outcome in ("succeeded", "failed"):
-            self._close(found, outcome)
+            self._close(number, outcome)
         elif outcome == "released":
             self._open(found)
             found.attempt -= 1
-            self.line.append(number)
+            self._put(number, at_head=True)
         elif outcome == "waiting":
             found.attempt, found.waits = found.attempt - 1, found.waits + 1
             self._delay(number, found.waits, WAITS)
@@ -121,8 +197,9 @@ class QueueModel:
 
     def tick(self) -> None:
         """Put all delayed jobs back in line, and what workers hold whose leases expired."""
-        self.line += sorted(self.delayed, reverse=True)
-        self.delayed = set()
+        due, self.delayed = sorted(self.delayed, reverse=True), set()
+        for number in due:
+            self._put(number, at_head=True)
         for worker in self.lapsed:
             self.reap(worker)
 
@@ -133,14 +210,14 @@ class QueueModel:
             if self.claims.get(worker) != number and not running:
                 self.strays[number] = self.strays.get(number, 0) + 1
                 if self.strays[number] < STRAYS:
-                    self.line.append(number)
+                    self._put(number, at_head=True)
                 else:
                     del self.strays[number]
                     self.dead += 1
                     if found and found.status == "queued":
-                        self._close(found, "failed")
+                        self._close(number, "failed")
             elif not found or found.status == "queued":
-                self.line.append(number)
+                self._put(number, at_head=True)
             elif running:
                 self._delay(number, found.attempt, ATTEMPTS)
             elif found.holder == worker:
@@ -159,7 +236,7 @@ class QueueModel:
             return ""
         if found.remover not in (None, remover):
             return "busy"
-        copies = found.status in ("queued", "running") and self._withdraw(number)
+        copies = found.is_unfinished and self._withdraw(number)
         if found.status == "queued" and not copies:
             for worker in self.known:
                 self.taken[worker] = [each for each in self.taken.get(worker, []) if each != number]
@@ -177,19 +254,30 @@ class QueueModel:
         found = self.jobs.get(number)
         if found and found.status != "failed" and not (found.status == "queued" and self._withdraw(number)):
             return False
-        self._close(self.jobs.setdefault(number, JobModel()), "succeeded")
+        self.jobs.setdefault(number, JobModel())
+        self._close(number, "succeeded")
         return True
 
+    def shares(self) -> dict[str, int]:
+        """Return how many jobs that were enqueued for each owner have not ended."""
+        return dict(Counter(each.owner for each in self.jobs.values() if each.was_enqueued and each.is_unfinished))
+
     def _withdraw(self, number: int) -> bool:
-        """Remove each copy from the line and the delayed jobs; say whether there was any."""
-        there = number in self.line or number in self.delayed
+        """Remove the job from its line, and each copy from the list and the delayed; say whether there was any."""
+        there = number in self.line or number in self.lines.get(self._owner(number), []) or number in self.delayed
         self.line = [each for each in self.line if each != number]
+        self._leave_line(number)
         self.delayed.discard(number)
+        self._feed()
         return there
+
+    def _leave_line(self, number: int) -> None:
+        for owner, line in self.lines.items():
+            self.lines[owner] = [each for each in line if each != number]
 
     def _delay(self, number: int, tries: int, most: int) -> None:
         if tries >= most:
-            self._close(self.jobs[number], "failed")
+            self._close(number, "failed")
             self.dead += 1
         else:
             self._open(self.jobs[number])
@@ -198,5 +286,7 @@ class QueueModel:
     def _open(self, found: JobModel) -> None:
         found.status, found.token, found.holder = "queued", None, None
 
-    def _close(self, found: JobModel, status: str) -> None:
+    def _close(self, number: int, status: str) -> None:
+        self._leave_line(number)
+        found = self.jobs[number]
         found.status, found.token, found.holder = status, None, None

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections import Counter
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -15,17 +17,25 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
+from msas.cost import cost_minutes
+from msas.job import Job
 from msas.problem import NotAudio
 from msas.queue import Lease
 from msas.status import fields_of_job
 from tests.queue.model import GARBAGE, QueueModel
-from tests.support.in_process import Place, job, report_of
+from tests.support.in_process import Place, report_of
+from tests.support.in_process import job as unowned
 
+OWNERS = {0: "", 1: "", 2: "alice", 3: "bob"}
 WORKERS = ("worker-0", "worker-1", "worker-2")
 _GARBAGE = b"no job"
 _PROBLEM = NotAudio("It went wrong.")
 _OUTCOMES = {"succeeded": "succeed", "failed": "fail", "retry": "retry", "released": "release", "waiting": "wait"}
-numbers, names, removers = st.integers(0, 1), st.sampled_from(WORKERS), st.sampled_from(["me", "another"])
+numbers, names, removers = st.sampled_from(list(OWNERS)), st.sampled_from(WORKERS), st.sampled_from(["me", "another"])
+
+
+def job(number: int) -> Job:
+    return replace(unowned(number), owner=OWNERS[number])
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -36,11 +46,13 @@ class QueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.place = Place().__enter__()
-        self.model = QueueModel()
+        self.model = QueueModel(OWNERS)
         self.receivers = {name: self.place.process(name=name).receiver for name in WORKERS}
         self.queue, self.redis = self.place.queue, self.place.redis
-        self.numbers = {job(number).message(): number for number in (0, 1)} | {_GARBAGE: GARBAGE}
+        self.numbers = {job(number).message(): number for number in OWNERS} | {_GARBAGE: GARBAGE}
         self.messages = {number: message for message, number in self.numbers.items()}
+        self.copied = set[int]()  # jobs of whose messages a foreign producer pushed copies
+        self.list_may_be_empty = False  # a worker that blocked at the list took its last message
         self.long_ago = self.queue.now() - 1_000_000
 
     def teardown(self) -> None:
@@ -51,26 +63,29 @@ class QueueMachine(RuleBasedStateMachine):
         created, state = self.queue.enqueue(job(number), perhaps_lost=perhaps_lost)
         assert (created, str(state)) == self.model.enqueue(number, perhaps_lost)
 
-    @rule(number=st.sampled_from([0, 1, GARBAGE]))
+    @rule(number=st.sampled_from([*OWNERS, GARBAGE]))
     def push_foreign_message(self, number: int) -> None:
         """Push a copy of a job's message, or bytes that are no job."""
+        self.copied.add(number)
         self.redis.lpush(self.queue.name, self.messages[number])
         self.model.line.insert(0, number)
 
     @rule(name=names)
     def pop(self, name: str) -> None:
-        """Let a worker pop a message and then pause, die, or lose the reply."""
+        """Let a worker that blocked at the list pop a message and then pause, die, or lose the reply."""
         self.receivers[name].beat(None)
         self.model.beat(name)
         if not self.model.taken.get(name):
             self.redis.lmove(self.queue.name, self.receivers[name].taken, "RIGHT", "LEFT")
             self.model.pop(name)
+            self.list_may_be_empty = True
 
     @rule(target=leases, name=names)
     def take(self, name: str) -> Any:
         lease = self.receivers[name].take()
         self.model.beat(name)
-        number = self.model.pop(name)
+        self.list_may_be_empty &= bool(self.model.taken.get(name))
+        number = self.model.take(name)
         if number == GARBAGE:
             self.model.bury(name)
         elif number is not None and (attempt := self.model.claim(name, number)):
@@ -155,27 +170,64 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def redis_is_as_the_model_says(self) -> None:
         assert self._list(self.queue.name) == self.model.line
+        for owner in OWNERS.values():
+            assert not owner or self._line(owner) == self.model.lines.get(owner, [])
         assert set(self._numbers_of(self.redis.zrange(self.place.key("delayed"), 0, -1))) == self.model.delayed
         for name, receiver in self.receivers.items():
             assert self._list(receiver.taken) == self.model.taken.get(name, [])
         assert self.redis.llen(self.place.key("dead")) == self.model.dead
-        for number in (0, 1):
+        for number in OWNERS:
             assert self._fields(number) == self._expected(number)
+        shares = {owner.decode(): int(count) for owner, count in self._hash("jobs").items()}
+        assert shares == self.model.shares()
 
     @invariant()
-    def each_unfinished_job_has_a_message(self) -> None:
+    def each_unfinished_job_is_in_one_place(self) -> None:
         """Check Redis itself, since the model could have the same mistake."""
         lists = {name: self._list(receiver.taken) for name, receiver in self.receivers.items()}
-        everywhere = [
-            *self._list(self.queue.name),
-            *self._numbers_of(self.redis.zrange(self.place.key("delayed"), 0, -1)),
-        ]
-        for number in (0, 1):
+        places = Counter(
+            [
+                *self._list(self.queue.name),
+                *(number for owner in OWNERS.values() if owner for number in self._line(owner)),
+                *self._numbers_of(self.redis.zrange(self.place.key("delayed"), 0, -1)),
+                *(number for held in lists.values() for number in held),
+            ]
+        )
+        for number in OWNERS:
             status, _, holder, _ = self._fields(number)
             if status == "running":
                 assert number in lists[cast(str, holder)]
-            if status == "queued":
-                assert number in [*everywhere, *(each for held in lists.values() for each in held)]
+            if status in ("queued", "running"):
+                assert places[number] == 1 or (number in self.copied and places[number] > 1)
+
+    @invariant()
+    def the_list_is_not_empty_while_an_owners_job_waits(self) -> None:
+        lines = [number for owner in OWNERS.values() if owner for number in self._line(owner)]
+        assert self._list(self.queue.name) or not lines or self.list_may_be_empty
+
+    @invariant()
+    def the_line_of_jobs_without_an_owner_repeats_the_list(self) -> None:
+        """Check that it has them in the same order, and else only what a worker that blocked has not claimed yet."""
+        in_list = [number for number in reversed(self._list(self.queue.name)) if number not in self.copied]
+        line = [number for number in self._line("") if number not in self.copied]
+        unclaimed = {number for receiver in self.receivers.values() for number in self._list(receiver.taken)}
+        assert [number for number in line if number not in unclaimed] == [
+            number for number in in_list if number != GARBAGE and not OWNERS[number]
+        ]
+        assert all(self._fields(number)[0] == "queued" for number in line)
+
+    @invariant()
+    def costs_are_those_of_the_jobs_that_are_charged(self) -> None:
+        charged: Counter[str] = Counter()
+        for number, owner in OWNERS.items():
+            if cost := self.redis.hget(self.queue.job_key(job(number).songhash), "charged"):
+                assert self._fields(number)[0] in ("queued", "running")
+                assert float(cast(bytes, cost)) == cost_minutes(job(number).options, None)
+                charged[owner] += 1
+        costs = {owner.decode(): float(cost) for owner, cost in self._hash("costs").items()}
+        assert costs == {
+            owner: pytest.approx(count * cost_minutes(job(0).options, None)) for owner, count in charged.items()
+        }
 
     def _settled(self, lease: Lease, outcome: str) -> str:
         return self.model.settle(self._number(lease), lease.token, lease._receiver.worker, outcome)
@@ -188,6 +240,16 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _list(self, key: str) -> list[int]:
         return self._numbers_of(self.redis.lrange(key, 0, -1))
+
+    def _line(self, owner: str) -> list[int]:
+        """Return the jobs of an owner's line, the next first."""
+        return [
+            int(songhash, 16)
+            for songhash in cast(list[bytes], self.redis.zrange(self.place.key(f"line:{owner}"), 0, -1))
+        ]
+
+    def _hash(self, name: str) -> dict[bytes, bytes]:
+        return cast(dict[bytes, bytes], self.redis.hgetall(self.place.key(name)))
 
     def _fields(self, number: int) -> tuple[str | None, ...]:
         found = self.redis.hmget(self.queue.job_key(job(number).songhash), "status", "token", "worker", "attempt")

@@ -90,6 +90,18 @@ def test_the_list_is_never_empty_while_an_owners_job_waits(queue: Queue, worker:
         first_lease.fail(ERROR)
 
 
+def test_an_owners_job_is_taken_after_a_worker_that_blocked_took_the_last_message_of_the_list(
+    queue: Queue, worker: Workers
+) -> None:
+    queue.redis.lpush(queue.name, b"no job")
+    queue.enqueue(job(0, "alice"))
+    receiver = worker()
+    queue.redis.lmove(queue.name, receiver.taken, "RIGHT", "LEFT")
+    assert receiver.take() is None, "no job"
+
+    assert taken(receiver).job == job(0, "alice")
+
+
 def test_a_job_that_is_handed_back_is_the_first_of_its_owner_again(queue: Queue, worker: Workers) -> None:
     for number in range(4):
         queue.enqueue(job(number, "alice"))
@@ -123,6 +135,16 @@ def test_a_cancelled_job_leaves_its_owners_line(queue: Queue, worker: Workers) -
 
     assert queue.listing(0, 10).waiting == [job(1).songhash]
     assert numbers(take_all(worker())) == [1]
+
+
+def test_cancelling_an_owners_job_removes_foreign_copies_of_its_message_too(queue: Queue) -> None:
+    queue.redis.lpush(queue.name, unowned(0).message())
+    queue.enqueue(job(1, "alice"))
+    queue.redis.lpush(queue.name, job(1, "alice").message())
+
+    queue.cancel(job(1).songhash, "me")
+
+    assert queue.redis.lrange(queue.name, 0, -1) == [unowned(0).message()]
 
 
 def test_a_listing_has_pages_and_may_be_of_one_owner(queue: Queue) -> None:

@@ -50,9 +50,10 @@ end
 local function take_out_of_line(songhash, message) -- return how many copies waited
   local owner = owner_of(songhash)
   local copies = redis.call('ZREM', line_key(owner), songhash)
-  if copies == 0 or owner == '' then copies = redis.call('LREM', QUEUE, 0, message) end
+  if owner == '' then copies = 0 end -- the list has it, too, or a worker that has not claimed it
+  copies = copies + redis.call('LREM', QUEUE, 0, message) + redis.call('ZREM', DELAYED, message)
   feed()
-  return copies + redis.call('ZREM', DELAYED, message)
+  return copies
 end
 local function count_waiting()
   local count = redis.call('LLEN', QUEUE) + redis.call('ZCARD', DELAYED)

@@ -6,7 +6,7 @@ redis.call('ZADD', WORKERS, NOW + LEASE, ARGV[1])
 local taken = taken_key(ARGV[1])
 local held = redis.call('LINDEX', taken, -1)
 if held then return held end
-feed()
+feed() -- a worker that blocked takes the last message of the list without it
 local head = redis.call('LINDEX', QUEUE, -1)
 if not head then
   redis.call('DEL', line_key(''))
