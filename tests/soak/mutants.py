@@ -107,7 +107,7 @@ MUTATIONS: dict[str, Line | Method] = {
     "settle: the message stays in the list": Line("settle", "redis.call('LREM', taken_key(ARGV[3]), 1, ARGV[4])"),
     "settle: the error stays": Line("settle", "redis.call('HDEL', key, 'error')"),
     "settle: a released job goes to the end of the line": Line(
-        "settle", "redis.call('RPUSH', QUEUE, ARGV[4])", "redis.call('LPUSH', QUEUE, ARGV[4])"
+        "settle", "put_in_line(ARGV[1], ARGV[4], true)", "put_in_line(ARGV[1], ARGV[4])"
     ),
     "settle: a released job loses an attempt": Line(
         "settle", "open(ARGV[1], ARGV[4])\n  redis.call('HINCRBY', key, 'attempt', -1)", "open(ARGV[1], ARGV[4])"
@@ -151,6 +151,11 @@ MUTATIONS: dict[str, Line | Method] = {
     "enqueue: a taken job is enqueued again": Line(
         "enqueue", "if redis.call('LPOS', taken_key(worker), message) then return true end"
     ),
+    "enqueue: a job in its owner's line is enqueued again": Line(
+        "enqueue", "redis.call('ZSCORE', line_key(owner_of(ARGV[1])), ARGV[1]) and owner_of(ARGV[1]) ~= ''\n    or "
+    ),
+    "enqueue: no bounds": Line("enqueue", "if bound ~= '' then return { 0, bound, 0 } end"),
+    "enqueue: a job is not charged": Line("enqueue", "charge(ARGV[1], owner, cost)"),
     "enqueue: a cancelled job is enqueued again": Line("enqueue", "status == 'cancelled' or "),
     "enqueue: a pruned job is not enqueued again": Line("enqueue", " and not pruned"),
     "enqueue: fields of the failed job stay": Line("enqueue", "redis.call('DEL', key)"),
@@ -162,7 +167,15 @@ MUTATIONS: dict[str, Line | Method] = {
     "cancel: a removal belongs to its remover for ever": Line("cancel", "tonumber(removing) > NOW and "),
     "cancel: a popped message stays": Line("cancel", "if status == 'queued' and copies == 0 then", "if false then"),
     "cancel: a job that ended too late is removed": Line("cancel", " or tonumber(ended) > tonumber(ARGV[3])"),
-    "cancel: a delayed message stays": Line("cancel", " + redis.call('ZREM', DELAYED, message)"),
+    "prelude: a delayed message of a cancelled job stays": Line("prelude", " + redis.call('ZREM', DELAYED, message)"),
+    "prelude: a foreign copy of a cancelled job's message stays": Line(
+        "prelude", "copies + redis.call('LREM', QUEUE, 0, message) +", "copies +"
+    ),
+    "prelude: a cancelled job that was popped counts as one that waited": Line(
+        "prelude", "if owner == '' then copies = 0 end"
+    ),
+    "cancel: the share is not given back": Line("cancel", "refund(ARGV[1])"),
+    "cancel: removals are not counted": Line("cancel", "next_number('removals')"),
     "cancel: a removed job is not remembered": Line("cancel", "redis.call('ZADD', REMOVED, NOW, ARGV[1])"),
     "drop: any remover drops": Line("drop", " or remover ~= ARGV[2]"),
     "drop: a job in a worker's hands is forgotten": Line(
@@ -206,6 +219,8 @@ MUTATIONS: dict[str, Line | Method] = {
     "subscribe: callbacks are not counted": Line("subscribe", "count_callbacks(key, 1, id)"),
     "enqueue: callbacks are not counted": Line("enqueue", "count_callbacks(key, 1)"),
     "enqueue: dropped callbacks count on": Line("enqueue", "count_callbacks(key, -1)"),
+    "claim: a claimed job stays in its line": Line("claim", "redis.call('ZREM', line_key(owner_of(ARGV[4])), ARGV[4])"),
+    "claim: the list stays empty": Line("claim", "feed()"),
     "claim: callbacks are not counted": Line("claim", "count_callbacks(key, 1)"),
     "settle: dropped callbacks count on": Line("settle", "count_callbacks(key, -1)"),
     "drop: dropped callbacks count on": Line("drop", "count_callbacks(job_key(ARGV[1]), -1)"),
@@ -220,6 +235,63 @@ MUTATIONS: dict[str, Line | Method] = {
         "'message', 'token', 'worker', 'stage')\n  redis.call('HSET', job_key(songhash), 'status', status",
         "'token', 'worker', 'stage')\n  redis.call('HSET', job_key(songhash), 'status', status",
     ),
+    "prelude: the list stays empty": Line("prelude", "if message then redis.call('RPUSH', QUEUE, message) end"),
+    "prelude: an owner's jobs do not reach an empty list": Line("prelude", "owner)\n  feed()\nend", "owner)\nend"),
+    "prelude: the list has no turn": Line(
+        "prelude", "if owner == '' and redis.call('EXISTS', QUEUE) == 1 then return nil end"
+    ),
+    "prelude: an owner keeps the turn": Line(
+        "prelude", "redis.call('ZADD', RING, next_number('turn'), owner)\n    else", "local _ = owner\n    else"
+    ),
+    "prelude: an owner whose line is empty stays in the ring": Line("prelude", "redis.call('ZREM', RING, owner)"),
+    "prelude: an owner that comes again loses the turn": Line(
+        "prelude", "redis.call('ZADD', RING, 'NX', next", "redis.call('ZADD', RING, next"
+    ),
+    "prelude: a job that comes back goes to the end of its line": Line(
+        "prelude", "first and first - 1 or number", "number"
+    ),
+    "prelude: a job that ended stays in its line": Line(
+        "prelude",
+        "redis.call('ZREM', line_key(owner_of(songhash)), songhash)\n  redis.call('HDEL'",
+        "redis.call('HDEL'",
+    ),
+    "prelude: jobs in lines do not count as waiting": Line(
+        "prelude", "if owner ~= '' then count = count + redis.call('ZCARD', line_key(owner)) end"
+    ),
+    "prelude: delayed jobs do not count as waiting": Line("prelude", " + redis.call('ZCARD', DELAYED)"),
+    "prelude: one job more than an owner's share": Line("prelude", "is_over(jobs + 1,", "is_over(jobs + 0,"),
+    "prelude: the cost is not bounded": Line("prelude", " or is_over(costs + cost, most_cost)"),
+    "prelude: a share of those without an owner": Line("prelude", "if owner ~= '' and (is_over", "if (is_over"),
+    "prelude: a share is given back twice": Line("prelude", "redis.call('HDEL', key, 'charged')"),
+    "prelude: shares are not given back": Line("prelude", "if not cost then return end", "if true then return end"),
+    "prelude: costs are not given back": Line("prelude", "redis.call('HINCRBYFLOAT', COSTS, owner, '-' .. cost)"),
+    "prelude: the cost of an owner without jobs stays": Line("prelude", "redis.call('HDEL', COSTS, owner)"),
+    "take: a second message is taken": Line("take", "if held then return held end"),
+    "take: the list is not fed after a worker that blocked": Line(
+        "take", "feed() -- a worker that blocked takes the last message of the list without it"
+    ),
+    "take: the list stays empty": Line("take", "'RIGHT', 'LEFT')\nfeed()", "'RIGHT', 'LEFT')"),
+    "take: the list has no turn": Line("take", "redis.call('ZADD', RING, 'NX', next_number('turn'), '')"),
+    "take: the list keeps the turn": Line(
+        "take", "if not fed then redis.call('ZADD', RING, next_number('turn'), '') end"
+    ),
+    "take: a job that was moved to the list waits for its owner's next turn": Line(
+        "take", "local message = not fed and pop_owned()", "local message = pop_owned()"
+    ),
+    "positions: the turns are not looked at": Line("positions", "(before[other] or 0) < (before[owner] or 0)", "false"),
+    "positions: other owners are not counted": Line(
+        "positions", "ahead = ahead + math.min(length, index + (first and 1 or 0))"
+    ),
+    "positions: foreign messages are not counted": Line(
+        "positions", "elseif owner == '' and strangers ~= 0 then", "elseif false then"
+    ),
+    "positions: a job that was moved to the list has none": Line(
+        "positions", "index, owner = index_in_list(songhash), ''", "return 0"
+    ),
+    "listing: the page begins a job too late": Line(
+        "listing", "math.max(skip - count, 0)", "math.max(skip - count, 1)"
+    ),
+    "listing: jobs of other owners are listed": Line("listing", "(all or owner_of(songhash) == owner)", "true"),
     "numbers: lost workers are counted": Line(
         "numbers", "redis.call('ZCOUNT', WORKERS, NOW, '+inf')", "redis.call('ZCARD', WORKERS)"
     ),
