@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from tests.queue.lines_model import LinesModel
+
 ATTEMPTS, WAITS, STRAYS = 3, 50, 10
 GARBAGE = -1  # stands for a message that is no job
 
@@ -32,14 +34,11 @@ class JobModel:
 
 
 @dataclass
-class QueueModel:
+class QueueModel(LinesModel):
     """The queue. A number stands for a job, each copy of its message, and its songhash in a line."""
 
     owners: dict[int, str] = field(default_factory=dict)  # of the jobs that messages describe
     jobs: dict[int, JobModel] = field(default_factory=dict)
-    line: list[int] = field(default_factory=list)  # the list, of which the last is taken next
-    lines: dict[str, list[int]] = field(default_factory=dict)  # by owner; the first is taken next
-    ring: list[str] = field(default_factory=list)  # owners; the first has the turn
     delayed: set[int] = field(default_factory=set)
     taken: dict[str, list[int]] = field(default_factory=dict)  # by worker; the last is claimed first
     claims: dict[str, int] = field(default_factory=dict)
@@ -76,51 +75,9 @@ class QueueModel:
         """Move the next message into the worker's list unless it holds one; return the one that it holds."""
         own = self.taken.setdefault(worker, [])
         if not own:
-            self._feed()
-            own += self._next()
+            self.feed()
+            own += self.pop_next(self._owner)
         return own[-1] if own else None
-
-    def _next(self) -> list[int]:
-        """Remove and return the message whose turn it is. What was moved from a line to the list comes first."""
-        if not self.line:
-            return []
-        self._join_ring("")
-        is_moved = bool(self._owner(self.line[-1]))
-        found = [] if is_moved else self._pop_owned()
-        if not found:
-            if not is_moved:
-                self._end_turn("")
-            found = [self.line.pop()]
-            self._feed()
-        return found
-
-    def _pop_owned(self) -> list[int]:
-        """Remove and return the next owner's first job; none where the list has its turn before."""
-        for owner in list(self.ring):
-            if owner == "" and self.line:
-                return []
-            line = self.lines.get(owner, [])
-            found, line[:1] = line[:1], []
-            if line:
-                self._end_turn(owner)
-            else:
-                self.ring.remove(owner)
-            if found:
-                return found
-        return []
-
-    def _feed(self) -> None:
-        """Move an owner's job to the list where the list is empty."""
-        if not self.line:
-            self.line = self._pop_owned()
-
-    def _join_ring(self, owner: str) -> None:
-        if owner not in self.ring:
-            self.ring.append(owner)
-
-    def _end_turn(self, owner: str) -> None:
-        self.ring.remove(owner)
-        self.ring.append(owner)
 
     def _owner(self, number: int) -> str:
         return self.jobs[number].owner if number in self.jobs else ""
@@ -134,8 +91,8 @@ class QueueModel:
         line = [each for each in self.lines.get(found.owner, []) if each != number]
         line.insert(0 if at_head else len(line), number)
         self.lines[found.owner] = line
-        self._join_ring(found.owner)
-        self._feed()
+        self.join_ring(found.owner)
+        self.feed()
 
     def claim(self, worker: str, number: int) -> int:
         """Return the attempt's number, or 0; the caller sets the token."""
@@ -153,7 +110,7 @@ class QueueModel:
         found.status, found.holder = "running", worker
         found.attempt += not mine
         self._leave_line(number)
-        self._feed()
+        self.feed()
         return found.attempt
 
     def bury(self, worker: str) -> None:
@@ -268,7 +225,7 @@ class QueueModel:
         self.line = [each for each in self.line if each != number]
         self._leave_line(number)
         self.delayed.discard(number)
-        self._feed()
+        self.feed()
         return there
 
     def _leave_line(self, number: int) -> None:

@@ -8,25 +8,20 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections import Counter
-from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
-from msas.cost import cost_minutes
-from msas.job import Job
 from msas.problem import NotAudio
 from msas.queue import Lease
 from msas.status import fields_of_job
+from tests.queue.machine_checks import OWNERS, RedisChecks, job
 from tests.queue.model import GARBAGE, QueueModel
 from tests.support.in_process import Place, report_of
-from tests.support.in_process import job as unowned
 
-OWNERS = {0: "", 1: "", 2: "alice", 3: "bob"}
 WORKERS = ("worker-0", "worker-1", "worker-2")
 _GARBAGE = b"no job"
 _PROBLEM = NotAudio("It went wrong.")
@@ -34,11 +29,7 @@ _OUTCOMES = {"succeeded": "succeed", "failed": "fail", "retry": "retry", "releas
 numbers, names, removers = st.sampled_from(list(OWNERS)), st.sampled_from(WORKERS), st.sampled_from(["me", "another"])
 
 
-def job(number: int) -> Job:
-    return replace(unowned(number), owner=OWNERS[number])
-
-
-class QueueMachine(RuleBasedStateMachine):
+class QueueMachine(RedisChecks, RuleBasedStateMachine):
     """The queue on a server, with the model beside it."""
 
     leases = Bundle("leases")
@@ -46,7 +37,7 @@ class QueueMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.place = Place().__enter__()
-        self.model = QueueModel(OWNERS)
+        self.model = QueueModel(owners=OWNERS)
         self.receivers = {name: self.place.process(name=name).receiver for name in WORKERS}
         self.queue, self.redis = self.place.queue, self.place.redis
         self.numbers = {job(number).message(): number for number in OWNERS} | {_GARBAGE: GARBAGE}
@@ -181,80 +172,11 @@ class QueueMachine(RuleBasedStateMachine):
         shares = {owner.decode(): int(count) for owner, count in self._hash("jobs").items()}
         assert shares == self.model.shares()
 
-    @invariant()
-    def each_unfinished_job_is_in_one_place(self) -> None:
-        """Check Redis itself, since the model could have the same mistake."""
-        lists = {name: self._list(receiver.taken) for name, receiver in self.receivers.items()}
-        places = Counter(
-            [
-                *self._list(self.queue.name),
-                *(number for owner in OWNERS.values() if owner for number in self._line(owner)),
-                *self._numbers_of(self.redis.zrange(self.place.key("delayed"), 0, -1)),
-                *(number for held in lists.values() for number in held),
-            ]
-        )
-        for number in OWNERS:
-            status, _, holder, _ = self._fields(number)
-            if status == "running":
-                assert number in lists[cast(str, holder)]
-            if status in ("queued", "running"):
-                assert places[number] == 1 or (number in self.copied and places[number] > 1)
-
-    @invariant()
-    def the_list_is_not_empty_while_an_owners_job_waits(self) -> None:
-        lines = [number for owner in OWNERS.values() if owner for number in self._line(owner)]
-        assert self._list(self.queue.name) or not lines or self.list_may_be_empty
-
-    @invariant()
-    def the_line_of_jobs_without_an_owner_repeats_the_list(self) -> None:
-        """Check that it has them in the same order, and else only what a worker that blocked has not claimed yet."""
-        in_list = [number for number in reversed(self._list(self.queue.name)) if number not in self.copied]
-        line = [number for number in self._line("") if number not in self.copied]
-        unclaimed = {number for receiver in self.receivers.values() for number in self._list(receiver.taken)}
-        assert [number for number in line if number not in unclaimed] == [
-            number for number in in_list if number != GARBAGE and not OWNERS[number]
-        ]
-        assert all(self._fields(number)[0] == "queued" for number in line)
-
-    @invariant()
-    def costs_are_those_of_the_jobs_that_are_charged(self) -> None:
-        charged: Counter[str] = Counter()
-        for number, owner in OWNERS.items():
-            if cost := self.redis.hget(self.queue.job_key(job(number).songhash), "charged"):
-                assert self._fields(number)[0] in ("queued", "running")
-                assert float(cast(bytes, cost)) == cost_minutes(job(number).options, None)
-                charged[owner] += 1
-        costs = {owner.decode(): float(cost) for owner, cost in self._hash("costs").items()}
-        assert costs == {
-            owner: pytest.approx(count * cost_minutes(job(0).options, None)) for owner, count in charged.items()
-        }
-
     def _settled(self, lease: Lease, outcome: str) -> str:
         return self.model.settle(self._number(lease), lease.token, lease._receiver.worker, outcome)
 
     def _number(self, lease: Lease) -> int:
         return self.numbers[lease.job.message()]
-
-    def _numbers_of(self, messages: Any) -> list[int]:
-        return [self.numbers[message] for message in messages]
-
-    def _list(self, key: str) -> list[int]:
-        return self._numbers_of(self.redis.lrange(key, 0, -1))
-
-    def _line(self, owner: str) -> list[int]:
-        """Return the jobs of an owner's line, the next first."""
-        return [
-            int(songhash, 16)
-            for songhash in cast(list[bytes], self.redis.zrange(self.place.key(f"line:{owner}"), 0, -1))
-        ]
-
-    def _hash(self, name: str) -> dict[bytes, bytes]:
-        return cast(dict[bytes, bytes], self.redis.hgetall(self.place.key(name)))
-
-    def _fields(self, number: int) -> tuple[str | None, ...]:
-        found = self.redis.hmget(self.queue.job_key(job(number).songhash), "status", "token", "worker", "attempt")
-        status, token, holder, attempt = (value.decode() if isinstance(value, bytes) else None for value in found)
-        return status, token, holder, attempt or "0" if status else None
 
     def _expected(self, number: int) -> tuple[str | None, ...]:
         found = self.model.jobs.get(number)
