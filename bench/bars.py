@@ -30,6 +30,7 @@ AT_MOST = {
     "marathon_rss_growth": 1.1,
     "marathon_wrong_lengths": 0.0,
     "recover_vs_lease": 2.0,
+    "admit_100000_vs_10": 1.2,
     "scale_lost": 0.0,
     "scale_doubled": 0.0,
     "rest_peak_vs_sent": 0.75,

@@ -10,6 +10,7 @@ from typing import cast
 
 from redis import Redis
 
+from bench import queue_length
 from bench.material import Setup
 from bench.own_redis import make_job, make_report, own_redis
 from msas.job import Job
@@ -21,7 +22,10 @@ _LIST, _TAKEN = "raw", "raw-taken"
 
 
 def measure(setup: Setup) -> dict[str, float]:
-    """One caller enqueues jobs, then one worker takes, claims and settles them; then the plain commands do so."""
+    """One caller enqueues jobs, then one worker takes, claims and settles them; then the plain commands do so.
+
+    Then queues of different lengths are compared.
+    """
     with own_redis(setup.out / "redis") as settings:
         receiver, redis = Receiver.from_settings(settings), connect(settings)
         steps: dict[str, Callable[[Job], None]] = {
@@ -42,6 +46,7 @@ def measure(setup: Setup) -> dict[str, float]:
         "dispatch_vs_pipeline": rate["dispatch"] / rate["raw_dispatch"],
         "enqueue_per_s": rate["enqueue"],
         "dispatch_per_s": rate["dispatch"],
+        **queue_length.measure(setup),
     }
 
 
