@@ -52,6 +52,12 @@ class Prober:
             raise _PROBLEMS[answer["problem"]](answer["detail"])
         return SongInfo(**answer["info"])
 
+    def close(self) -> None:
+        """End the processes that wait for songs."""
+        while not self._free.empty():
+            if process := self._free.get():
+                process.end()
+
 
 class _Process:
     def __init__(self) -> None:

@@ -105,7 +105,8 @@ def test_a_song_is_refused_before_it_is_sent_where_no_worker_has_come_up(service
 def test_a_song_is_accepted_with_three_calls_to_redis(
     small_rest: tuple[str, Settings], room_for_two: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client, calls = create_app(small_rest[1]).test_client(), list[str]()
+    app, calls = create_app(small_rest[1]), list[str]()
+    client = app.test_client()
     execute = Redis.execute_command
 
     def counted(self: Redis, *arguments: Any, **options: Any) -> Any:
@@ -119,6 +120,7 @@ def test_a_song_is_accepted_with_three_calls_to_redis(
     monkeypatch.setattr(Redis, "execute_command", counted)
     assert post() == 200
 
+    app.extensions["msas"].prober.close()
     assert len(calls) == 3, calls
     remove_queued(room_for_two)
 

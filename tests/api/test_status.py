@@ -160,7 +160,12 @@ def test_hundreds_of_long_polls_wait_at_once_and_are_all_answered(
             poll.sendall(f"GET /apiv1/status/{silent_job}?wait=60 HTTP/1.1\r\nHost: x\r\n\r\n".encode())
         health = requests.get(f"{service.url}/healthz", timeout=30)
         early, _, _ = select.select(polls, [], [], 0)
-        queue.redis.hset(queue.job_key(silent_job), "progress", "0.75")
+
+        def all_are_answered() -> bool:
+            queue.redis.hincrbyfloat(queue.job_key(silent_job), "progress", 0.0001)  # some may not wait yet
+            return len(select.select(polls, [], [], 0.1)[0]) == len(polls)
+
+        eventually(all_are_answered, 50)
         answers = [poll.recv(20) for poll in polls]
 
     assert health.ok

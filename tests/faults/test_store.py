@@ -193,7 +193,7 @@ def test_buckets_that_were_removed_are_made_again(store: OwnStore, tmp_path: Pat
 
 
 def test_a_download_goes_on_where_the_store_ended_its_connection(own_rig: Rig, store: OwnStore) -> None:
-    """Stores end the connections of readers that are slow."""
+    """Fault 27. Stores end the connections of readers that are slow."""
     host, port = store.settings.minio_host.split(":")
     proxy = FaultProxy((host, int(port)))
     content = random.Random(0).randbytes(30_000_000)  # more than the system keeps of it on the way
@@ -210,6 +210,7 @@ def test_a_download_goes_on_where_the_store_ended_its_connection(own_rig: Rig, s
 
 
 def test_a_download_fails_where_the_stem_was_replaced_in_between(own_rig: Rig, store: OwnStore) -> None:
+    """Fault 27."""
     host, port = store.settings.minio_host.split(":")
     proxy = FaultProxy((host, int(port)))
     own_rig.store.put_stem("0" * 56, "drums", "wav", io.BytesIO(bytes(30_000_000)))

@@ -17,7 +17,7 @@ from tests.support.rig import Rig
 
 CALLS = ("beat", "take", "bury", "claim", "published", "fetch_song", "put_stem", "put_report", "settle")
 POINTS = [f"{call}:{moment}" for call in (*CALLS, "remove_message") for moment in ("before", "after")]
-NOT_CLAIMED_YET = ("beat", "take", "bury", "claim:before")
+NOT_CLAIMED_YET = ("take", "bury", "claim:before")
 DONE = ("put_report:after", "settle", "remove_message")
 WORKER_LOST = "The worker was lost (killed, out of memory, or unreachable) while it worked on this song."
 SHORT_LEASE: dict[str, Any] = {"LEASE_SECONDS": "1", "BEAT_SECONDS": "0.2"}
