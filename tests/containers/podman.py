@@ -101,7 +101,7 @@ class Podman:
 
     def remove_all(self) -> None:
         for name in self._ran:
-            self("rm", "--force", "--time", 1, self.called(name))
+            self("rm", "--force", "--time", 10, self.called(name))
         self._ran.clear()
 
 

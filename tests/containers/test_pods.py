@@ -46,8 +46,14 @@ def pods(overlay_pods: Pods) -> Pods:
     overlay_pods.start_missing()
     for name, probe in WAITED_FOR:
         eventually(partial(overlay_pods.probed, name, probe), SLOW)
+    eventually(partial(reaches_its_servers, overlay_pods.address("rest-0", 5000)), SLOW)
     eventually(partial(offers_models, overlay_pods.address("rest-0", 5000)), SLOW)
     return overlay_pods
+
+
+def reaches_its_servers(address: str) -> bool:
+    """Say whether REST at `address` reaches Redis and the store."""
+    return requests.get(f"http://{address}/readyz", timeout=30).ok
 
 
 def offers_models(address: str) -> bool:
@@ -110,7 +116,7 @@ def test_a_lost_redis_pod_returns_on_its_volume_with_every_job(pods: Pods, clien
     jobs = [client.separate(long_song(tmp_path, number)) for number in (2, 3, 4)]
     pods.kill("redis")
     pods.start("redis")
-    eventually(lambda: pods.probed("rest-0", "readinessProbe"), SLOW)
+    eventually(partial(reaches_its_servers, pods.address("rest-0", 5000)), SLOW)
     assert client.queue() == [job.songhash for job in jobs]
     pods.start("worker")
     assert [job.wait(timeout=SLOW).state for job in jobs] == ["succeeded"] * 3
@@ -120,5 +126,5 @@ def test_a_lost_store_pod_returns_on_its_volume_with_every_stem(pods: Pods, clie
     job = client.separate(long_song(tmp_path, 5), wait=True)
     pods.kill("minio")
     pods.start("minio")
-    eventually(lambda: pods.probed("rest-0", "readinessProbe"), SLOW)
+    eventually(partial(reaches_its_servers, pods.address("rest-0", 5000)), SLOW)
     assert len(job.download(tmp_path)) == 4
