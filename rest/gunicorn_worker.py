@@ -98,7 +98,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
             with self.load.request():
                 # In a context of its own: the context of the log ends with the request.
                 copy_context().run(super().handle_request, listener_name, req, sock, addr)
-            if not _is_read(req.body):  # what is left of the body must not be taken for the next request
+            if not _is_read(req.body):  # the rest of the body would be read as the next request
                 raise StopIteration
         except StopIteration:  # the connection is to be closed; at once, the caller might never see the answer
             util.close_graceful(sock)

@@ -147,7 +147,7 @@ function follow() {
   const hash = location.hash.slice(1);
   if (!/^[0-9a-f]{56}$/.test(hash)) return;
   const song = songs.find(hash) ?? songs.add({ hash });
-  song.goneSince = 0; // who asks for it is told that it is gone, even after a week
+  song.goneSince = 0; // opening the song says that it is gone, even after a week
   list.reveal(song);
   watch.wake();
 }
