@@ -35,8 +35,9 @@ class Pods:
     def secret(self, name: str, values: dict[str, str]) -> None:
         """Do what `kubectl create secret generic NAME --from-literal=...` does."""
         coded = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
-        self._podman("secret", "create", name, "-", given=json.dumps(coded))
         self._secrets.append(name)
+        self._remove_secrets()
+        self._podman("secret", "create", name, "-", given=json.dumps(coded))
 
     def start(self, deployment: str) -> None:
         """Play the deployment's pods, each under the name of the Service that selects it."""
@@ -65,7 +66,7 @@ class Pods:
 
     def _gone(self, name: str) -> bool:
         try:
-            self._podman("pod", "rm", "--force", "--time", 0, name)
+            self._podman("pod", "rm", "--force", "--ignore", "--time", 0, name)
         except AssertionError:  # one of its containers was just being started
             return False
         return True
@@ -99,12 +100,19 @@ class Pods:
         return self._podman("exec", f"{name}-{self._played[name]}", *command)
 
     def remove_all(self) -> None:
-        for deployment in set(self._played.values()):
-            self.kill(deployment)
+        """Remove the overlay's pods, volumes and secrets, also those of a test run that was cut off."""
+        for name, deployment in of_kind("Deployment", self._manifests).items():
+            for number in range(deployment["spec"]["replicas"]):
+                eventually(partial(self._gone, f"{name}-{number}"))
+        self._played.clear()
         for kind in ("PersistentVolumeClaim", "ConfigMap"):
             for name in of_kind(kind, self._manifests):
                 self._podman("volume", "rm", "--force", name)
-        for name in self._secrets:
+        self._remove_secrets()
+
+    def _remove_secrets(self) -> None:
+        known = self._podman("secret", "ls", "--format", "{{.Name}}").split()
+        for name in set(self._secrets) & set(known):
             self._podman("secret", "rm", name)
 
     def _of(self, kind: str, name: str) -> Manifest:

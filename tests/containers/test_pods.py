@@ -33,6 +33,7 @@ def overlay_pods(network: Podman) -> Iterator[Pods]:
     played = Pods(network, manifests, VARIABLES)
     for name in ("redis", "minio"):
         network.base(container(of_kind("Deployment", manifests)[name])["image"])
+    played.remove_all()
     try:
         played.secret("minio-credentials", SECRET)
         yield played
