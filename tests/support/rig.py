@@ -161,7 +161,10 @@ class Rig:
         return found
 
     def running(self, songhash: str, stage: str | None = None) -> bool:
+        """Say whether the job runs, in that stage if one is given; `separating` only once the engine was called."""
         found = self.status(songhash)
+        if stage == "separating" and not self.separations(songhash):
+            return False
         return found.state is State.RUNNING and stage in (None, found.stage)
 
     def separations(self, songhash: str) -> int:
