@@ -8,21 +8,32 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+_CGROUPS = Path("/sys/fs/cgroup")
 # mallopt's names for its settings, from <malloc.h>.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _KEEP_BYTES = (1 << 31) - 1
 _TOP_PAD_BYTES = 64 << 20
 
 
-def cores() -> int:
+def cores(cgroups: Path = _CGROUPS) -> int:
     """Return how many cores this process may use: those it is bound to, or its container's quota if that is less."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = _QUOTA.read_text().split()
-        return max(1, min(bound, int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup, or "max"
-        return bound
+    for quota in (_quota_of_version_2, _quota_of_version_1):
+        with suppress(OSError, ValueError):  # not this version of cgroups, or no quota
+            return max(1, min(bound, quota(cgroups)))
+    return bound
+
+
+def _quota_of_version_2(cgroups: Path) -> int:
+    quota, period = (cgroups / "cpu.max").read_text().split()
+    return int(quota) // int(period)  # ValueError: "max"
+
+
+def _quota_of_version_1(cgroups: Path) -> int:
+    quota, period = (int((cgroups / "cpu" / f"cpu.cfs_{name}_us").read_text()) for name in ("quota", "period"))
+    if quota <= 0:
+        raise ValueError("no quota")
+    return quota // period
 
 
 def keep_memory() -> None:
