@@ -17,12 +17,14 @@ import socket
 import sys
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, Any, cast
 
-from msas.problem import BadSong
+from msas.problem import BadSong, NotAudio
 from msas.song import probe
 
 CPU_SECONDS = 2  # of computing for one song, to a second more; a song of hours takes 0.05
+MEMORY_BYTES = 512 << 20  # that probing may take, address space included: threads reserve 64 MB each
 _LINE = 4096
 
 
@@ -56,6 +58,7 @@ def main() -> int:
     """Answer until the other side is gone; return the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # meant for who started us, and whose end is ours
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    limit_memory(MEMORY_BYTES)
     with socket.socket(fileno=sys.stdin.fileno()) as line:
         while True:
             asked, descriptors, _, _ = socket.recv_fds(line, _LINE, 1)
@@ -75,6 +78,17 @@ def _answer(descriptor: int, most_minutes: float) -> dict[str, Any]:
         return {"info": asdict(probe(cast(IO[bytes], _Reader(descriptor)), most_minutes))}
     except BadSong as problem:
         return {"problem": problem.code, "detail": problem.detail}
+    except MemoryError:
+        detail = "The file's header takes more memory to read than any song's; convert it, then send it again."
+        return {"problem": NotAudio.code, "detail": detail}
+
+
+def limit_memory(size: int) -> None:
+    """Let the process allocate at most `size` bytes more; FFmpeg and Python then get an error."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if sys.platform == "linux" else 0
+    if pages:
+        most = pages * resource.getpagesize() + size
+        resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 
 def _allow(seconds: int) -> None:
