@@ -44,8 +44,9 @@ class Server(BaseApplication):  # type: ignore[misc]
         super().__init__()
 
     def load_config(self) -> None:
+        host = self.settings.rest_host
         options: dict[str, Any] = {
-            "bind": f"{self.settings.rest_host}:{self.settings.rest_port}",
+            "bind": f"{f'[{host}]' if ':' in host else host}:{self.settings.rest_port}",
             "worker_class": Worker,
             "workers": 1,  # more pods, not larger ones
             # Idle connections count, too.

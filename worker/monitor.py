@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
@@ -15,14 +16,20 @@ _SILENCE_SECONDS = 5.0
 
 
 class Monitor(ThreadingTCPServer):
-    """Serves both pages on all addresses, in threads of its own."""
+    """Serves both pages on all addresses, IPv6 ones too where the system has any, in threads of its own."""
 
     allow_reuse_address, daemon_threads = True, True
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
 
     def __init__(self, port: int, pulse: Pulse, registry: CollectorRegistry) -> None:
         """Raises OSError where the port can not be had."""
         self.pulse, self.registry = pulse, registry
         super().__init__(("", port), _Pages)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
 
     def start(self) -> None:
         threading.Thread(target=self.serve_forever, name="monitor", daemon=True).start()
