@@ -57,8 +57,8 @@ def test_deploy_without_the_secret_applies_nothing_and_names_the_document(record
 def test_undeploy_deletes_all_but_the_namespace_and_the_volumes(recorder: Path) -> None:
     assert make(recorder, "undeploy", "OVERLAY=local").returncode == 0
     deleted = list(yaml.safe_load_all((recorder.parent / "deleted").read_text()))
-    assert {found["kind"] for found in deleted} == {"ConfigMap", "Service", "Deployment"}
-    assert len(deleted) == 8
+    assert {found["kind"] for found in deleted} == {"ConfigMap", "Service", "Deployment", "NetworkPolicy"}
+    assert len(deleted) == 14
 
 
 @pytest.mark.parametrize("target", ["deploy", "undeploy"])

@@ -24,6 +24,7 @@ from tests.support.manifests import (
     of_kind,
     overlay,
     pod,
+    quantity,
     with_components,
 )
 
@@ -87,7 +88,7 @@ def test_the_four_service_folders_equal_the_local_overlay_without_the_namespace(
     local = deepcopy(overlay("local"))
     for manifest in local:
         manifest["metadata"].pop("namespace", None)
-    files, built = deepcopy(applied), [found for found in local if found["kind"] != "Namespace"]
+    files, built = deepcopy(applied), [found for found in local if found["kind"] not in ("Namespace", "NetworkPolicy")]
     for manifest in (*files, *built):
         if manifest["kind"] == "Deployment":  # what is set aside is the overlay's to say
             container(manifest)["resources"].pop("requests")
@@ -109,10 +110,17 @@ def test_the_local_overlay_requests_little_enough_memory_for_a_laptop() -> None:
     assert sorted(memory) == ["1Gi", "256Mi", "256Mi", "64Mi"]
 
 
+@pytest.mark.parametrize("name", OVERLAYS)
+def test_every_overlay_has_network_policies(name: str) -> None:
+    assert {"deny-all", "redis", "minio"} <= set(of_kind("NetworkPolicy", overlay(name)))
+
+
 def test_the_gpu_component_gives_the_worker_one_gpu_and_the_cuda_image() -> None:
     worker = of_kind("Deployment", with_components("local", ("gpu",)))["worker"]
     assert container(worker)["resources"]["limits"]["nvidia.com/gpu"] == "1"
     assert container(worker)["image"] == "msas-worker:v1-cuda"
+    in_the_cloud = of_kind("Deployment", with_components("gke", ("ingress", "gpu")))["worker"]
+    assert quantity(container(in_the_cloud)["resources"]["requests"]["cpu"]) >= 6
     assert {"name": "DEVICE", "value": "cuda"} in container(worker)["env"]
     assert pod(worker)["nodeSelector"]
     assert [toleration["key"] for toleration in pod(worker)["tolerations"]] == ["nvidia.com/gpu"]

@@ -168,10 +168,20 @@ def test_network_policies_keep_workers_off_the_internet_and_rest_off_private_net
     assert blocks[1:] == [{"cidr": "2000::/3"}]
 
 
-def test_disruption_budgets_always_allow_one_eviction() -> None:
-    for found in of_kind("PodDisruptionBudget").values():
-        assert found["spec"]["maxUnavailable"] >= 1
-        assert "minAvailable" not in found["spec"]
+def test_disruption_budgets_always_allow_one_eviction_and_of_many_workers_one_in_ten() -> None:
+    found = of_kind("PodDisruptionBudget")
+
+    assert found["rest"]["spec"]["maxUnavailable"] == 1
+    assert found["worker"]["spec"]["maxUnavailable"] == "10%", "Kubernetes rounds it up"
+    assert not [name for name, budget in found.items() if "minAvailable" in budget["spec"]]
+
+
+def test_many_workers_scale_down_by_a_share_of_them_each_minute() -> None:
+    scaler = of_kind("ScaledObject")["worker"]["spec"]["advanced"]["horizontalPodAutoscalerConfig"]
+    down = scaler["behavior"]["scaleDown"]
+
+    assert down["selectPolicy"] == "Max"
+    assert [(policy["type"], policy["value"]) for policy in down["policies"]] == [("Pods", 1), ("Percent", 20)]
 
 
 def test_scaled_deployments_have_no_replicas_field() -> None:
