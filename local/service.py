@@ -123,10 +123,8 @@ class Service:
     def await_worker(self) -> None:
         """Wait until the worker has loaded its model and says what it offers."""
 
-        def offers() -> bool:
-            return Queue.from_settings(self.settings).offered() is not None
-
-        self._await("worker", offers, _MODEL_SECONDS)
+        queue = Queue.from_settings(self.settings)
+        self._await("worker", lambda: queue.offered() is not None, _MODEL_SECONDS)
 
     def _take_data(self) -> None:
         self._data.mkdir(parents=True, exist_ok=True)
@@ -147,6 +145,7 @@ class Service:
         places = {
             "REDIS_HOST": servers.LOOPBACK,
             "REDIS_PORT": str(redis_port),
+            "REDIS_URL": "",
             "MINIO_HOST": f"{servers.LOOPBACK}:{self._store_ports[0]}",
             "MINIO_SECURE": "false",
             "REST_HOST": servers.LOOPBACK,

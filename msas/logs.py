@@ -74,7 +74,7 @@ def followed(settings: Settings) -> Iterator[bytes]:
             complained = False
         except QueueUnavailable as problem:
             if not complained:
-                where = f"{settings.redis_host}:{settings.redis_port}"
+                where = settings.redis_address()
                 print(f"{where}: {problem.detail} Waiting for it ...", file=sys.stderr, flush=True)
             complained = True
         time.sleep(_LOOK_SECONDS)

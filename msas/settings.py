@@ -6,17 +6,18 @@ import base64
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 
 class SettingsError(ValueError):
     """An environment variable holds something that cannot be used; the message says which and why."""
 
 
+_REDIS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
 _CHOICES = {
     "device": ("auto", "cpu", "cuda"),
     "precision": ("auto", "float32", "bfloat16", "float16"),
@@ -33,10 +34,11 @@ class Settings:
 
     redis_host: str = "localhost"
     redis_port: int = 6379
+    redis_url: str = field(default="", repr=False)  # it may hold a password
     minio_host: str = "localhost:9000"
     minio_secure: bool = False
     minio_access_key: str = "rootuser"
-    minio_secret_key: str = "rootpass123"
+    minio_secret_key: str = field(default="rootpass123", repr=False)
     work_queue: str = "toWorker"
     log_list: str = "logging"
     bucket_in: str = "queue"
@@ -58,7 +60,7 @@ class Settings:
     rate_limit: str = "600/minute"
     trusted_hosts: str = ""
     callback_allow_hosts: str = ""
-    callback_secret: str = ""
+    callback_secret: str = field(default="", repr=False)
     rest_host: str = "127.0.0.1"
     rest_port: int = 5000
     rest_connections: int = 3000
@@ -84,11 +86,26 @@ class Settings:
                 "BEAT_SECONDS and BLOCK_SECONDS must be shorter than LEASE_SECONDS, "
                 "or a listening worker would lose its lease."
             )
+        if self.redis_url and not _is_redis_url(self.redis_url):
+            raise SettingsError(
+                "REDIS_URL must be redis://[user:password@]host[:port][/database], or rediss://... for TLS, with no "
+                f"options but {', '.join(_REDIS_OPTIONS)}; its value is not shown here, for it may hold a password."
+            )
         self.admins()
         self.trusted_names()
         self.callback_allowed()
         if self.callback_secret and not _is_webhook_secret(self.callback_secret):
             raise SettingsError("CALLBACK_SECRET must be whsec_ and then 24 to 64 random bytes in base64, or be empty.")
+
+    def redis_location(self) -> str:
+        """Return the URL of Redis, which may hold a password: REDIS_URL, else one of REDIS_HOST and REDIS_PORT."""
+        host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
+        return self.redis_url or f"redis://{host}:{self.redis_port}"
+
+    def redis_address(self) -> str:
+        """Return host:port of Redis, for messages."""
+        found = urlsplit(self.redis_location())
+        return f"{found.hostname}:{found.port or 6379}"
 
     def keys(self) -> dict[str, str]:
         """Return the API keys as SHA-256 in hex, by name. Raises SettingsError where one is malformed."""
@@ -156,19 +173,30 @@ class Settings:
         """
         environment = os.environ if environment is None else environment
         given: dict[str, Any] = {}
-        for field in fields(cls):
-            text = environment.get(field.name.upper(), "").strip()
+        for each in fields(cls):
+            text = environment.get(each.name.upper(), "").strip()
             if text:
-                given[field.name] = _parse(field.name.upper(), text, str(field.type))
+                given[each.name] = _parse(each.name.upper(), text, str(each.type))
         return cls(**given)
 
     def to_environment(self) -> dict[str, str]:
         """Return the variables that make another process read these same settings."""
         return {
-            field.name.upper(): str(value).lower() if isinstance(value, bool) else str(value)
-            for field in fields(self)
-            if (value := getattr(self, field.name)) is not None
+            each.name.upper(): str(value).lower() if isinstance(value, bool) else str(value)
+            for each in fields(self)
+            if (value := getattr(self, each.name)) is not None
         }
+
+
+def _is_redis_url(text: str) -> bool:
+    try:
+        found = urlsplit(text)
+        database, options = found.path.strip("/"), parse_qsl(found.query, strict_parsing=bool(found.query))
+        is_whole = bool(found.hostname) and (found.port or 6379) > 0 and not found.fragment
+    except ValueError:
+        return False
+    known = all(name in _REDIS_OPTIONS for name, _ in options)
+    return found.scheme in ("redis", "rediss") and is_whole and known and (not database or database.isdecimal())
 
 
 def _is_webhook_secret(text: str) -> bool:

@@ -78,7 +78,7 @@ def install(app: Flask, settings: Settings) -> None:
             caller,
             default_limits=[settings.rate_limit],
             default_limits_exempt_when=lambda: request.endpoint in OPEN,
-            storage_uri=f"redis://{settings.redis_host}:{settings.redis_port}",
+            storage_uri=settings.redis_location(),
             storage_options={"socket_connect_timeout": 1, "socket_timeout": 1},
             key_prefix=f"{settings.work_queue}:limits",
             swallow_errors=True,  # a Redis that is away is said by whatever the call itself needs of it

@@ -21,7 +21,7 @@ _FULL = 0.8
 
 def redis_findings(queue: Queue, settings: Settings) -> Iterator[Finding]:
     """Look at Redis; where it does not answer, there is one finding."""
-    where = f"{settings.redis_host}:{settings.redis_port}"
+    where = settings.redis_address()
     try:
         with answering():
             info: dict[str, Any] = queue.redis.info()
@@ -30,11 +30,11 @@ def redis_findings(queue: Queue, settings: Settings) -> Iterator[Finding]:
         ahead = queue.now() / 1000 - (before + time.time()) / 2
     except QueueUnavailable as problem:
         reason = str(problem.__cause__).rstrip(".")
-        yield wrong(
-            "redis", f"Redis at {where} does not answer ({reason}): start it, or correct REDIS_HOST and REDIS_PORT."
-        )
+        names = "REDIS_URL" if settings.redis_url else "REDIS_HOST and REDIS_PORT"
+        yield wrong("redis", f"Redis at {where} does not answer ({reason}): start it, or correct {names}.")
         return
     yield _answer(where, info, seconds)
+    yield from _role(where, info)
     yield _persistence(info)
     yield _eviction(info)
     yield _memory(info)
@@ -54,6 +54,14 @@ def _answer(where: str, info: dict[str, Any], seconds: float) -> Finding:
     if seconds <= _SLOW_SECONDS:
         return well("redis", f"{sentence}.")
     return look("redis", f"{sentence}, which slows every call of the API: bring it nearer, or give it more CPU.")
+
+
+def _role(where: str, info: dict[str, Any]) -> Iterator[Finding]:
+    """Our keys share one slot, and every call writes: it must be one primary, whatever name it has."""
+    if info.get("cluster_enabled"):
+        yield wrong("role", f"Redis at {where} is part of a cluster, which MSaaS can not use: give it one primary.")
+    elif info.get("role") == "slave":
+        yield wrong("role", f"Redis at {where} is a replica, which takes no jobs: name its primary instead.")
 
 
 def _persistence(info: dict[str, Any]) -> Finding:

@@ -7,8 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from redis import BlockingConnectionPool, Redis, RedisError
+from redis import BlockingConnectionPool, ConnectionPool, Redis, RedisError
 from redis.backoff import ExponentialBackoff, NoBackoff
+from redis.connection import parse_url
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ReadOnlyError
 from redis.exceptions import TimeoutError as TimedOut
@@ -33,8 +34,7 @@ def connect(settings: Settings, *, retries: int = 1, seconds: float = 0.8) -> Re
     pool = BlockingConnectionPool(  # type: ignore[no-untyped-call]
         max_connections=_CONNECTIONS,
         timeout=_CONNECTION_WAIT_SECONDS,
-        host=settings.redis_host,
-        port=settings.redis_port,
+        **parse_url(settings.redis_location()),  # type: ignore[no-untyped-call]
         socket_connect_timeout=seconds,
         socket_timeout=seconds,
         retry=Retry(ExponentialBackoff(cap=1, base=0.05), retries),
@@ -49,13 +49,13 @@ def connect_blocking(settings: Settings) -> Redis:
     It never sends anything twice: a pop whose reply was lost has moved a message already, and the
     worker finds that in its own list on the next turn.
     """
-    return Redis(
-        host=settings.redis_host,
-        port=settings.redis_port,
+    pool = ConnectionPool(
+        **parse_url(settings.redis_location()),  # type: ignore[no-untyped-call]
         socket_connect_timeout=2,
         socket_timeout=settings.block_seconds + 5,
         retry=Retry(NoBackoff(), 0),
     )
+    return Redis.from_pool(pool)
 
 
 class Scripts:

@@ -338,6 +338,7 @@ CALLBACK_REQUEST = (
 SETTINGS = {
     "REDIS_HOST": ("localhost", "redis"),
     "REDIS_PORT": ("6379", "6380"),
+    "REDIS_URL": ("", "rediss://alice:secret@redis:6390/1"),
     "MINIO_HOST": ("localhost:9000", "minio:9000"),
     "MINIO_SECURE": ("false", "true"),
     "MINIO_ACCESS_KEY": ("rootuser", "user"),

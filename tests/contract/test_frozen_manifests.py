@@ -61,6 +61,7 @@ DEPLOYMENTS: dict[str, dict[str, Any]] = {
         "variables": {
             "REDIS_HOST": "redis",
             "REDIS_PORT": "6379",
+            "REDIS_URL": "secret msas-redis/REDIS_URL optional",
             "MINIO_HOST": "myminio-proj:9000",
             "MINIO_ACCESS_KEY": "secret minio-credentials/MINIO_ACCESS_KEY",
             "MINIO_SECRET_KEY": "secret minio-credentials/MINIO_SECRET_KEY",
@@ -77,6 +78,7 @@ DEPLOYMENTS: dict[str, dict[str, Any]] = {
         "variables": {
             "REDIS_HOST": "redis",
             "REDIS_PORT": "6379",
+            "REDIS_URL": "secret msas-redis/REDIS_URL optional",
             "MINIO_HOST": "myminio-proj:9000",
             "MINIO_ACCESS_KEY": "secret minio-credentials/MINIO_ACCESS_KEY",
             "MINIO_SECRET_KEY": "secret minio-credentials/MINIO_SECRET_KEY",

@@ -78,3 +78,37 @@ def test_a_secret_that_is_too_weak_or_malformed_is_refused_without_being_shown(v
     with pytest.raises(SettingsError, match="CALLBACK_SECRET") as caught:
         Settings(callback_secret=value)
     assert value not in str(caught.value).replace("whsec_ and", "")
+
+
+def test_a_redis_url_replaces_host_and_port_and_is_shown_without_its_password() -> None:
+    settings = Settings(redis_url="rediss://alice:secret@redis.test:6390/1?ssl_ca_certs=/ca.pem")
+
+    assert settings.redis_location() == settings.redis_url
+    assert settings.redis_address() == "redis.test:6390"
+    assert Settings(redis_host="::1", redis_port=7).redis_location() == "redis://[::1]:7"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "redis.test:6379",
+        "http://redis.test",
+        "redis://:secret@",
+        "redis://a:secret@b:port",
+        "redis://b/one",
+        "redis://b?timeout=secret",
+        "rediss://b?ssl_ca_certs",
+    ],
+)
+def test_a_wrong_redis_url_is_refused_in_one_sentence_without_being_shown(value: str) -> None:
+    with pytest.raises(SettingsError, match="REDIS_URL must be") as caught:
+        Settings(redis_url=value)
+    assert "secret" not in str(caught.value)
+
+
+def test_settings_are_printed_without_their_secrets() -> None:
+    secret = "whsec_bm9ib2R5IGtub3dzIHRoaXMgc2VjcmV0"
+    settings = Settings(minio_secret_key="hidden", callback_secret=secret, redis_url="redis://:hidden@redis.test")
+
+    assert "hidden" not in repr(settings)
+    assert secret not in repr(settings)
