@@ -28,7 +28,7 @@ class Problem(Exception):
         ├── QueueUnavailable
         ├── StoreUnavailable
         ├── BeingRemoved
-        ├── QueueFull
+        ├── QueueFull      RedisFull, which is a QueueUnavailable, too
         ├── TooBusy
         └── NoWorker
 
@@ -203,3 +203,7 @@ class BeingRemoved(Unavailable):
 class QueueFull(Unavailable):
     code, title = "queue_full", "The queue is full"
     retry_after_seconds = 30
+
+
+class RedisFull(QueueFull, QueueUnavailable):
+    """Redis uses all the memory that it may (maxmemory), and refuses what adds to it."""

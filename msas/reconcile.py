@@ -11,7 +11,7 @@ from itertools import islice
 
 from msas import log
 from msas.job import BrokenMessage, Job, State
-from msas.problem import QueueUnavailable
+from msas.problem import QueueUnavailable, RedisFull
 from msas.queue import Queue
 from msas.store import Store
 
@@ -175,6 +175,8 @@ class Reconciler:
         """Let one odd object not end the sweep for all others; a server that is away ends it."""
         try:
             yield
+        except RedisFull as full:  # it refuses jobs; what is over must be removed all the same
+            log.event(_log, "song skipped", logging.WARNING, songhash=songhash, why=full.detail)
         except QueueUnavailable:
             raise
         except Exception as error:

@@ -28,6 +28,7 @@ from rest.counts import Counts
 from rest.eta import Eta
 from rest.long_poll import LongPolls
 from rest.prober import Prober
+from rest.redis_memory import RedisMemory
 from rest.schemas import ProblemAnswer
 from rest.services import Services
 
@@ -55,6 +56,7 @@ def create_app(settings: Settings) -> OpenAPI:
         long_polls=LongPolls(queue),
         load=load.Load(settings.rest_connections, settings.spool_mb * 1e6),
         counts=Counts(),
+        redis_memory=RedisMemory(queue),
     )
     hygiene.install(app)
     metrics.install(app)

@@ -45,6 +45,8 @@ class _Queue(Collector):
         yield GaugeMetricFamily("msas_workers", "Workers that hold a lease", found.workers)
         about = "How long ago the job that comes next was enqueued, in seconds; 0 where none waits"
         yield GaugeMetricFamily("msas_queue_oldest_seconds", about, found.oldest_seconds)
+        about = "Jobs in line for models that no worker with a lease offers"
+        yield GaugeMetricFamily("msas_jobs_unoffered", about, found.unoffered)
 
 
 def install(app: Flask) -> None:

@@ -20,6 +20,7 @@ from rest.eta import Eta
 from rest.load import Load
 from rest.long_poll import LongPolls
 from rest.prober import Prober
+from rest.redis_memory import RedisMemory
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Services:
     long_polls: LongPolls
     load: Load
     counts: Counts
+    redis_memory: RedisMemory
 
     def offered_models(self) -> tuple[list[Model], str]:
         """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""

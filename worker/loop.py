@@ -73,7 +73,7 @@ class Worker:
         """Take one job, if there is one, and settle it. Returns whether there was one."""
         models = self._models
         offered = {"models": [vars(model) for model in models.offer], "default": models.default}
-        self._receiver.queue.offer({**offered, **models.about})
+        self._receiver.offer({**offered, **models.about})
         lease = self._receiver.take(self._drain.listening())
         if lease is None:
             return False

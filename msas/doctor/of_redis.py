@@ -17,6 +17,7 @@ from msas.settings import Settings
 _PINGS = 5
 _SLOW_SECONDS = 0.1  # a call of the API asks Redis several times
 _FULL = 0.8
+_OLDEST = 7  # the first whose scripts may say that they run when it is full
 
 
 def redis_findings(queue: Queue, settings: Settings) -> Iterator[Finding]:
@@ -51,6 +52,8 @@ def _answer(where: str, info: dict[str, Any], seconds: float) -> Finding:
     name = info.get("server_name", "redis")
     version = info.get(f"{name}_version", info["redis_version"])
     sentence = f"Redis at {where} answers in {seconds * 1000:.1f} ms ({name} {version})"
+    if int(version.partition(".")[0]) < _OLDEST:
+        return wrong("redis", f"{sentence}, which is too old: use Redis {_OLDEST} or later, or Valkey.")
     if seconds <= _SLOW_SECONDS:
         return well("redis", f"{sentence}.")
     return look("redis", f"{sentence}, which slows every call of the API: bring it nearer, or give it more CPU.")

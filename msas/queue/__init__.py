@@ -1,8 +1,9 @@
 """The queue: where jobs wait, who holds them, how they end. The only place that names a Redis key."""
 
+from msas.queue.admission import Bounds, Known
 from msas.queue.connection import connect
 from msas.queue.lease import Held, Lease, Receiver
 from msas.queue.outbox import Outbox
-from msas.queue.queue import Bounds, Known, Listing, Queue
+from msas.queue.queue import Listing, Queue
 
 __all__ = ["Bounds", "Held", "Known", "Lease", "Listing", "Outbox", "Queue", "Receiver", "connect"]

@@ -11,16 +11,19 @@ from redis import BlockingConnectionPool, ConnectionPool, Redis, RedisError
 from redis.backoff import ExponentialBackoff, NoBackoff
 from redis.connection import parse_url
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import ReadOnlyError
+from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as TimedOut
 from redis.retry import Retry
 
-from msas.problem import QueueUnavailable
+from msas.problem import QueueUnavailable, RedisFull
 from msas.settings import Settings
 
 _CONNECTIONS = 32  # of a process; calls beyond wait for one
 _CONNECTION_WAIT_SECONDS = 5.0
 _SCRIPTS = Path(__file__).parent / "scripts"
+# Scripts that a full Redis refuses, before their first command. All others free memory, or keep jobs alive.
+_ADDING_WORK = ("enqueue", "subscribe")
+_FIRST_LINE, _FIRST_LINE_WHEN_FULL = "#!lua\n", "#!lua flags=allow-oom\n"  # since Redis 7
 
 
 def connect(settings: Settings, *, retries: int = 1, seconds: float = 0.8) -> Redis:
@@ -64,7 +67,12 @@ class Scripts:
     def __init__(self, redis: Redis, settings: Settings) -> None:
         lease, retry = int(settings.lease_seconds * 1000), int(settings.retry_seconds * 1000)
         prelude = f"local LEASE, RETRY = {lease}, {retry}\n{(_SCRIPTS / 'prelude.lua').read_text()}"
-        self._scripts = {p.stem: redis.register_script(prelude + p.read_text()) for p in _SCRIPTS.glob("*.lua")}
+        self._scripts = {
+            path.stem: redis.register_script(
+                (_FIRST_LINE if path.stem in _ADDING_WORK else _FIRST_LINE_WHEN_FULL) + prelude + path.read_text()
+            )
+            for path in _SCRIPTS.glob("*.lua")
+        }
         self._queue = settings.work_queue
 
     def run(self, name: str, *arguments: str | bytes | float) -> Any:
@@ -75,9 +83,13 @@ class Scripts:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Raise QueueUnavailable where Redis does not answer in the block."""
+    """Raise QueueUnavailable where Redis does not answer in the block; RedisFull where it is full."""
     try:
         yield
+    except OutOfMemoryError as error:
+        raise RedisFull(
+            "Redis is full: it uses all of its maxmemory, and takes no new work until songs that ended are removed."
+        ) from error
     except RedisError as error:
         raise QueueUnavailable(
             f"Redis does not answer ({type(error).__name__}); try again in a few seconds."

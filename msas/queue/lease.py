@@ -6,11 +6,13 @@ import json
 import os
 import platform
 import secrets
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal, TypeAlias, cast
 
 from redis import Redis
+from redis.exceptions import OutOfMemoryError
 
 from msas.job import BrokenMessage, Job, Stage
 from msas.problem import Problem
@@ -18,6 +20,8 @@ from msas.queue.connection import answering, connect, connect_blocking
 from msas.queue.queue import Queue
 from msas.settings import Settings
 from msas.status import fields_of_job, fields_of_report
+
+_PARKED_SECONDS = 1.0
 
 # 'ok'; or the job is no longer this worker's: others have it, or it was cancelled and waits to be let go.
 Held: TypeAlias = Literal["ok", "lost", "cancelled"]
@@ -84,15 +88,22 @@ class Receiver:
         self.worker = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.taken = f"{self.queue.prefix}run:{self.worker}"
         self._blocking, self._block_seconds = blocking, settings.block_seconds
+        self._models = ""  # a JSON list of names; empty: this worker gets any job
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Receiver:
         return cls(connect(settings, retries=3, seconds=5), connect_blocking(settings), settings)
 
+    def offer(self, content: Mapping[str, Any]) -> None:
+        """Say which models this worker has: it takes only jobs for these. It counts while the worker holds a lease."""
+        self._models = json.dumps([model["name"] for model in content["models"]])
+        self.queue.scripts.run("offer", self.worker, json.dumps({**content, "per_worker": True}))
+
     def take(self, listening: AbstractContextManager[None] | None = None) -> Lease | None:
         """Wait up to BLOCK_SECONDS, inside `listening`, for a job and claim it; None where there was none.
 
-        A message that is no job goes to the dead list. Raises QueueUnavailable where Redis is away.
+        A message that is no job goes to the dead list; a job for a model that this worker lacks is parked. Raises
+        QueueUnavailable where Redis is away.
         """
         message = self._next_message(listening or nullcontext())
         if message is None:
@@ -105,7 +116,7 @@ class Receiver:
             entry = {"reason": str(broken), "message": start, "bytes": len(message), "at": self.queue.now()}
             run("bury", self.worker, message, json.dumps(entry))
             return None
-        attempt = run("claim", self.worker, message, token, job.songhash, *fields_of_job(job))
+        attempt = run("claim", self.worker, message, token, job.songhash, self._models, *fields_of_job(job))
         return Lease(self, job, message, token, attempt) if attempt else None
 
     def beat(self, lease: Lease | None) -> Held:
@@ -122,12 +133,18 @@ class Receiver:
 
     def _next_message(self, listening: AbstractContextManager[None]) -> bytes | None:
         """Return what this worker holds already (a reply may have been lost), else the next message; wait for it."""
-        message: bytes | None = self.queue.scripts.run("take", self.worker)
-        if message is not None:
-            return message
+        found: bytes | int | None = self.queue.scripts.run("take", self.worker, self._models)
+        if isinstance(found, bytes):
+            return found
+        # Parked jobs do not come to the list: where there were any of late, look for them often.
+        seconds = cast(int, self._block_seconds if found is None else min(self._block_seconds, _PARKED_SECONDS))
         with answering(), listening:
-            line, seconds = self.queue.name, cast(int, self._block_seconds)
-            return cast(bytes | None, self._blocking.blmove(line, self.taken, seconds, "RIGHT", "LEFT"))
+            line = self.queue.name
+            try:
+                return cast(bytes | None, self._blocking.blmove(line, self.taken, seconds, "RIGHT", "LEFT"))
+            except OutOfMemoryError:  # a full Redis refuses to block, though not `take`
+                time.sleep(seconds)
+                return None
 
 
 def _error(problem: Problem) -> str:

@@ -16,13 +16,15 @@ _RECENT = 30
 @dataclass(frozen=True)
 class Numbers:
     """How many jobs wait, run, and wait for their next try; how many workers hold a lease; and how long ago the job
-    that will be taken next was enqueued: 0 where none waits, or where a stranger's message comes next."""
+    that will be taken next was enqueued: 0 where none waits, or where a stranger's message comes next. `unoffered` of
+    those that wait are parked, and for models that no worker with a lease offers."""
 
     waiting: int
     running: int
     delayed: int
     workers: int
     oldest_seconds: float
+    unoffered: int = 0
 
 
 class Outlook:
@@ -33,13 +35,20 @@ class Outlook:
 
     def numbers(self) -> Numbers:
         """Return how the queue stands. One cheap call, however long the line."""
-        waiting, running, delayed, workers, oldest_ms = self._queue.scripts.run("numbers")
-        return Numbers(waiting, running, delayed, workers, oldest_ms / 1000)
+        waiting, running, delayed, workers, oldest_ms, unoffered = self._queue.scripts.run("numbers")
+        return Numbers(waiting, running, delayed, workers, oldest_ms / 1000, unoffered)
 
     def workers(self) -> int:
         """Return how many workers hold a lease now."""
         with answering():
             return self._queue.redis.zcount(f"{self._queue.prefix}workers", self._queue.now(), "+inf")
+
+    def memory_share(self) -> float:
+        """Return which share of its maxmemory Redis uses; 0 where it has no such bound."""
+        with answering():
+            info: dict[str, Any] = self._queue.redis.info("memory")
+        most = info.get("maxmemory", 0)
+        return info["used_memory"] / most if most else 0.0
 
     def fields(self, songhashes: Iterable[str], name: str) -> list[str | None]:
         """Return one field of each job, None where it has none."""

@@ -12,14 +12,16 @@ from redis import Redis
 from msas.cost import cost_minutes
 from msas.delivery import callback_id, callback_json
 from msas.job import Job, State
-from msas.problem import QueueFull, TooMany
+from msas.problem import TooMany
+from msas.queue.admission import LATER_SECONDS, UNBOUNDED, Bounds, Known
 from msas.queue.connection import Scripts, answering, connect
+from msas.queue.offers import merge_offers
 from msas.settings import Settings
 from msas.status import JobStatus, fields_of_job, fields_of_report, read_status
 
 _MOST_CALLBACKS, _MOST_CALLBACK_BYTES = 100, 256 * 1024  # of one song, all told; each status reads them
-_LATER_SECONDS = 60
 _PAGE = 500  # jobs that one call lists
+_SCANNED = 1000  # keys, or members of a set, that one call reads
 
 
 @dataclass(frozen=True)
@@ -31,45 +33,6 @@ class Listing:
     running: list[str]
     delayed: list[str]
     count: int
-
-
-@dataclass(frozen=True)
-class Bounds:
-    """How many jobs may wait in all; how many of one owner's may be unfinished, and what they may cost, in minutes."""
-
-    jobs: int
-    jobs_per_owner: int
-    cost_minutes_per_owner: float
-
-    @classmethod
-    def from_settings(cls, settings: Settings) -> Bounds:
-        return cls(settings.max_queue, settings.max_queue_per_key, settings.max_cost_minutes_per_key)
-
-    def check(self, answer: str, owner: str) -> None:
-        """Raise QueueFull or TooMany where `answer`, a script's, says that a bound was reached."""
-        if answer == "full":
-            raise QueueFull(f"The queue holds {self.jobs} songs, as many as it may; send this one again later.")
-        if answer == "over_share":
-            raise TooMany(
-                f"The key {owner!r} has as much in line as it may: {self.jobs_per_owner} songs, or "
-                f"{self.cost_minutes_per_owner:,.0f} minutes of work; wait until one of its songs is done.",
-                _LATER_SECONDS,
-            )
-
-
-_UNBOUNDED = Bounds(0, 0, 0)
-
-
-@dataclass(frozen=True)
-class Known:
-    """A job before it is enqueued: its state, None where there is none; whether it lost a stem; the bytes of its
-    owner's callbacks that wait; how many removals, of any jobs, had begun; and the names of its owners."""
-
-    state: State | None
-    is_pruned: bool
-    callback_bytes: int
-    removals: int
-    owners: frozenset[str]
 
 
 class Queue:
@@ -87,10 +50,9 @@ class Queue:
 
     def offer_with_room(self, owner: str, bounds: Bounds) -> dict[str, Any] | None:
         """Return what `offered` does. Raises QueueFull or TooMany where there is no room for a job of `owner`."""
-        bound, *content = self.scripts.run("room", owner, *astuple(bounds))
+        bound, *offers = self.scripts.run("room", owner, *astuple(bounds))
         bounds.check(bound.decode(), owner)
-        offer: dict[str, Any] | None = json.loads(content[0] if content and content[0] else "null")
-        return offer
+        return merge_offers(offers)
 
     def has_room(self, owner: str, bounds: Bounds) -> bool:
         """Say whether one more job of `owner` keeps the bounds."""
@@ -110,7 +72,7 @@ class Queue:
         With `perhaps_lost`, one that should be in line or in work, but whose message is nowhere, is put there too.
         Where it stood already, the job's callback is told of its end as well; raises TooMany where too many wait.
         """
-        created, state, _ = self._enqueue(job, _UNBOUNDED, perhaps_lost)
+        created, state, _ = self._enqueue(job, UNBOUNDED, perhaps_lost)
         return created, state
 
     def admit(self, job: Job, bounds: Bounds, removals: int) -> tuple[bool, State, bool]:
@@ -134,7 +96,7 @@ class Queue:
     def _subscribe(self, songhash: str, callback: Mapping[str, Any], owner: str) -> None:
         arguments = (callback_id(callback), callback_json(callback), owner, _MOST_CALLBACKS, _MOST_CALLBACK_BYTES)
         if self.scripts.run("subscribe", songhash, *arguments) == b"full":
-            raise TooMany("The song has as many callbacks that wait as it may; send it again later.", _LATER_SECONDS)
+            raise TooMany("The song has as many callbacks that wait as it may; send it again later.", LATER_SECONDS)
 
     def status(self, songhash: str) -> JobStatus | None:
         """Return the status of the job, or None where there is none."""
@@ -232,7 +194,7 @@ class Queue:
     def over(self) -> Iterator[str]:
         """Yield all jobs that have ended, in no order."""
         with answering():
-            for songhash, _ in self.redis.zscan_iter(f"{self.prefix}ended"):
+            for songhash, _ in self.redis.zscan_iter(f"{self.prefix}ended", count=_SCANNED):
                 yield cast(bytes, songhash).decode()
 
     def removed(self) -> set[str]:
@@ -250,17 +212,12 @@ class Queue:
     def adopt(self) -> None:
         """Make known again workers that hold something, but that a Redis which lost its last seconds forgot."""
         with answering():
-            for key in self.redis.scan_iter(f"{self.prefix}run:*"):
-                worker = cast(bytes, key).removeprefix(f"{self.prefix}run:".encode())
-                self.redis.zadd(f"{self.prefix}workers", {worker: self.now() + self._lease_ms}, nx=True)
+            for key in self.redis.scan_iter(f"{self.prefix}run:*", count=_SCANNED):
+                self.scripts.run("adopt", cast(bytes, key).removeprefix(f"{self.prefix}run:".encode()))
 
     def lead(self, name: str, seconds: float) -> bool:
         """Say whether `name` leads for the next `seconds`: one at a time, the same for as long as it asks."""
-        key = f"{self.prefix}leader"
-        with answering():
-            if self.redis.get(key) == name.encode():
-                return bool(self.redis.pexpire(key, int(seconds * 1000)))
-            return bool(self.redis.set(key, name, nx=True, px=int(seconds * 1000)))
+        return bool(self.scripts.run("lead", name, int(seconds * 1000)))
 
     def resign(self) -> None:
         """Let another lead; only who leads may say so."""
@@ -274,16 +231,15 @@ class Queue:
         return seconds * 1000 + micros // 1000
 
     def offer(self, content: Mapping[str, Any] | None) -> None:
-        """Say which models the workers can run; the last worker to come up has the word. None: nothing is known."""
+        """Say which models the workers can run, as workers of the release before do. None: nothing is known."""
         with answering():
             self.redis.set(f"{self.prefix}offer", json.dumps(content))
+            if content is None:
+                self.redis.delete(f"{self.prefix}offers")
 
     def offered(self) -> dict[str, Any] | None:
-        """Return what was last offered; None before any worker came up."""
-        with answering():
-            content = cast(bytes | None, self.redis.get(f"{self.prefix}offer"))
-        offer: dict[str, Any] | None = json.loads(content or "null")
-        return offer
+        """Return what workers that hold a lease offer together; else what was offered last; None before any came up."""
+        return self.offer_with_room("", UNBOUNDED)
 
     def job_key(self, songhash: str) -> str:
         return f"{self.prefix}job:{songhash}"

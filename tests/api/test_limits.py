@@ -20,6 +20,7 @@ from msas.settings import Settings
 from rest.app import create_app
 from tests.queue.fixtures import ERROR, report, taken
 from tests.support.another_rest import another_rest, remove_queued, rest_with_own_queue
+from tests.support.processes import eventually
 from tests.support.requests import ALICE, API_KEYS, BOB, EVE, problem
 from tests.support.rig import new_song
 
@@ -74,6 +75,25 @@ def two_for_each_key(shared_rest: tuple[str, Settings]) -> Iterator[str]:
     url, _ = shared_rest
     yield url
     remove_queued(url, EVE)
+
+
+def test_songs_are_refused_before_their_body_once_redis_uses_80_percent_of_its_memory(
+    small_rest: tuple[str, Settings], redis: Redis
+) -> None:
+    url, _ = small_rest
+    used = redis.info("memory")["used_memory"]
+    try:
+        redis.config_set("maxmemory", round(used / 0.9))
+        eventually(lambda: b" 503 " in announce(url), 10)
+        refused = send(url)
+        other = requests.get(f"{url}/apiv1/queue", timeout=60)
+    finally:
+        redis.config_set("maxmemory", 0)
+
+    assert problem(refused) == (503, "queue_full")
+    assert "maxmemory" in refused.json()["detail"]
+    assert other.status_code == 200
+    eventually(lambda: b" 503 " not in announce(url, "?model=unknown"), 10)
 
 
 def test_a_job_beyond_max_queue_is_refused_with_retry_after(room_for_two: str) -> None:

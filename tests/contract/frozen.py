@@ -99,6 +99,9 @@ REDIS_KEYS = {
     "{Q}:leader": "string",
     "{Q}:line:OWNER": "zset",
     "{Q}:offer": "string",
+    "{Q}:offers": "hash",
+    "{Q}:parked": "zset",
+    "{Q}:parked:NAME": "zset",
     "{Q}:removed": "zset",
     "{Q}:ring": "zset",
     "{Q}:run:WORKER": "list",
@@ -152,8 +155,8 @@ LESS_COMMON_JOB_FIELDS = {
         "removing seconds settled status"
     ),
     "waiting for its next attempt": (
-        "attempt callback:ID callbacks charged enqueued_at error message model name options owner owner:ID owners "
-        "seconds settled status"
+        "attempt avoid callback:ID callbacks charged enqueued_at error message model name options owner owner:ID "
+        "owners seconds settled status"
     ),
     "published from the store": (
         "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID owners pruned "
@@ -391,6 +394,7 @@ REST_METRICS = {
     "msas_jobs_delayed": "gauge",
     "msas_workers": "gauge",
     "msas_queue_oldest_seconds": "gauge",
+    "msas_jobs_unoffered": "gauge",
 }
 WORKER_METRICS = {
     "msas_jobs_total": "counter result",

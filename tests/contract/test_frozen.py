@@ -118,12 +118,13 @@ def test_messages_of_the_first_version_are_read_with_their_song() -> None:
 
 
 def list_keys(redis: Redis, pattern: str, queue: str) -> dict[str, str]:
-    """Return the keys with their types; the queue's name is `Q`, other names are SONGHASH, WORKER, OWNER and HOST."""
+    """Return the keys with their types; the queue's name is `Q`, others are SONGHASH, WORKER, OWNER, HOST, NAME."""
     found = {}
     for key in cast(list[bytes], redis.keys(pattern)):
         name = re.sub(r"run:.*", "run:WORKER", re.sub(r"[0-9a-f]{56}", "SONGHASH", key.decode()))
         name = re.sub(r"line:.*", "line:OWNER", name)
         name = re.sub(r"callbacks:.*", "callbacks:HOST", name)
+        name = re.sub(r"parked:.*", "parked:NAME", name, flags=re.DOTALL)
         found[name.replace(queue, "Q")] = cast(bytes, redis.type(key)).decode()
     return found
 
@@ -135,7 +136,6 @@ def test_queue_that_met_every_event_has_these_redis_keys_and_no_others(settings:
     queue = Queue.from_settings(own)
     worker: Workers = partial(Receiver.from_settings, own)
     queue.tick()
-    queue.offer({})
     queue.lead("leader", 60)
     jobs = [replace(FULL_JOB, songhash=f"{number:056x}") for number in range(7)]
     for job in (jobs[0], jobs[5]):
@@ -156,6 +156,11 @@ def test_queue_that_met_every_event_has_these_redis_keys_and_no_others(settings:
     redis.lmove(queue.name, lost.taken, "RIGHT", "LEFT")
     lost.leave()
     queue.enqueue(jobs[6])
+    other = worker()
+    other.offer({"models": [{"name": "another model"}], "default": "another model"})
+    other.take()
+    for number in (7, 8):
+        queue.enqueue(replace(jobs[6], songhash=f"{number:056x}"))
 
     found = list_keys(redis, "*", queue.name)
 

@@ -41,7 +41,7 @@ def list_problems(kind: type[P]) -> Iterator[type[P]]:
 def group(pairs: Iterable[tuple[int, str]]) -> dict[int, str]:
     """Return the codes, in alphabetical order, by their number."""
     found: dict[int, list[str]] = {}
-    for number, code in sorted(pairs):
+    for number, code in sorted(set(pairs)):
         found.setdefault(number, []).append(code)
     return {number: " ".join(codes) for number, codes in found.items()}
 

@@ -16,7 +16,7 @@ import pytest
 
 from local import Service, servers
 from local.servers import free_ports
-from msas.doctor import of_workers
+from msas.doctor import of_redis, of_workers
 from msas.doctor.__main__ import findings
 from msas.doctor.finding import Finding, Verdict
 from msas.models import LITE, Model
@@ -153,6 +153,13 @@ def test_the_other_checks_run_while_redis_is_away(rig: Rig) -> None:
 def test_a_redis_that_hangs_is_reported_after_a_timeout(rig: Rig) -> None:
     with stopped(rig.redis):
         assert sick(ask(rig.settings)) == {"redis": WRONG}
+
+
+def test_a_redis_that_is_too_old_is_wrong() -> None:
+    found = of_redis._answer("redis:6379", {"redis_version": "6.2.14"}, 0.001)
+
+    assert found.verdict is WRONG
+    assert "use Redis 7 or later" in found.sentence
 
 
 def test_a_slow_redis_is_a_warning(rig: Rig) -> None:

@@ -12,16 +12,18 @@ from redis import Redis
 
 from msas.cost import cost_minutes
 from msas.job import Job
+from msas.options import Options
 from msas.queue import Queue, Receiver
 from tests.queue.model import GARBAGE
 from tests.support.in_process import Place
 from tests.support.in_process import job as unowned
 
-OWNERS = {0: "", 1: "", 2: "alice", 3: "bob"}
+OWNERS = {0: "", 1: "", 2: "alice", 3: "bob", 4: "alice"}
+MODELS = {0: "stand-in", 1: "big", 2: "big", 3: "stand-in", 4: "stand-in"}
 
 
 def job(number: int) -> Job:
-    return replace(unowned(number), owner=OWNERS[number])
+    return replace(unowned(number), owner=OWNERS[number], options=Options(MODELS[number], format="wav"))
 
 
 class RedisChecks:
@@ -41,8 +43,9 @@ class RedisChecks:
         places = Counter(
             [
                 *self._list(self.queue.name),
-                *(number for owner in OWNERS.values() if owner for number in self._line(owner)),
+                *(number for owner in set(OWNERS.values()) if owner for number in self._line(owner)),
                 *self._numbers_of(self.redis.zrange(self.place.key("delayed"), 0, -1)),
+                *(number for line in self._parked().values() for number in line),
                 *(number for held in lists.values() for number in held),
             ]
         )
@@ -55,7 +58,7 @@ class RedisChecks:
 
     @invariant()
     def the_list_is_not_empty_while_an_owners_job_waits(self) -> None:
-        lines = [number for owner in OWNERS.values() if owner for number in self._line(owner)]
+        lines = [number for owner in set(OWNERS.values()) if owner for number in self._line(owner)]
         assert self._list(self.queue.name) or not lines or self.list_may_be_empty
 
     @invariant()
@@ -88,12 +91,21 @@ class RedisChecks:
     def _list(self, key: str) -> list[int]:
         return self._numbers_of(self.redis.lrange(key, 0, -1))
 
-    def _line(self, owner: str) -> list[int]:
+    def _line(self, owner: str, kind: str = "line") -> list[int]:
         """Return the jobs of an owner's line, the next first."""
         return [
             int(songhash, 16)
-            for songhash in cast(list[bytes], self.redis.zrange(self.place.key(f"line:{owner}"), 0, -1))
+            for songhash in cast(list[bytes], self.redis.zrange(self.place.key(f"{kind}:{owner}"), 0, -1))
         ]
+
+    def _parked(self) -> dict[tuple[str, str], list[int]]:
+        """Return the parked jobs by model and owner, the next first."""
+        names = cast(list[bytes], self.redis.zrange(self.place.key("parked"), 0, -1))
+        keys = {cast(tuple[str, str], tuple(name.decode().split("\n"))): name.decode() for name in names}
+        lines = {key: self._line(name, "parked") for key, name in keys.items()}
+        assert all(lines.values()), "a parked line has a turn, but no job"
+        assert len(cast(list[bytes], self.redis.keys(self.place.key("parked:*")))) == len(lines)
+        return lines
 
     def _hash(self, name: str) -> dict[bytes, bytes]:
         return cast(dict[bytes, bytes], self.redis.hgetall(self.place.key(name)))

@@ -6,11 +6,12 @@ It follows the descriptions of the scripts, not their code: it has lists for Red
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass, field
 
-from tests.queue.lines_model import LinesModel
+from tests.queue.lines_model import LinesModel, Name
 
-ATTEMPTS, WAITS, STRAYS = 3, 50, 10
+ATTEMPTS, WAITS, STRAYS, LOST = 3, 50, 10, 6
 GARBAGE = -1  # stands for a message that is no job
 
 
@@ -21,11 +22,13 @@ class JobModel:
     status: str = "queued"
     attempt: int = 0
     waits: int = 0
+    lost: int = 0
     holder: str | None = None
     token: str | None = None
     settled: str | None = None
     remover: str | None = None
     owner: str = ""
+    avoid: str | None = None  # the worker whose attempt failed
     was_enqueued: bool = False  # so it counts in its owner's share until it has ended
 
     @property
@@ -38,6 +41,9 @@ class QueueModel(LinesModel):
     """The queue. A number stands for a job, each copy of its message, and its songhash in a line."""
 
     owners: dict[int, str] = field(default_factory=dict)  # of the jobs that messages describe
+    models: dict[int, str] = field(default_factory=dict)  # the same
+    has: dict[str, set[str]] = field(default_factory=dict)  # the models of workers that say which they have
+    offers: set[str] = field(default_factory=set)  # workers whose offers Redis knows
     jobs: dict[int, JobModel] = field(default_factory=dict)
     delayed: set[int] = field(default_factory=set)
     taken: dict[str, list[int]] = field(default_factory=dict)  # by worker; the last is claimed first
@@ -51,7 +57,8 @@ class QueueModel(LinesModel):
         found = self.jobs.get(number)
         if found and found.is_unfinished:
             hands = [self.taken.get(worker, []) for worker in self.known]
-            places = [self.line, self.lines.get(found.owner, []), self.delayed, *hands]
+            parked = self.parked.get(self._name(number), [])
+            places = [self.line, self.lines.get(found.owner, []), parked, self.delayed, *hands]
             if not perhaps_lost or any(number in place for place in places):
                 return False, found.status
             self._open(found)
@@ -75,9 +82,59 @@ class QueueModel(LinesModel):
         """Move the next message into the worker's list unless it holds one; return the one that it holds."""
         own = self.taken.setdefault(worker, [])
         if not own:
-            self.feed()
-            own += self.pop_next(self._owner)
+            own += self._next_for(worker)
         return own[-1] if own else None
+
+    def _next_for(self, worker: str) -> list[int]:
+        """Remove and return the next message for this worker; park what it may not do."""
+        while True:
+            self.feed()
+            is_moved = bool(self.line) and bool(self._owner(self.line[-1]))
+            if self.line:
+                self.join_ring("")
+            found = self.next_parked(lambda number: self._may_do(worker, number))
+            if found and not (self.line and self.has_turn_before_parked(is_moved, found[0])):
+                self.end_parked_turn(found[0])
+                return self._take_parked(found[1])
+            if not self.line:
+                return []
+            number = self.pop_next(is_moved)
+            able = number not in self.jobs or self._may_do(worker, number)
+            if number not in self.jobs or self.jobs[number].status != "queued":
+                self.feed()
+                return [number]
+            name = self._name(number)
+            if able and name not in self.parked:
+                self.feed()
+                return [number]
+            self._park(number)
+            if able:
+                return self._take_parked(next(each for each in self.parked[name] if self._may_do(worker, each)))
+
+    def _take_parked(self, number: int) -> list[int]:
+        self.take_parked(self._name(number), number)
+        self.feed()
+        return [number]
+
+    def _name(self, number: int) -> Name:
+        return self.models.get(number, ""), self._owner(number)
+
+    def _park(self, number: int, at_head: bool = False) -> None:
+        for owner, line in self.lines.items():
+            self.lines[owner] = [each for each in line if each != number]
+        self.put_parked(self._name(number), number, at_head)
+
+    def _may_do(self, worker: str, number: int) -> bool:
+        """Say whether the worker has the job's model, and no other that lives is preferred for its next attempt."""
+        model = self.models.get(number, "")
+        if worker in self.has and model not in self.has[worker]:
+            return False
+        return self.jobs[number].avoid != worker or not self._is_offered(model, {worker})
+
+    def _is_offered(self, model: str, but_by: Set[str] = frozenset()) -> bool:
+        """Say whether a worker that lives has the model."""
+        living = (self.known - set(self.lapsed) - but_by) & self.offers
+        return any(model in self.has[worker] for worker in living)
 
     def _owner(self, number: int) -> str:
         return self.jobs[number].owner if number in self.jobs else ""
@@ -85,6 +142,9 @@ class QueueModel(LinesModel):
     def _put(self, number: int, at_head: bool = False) -> None:
         """Put a queued job into its owner's line; into the list where it has no owner, and any other message."""
         found = self.jobs.get(number)
+        if found and found.status == "queued" and at_head and self._name(number) in self.parked:
+            self._park(number, at_head)
+            return
         if not found or not found.owner or found.status != "queued":
             self.line.insert(len(self.line) if at_head else 0, number)
             return
@@ -105,7 +165,15 @@ class QueueModel(LinesModel):
             if found.holder == worker:
                 found.holder = None
             return 0
+        is_unknown = number not in self.jobs and not self._is_offered(self.models.get(number, ""))
         found = self.jobs.setdefault(number, JobModel(owner=self.owners.get(number, "")))
+        if not mine and not is_unknown and not self._may_do(worker, number):
+            self.taken[worker].remove(number)
+            self._open(found)
+            self._park(number)
+            self.feed()
+            return 0
+        found.avoid = None
         self.claims[worker] = number
         found.status, found.holder = "running", worker
         found.attempt += not mine
@@ -145,7 +213,8 @@ class QueueModel(LinesModel):
             found.attempt, found.waits = found.attempt - 1, found.waits + 1
             self._delay(number, found.waits, WAITS)
         elif outcome == "retry":
-            self._delay(number, found.attempt, ATTEMPTS)
+            found.avoid = worker
+            self._delay(number, found.attempt - found.lost, ATTEMPTS)
         elif found.remover:
             found.token = found.holder = None
         else:
@@ -159,6 +228,8 @@ class QueueModel(LinesModel):
             self._put(number, at_head=True)
         for worker in self.lapsed:
             self.reap(worker)
+        if self.known - set(self.lapsed):
+            self.offers &= self.known
 
     def reap(self, worker: str) -> None:
         for number in self.taken.pop(worker, []):
@@ -176,7 +247,8 @@ class QueueModel(LinesModel):
             elif not found or found.status == "queued":
                 self._put(number, at_head=True)
             elif running:
-                self._delay(number, found.attempt, ATTEMPTS)
+                found.lost += 1
+                self._delay(number, found.lost, LOST)
             elif found.holder == worker:
                 found.token = found.holder = None
 
@@ -222,6 +294,7 @@ class QueueModel(LinesModel):
     def _withdraw(self, number: int) -> bool:
         """Remove the job from its line, and each copy from the list and the delayed; say whether there was any."""
         there = number in self.line or number in self.lines.get(self._owner(number), []) or number in self.delayed
+        there = there or number in self.parked.get(self._name(number), [])
         self.line = [each for each in self.line if each != number]
         self._leave_line(number)
         self.delayed.discard(number)
@@ -231,6 +304,7 @@ class QueueModel(LinesModel):
     def _leave_line(self, number: int) -> None:
         for owner, line in self.lines.items():
             self.lines[owner] = [each for each in line if each != number]
+        self.take_parked(self._name(number), number)
 
     def _delay(self, number: int, tries: int, most: int) -> None:
         if tries >= most:

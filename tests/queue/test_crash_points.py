@@ -65,7 +65,7 @@ def calls() -> list[str]:
 
 
 def test_two_jobs_make_each_kind_of_call_that_a_worker_makes() -> None:
-    take = {"set", "take", "blmove", "claim"}
+    take = {"offer", "take", "blmove", "claim"}
     read = {"get report", "fget song"}
     write = {"beat", "put stem", "put peaks", "put report", "settle", "remove message"}
     expected = {f"worker: {name}" for name in take | read | write}

@@ -138,7 +138,7 @@ def test_a_claim_sent_twice_is_answered_the_same_and_keeps_what_the_job_reported
     lease.stage, lease.progress = Stage.SEPARATING, 0.5
     lease.beat()
 
-    answer = queue.scripts.run("claim", receiver.worker, job().message(), lease.token, job().songhash)
+    answer = queue.scripts.run("claim", receiver.worker, job().message(), lease.token, job().songhash, "")
 
     assert answer == 1
     assert job_status(queue).progress == 0.5

@@ -6,6 +6,7 @@ by rules of their own.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from typing import Any
@@ -18,11 +19,12 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multip
 from msas.problem import NotAudio
 from msas.queue import Lease
 from msas.status import fields_of_job
-from tests.queue.machine_checks import OWNERS, RedisChecks, job
+from tests.queue.machine_checks import MODELS, OWNERS, RedisChecks, job
 from tests.queue.model import GARBAGE, QueueModel
 from tests.support.in_process import Place, report_of
 
 WORKERS = ("worker-0", "worker-1", "worker-2")
+HAS = {"worker-0": {"stand-in", "big"}, "worker-1": {"stand-in"}}  # the third takes any job
 _GARBAGE = b"no job"
 _PROBLEM = NotAudio("It went wrong.")
 _OUTCOMES = {"succeeded": "succeed", "failed": "fail", "retry": "retry", "released": "release", "waiting": "wait"}
@@ -37,7 +39,7 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.place = Place().__enter__()
-        self.model = QueueModel(owners=OWNERS)
+        self.model = QueueModel(owners=OWNERS, models=MODELS, has=HAS)
         self.receivers = {name: self.place.process(name=name).receiver for name in WORKERS}
         self.queue, self.redis = self.place.queue, self.place.redis
         self.numbers = {job(number).message(): number for number in OWNERS} | {_GARBAGE: GARBAGE}
@@ -73,6 +75,9 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
 
     @rule(target=leases, name=names)
     def take(self, name: str) -> Any:
+        if name in HAS:
+            self.receivers[name].offer({"models": [{"name": model} for model in sorted(HAS[name])]})
+            self.model.offers.add(name)
         lease = self.receivers[name].take()
         self.model.beat(name)
         self.list_may_be_empty &= bool(self.model.taken.get(name))
@@ -94,7 +99,9 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
         if number not in own or own[-1] == number:
             message, token = self.messages[number], secrets.token_hex(8)
             fields = fields_of_job(job(number))
-            attempt = self.queue.scripts.run("claim", name, message, token, job(number).songhash, *fields)
+            attempt = self.queue.scripts.run(
+                "claim", name, message, token, job(number).songhash, self._models(name), *fields
+            )
             assert attempt == (self.model.claim(name, number) if number in own else 0)
             if attempt:
                 self.model.jobs[number].token = token
@@ -163,6 +170,7 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
         assert self._list(self.queue.name) == self.model.line
         for owner in OWNERS.values():
             assert not owner or self._line(owner) == self.model.lines.get(owner, [])
+        assert self._parked() == self.model.parked
         assert set(self._numbers_of(self.redis.zrange(self.place.key("delayed"), 0, -1))) == self.model.delayed
         for name, receiver in self.receivers.items():
             assert self._list(receiver.taken) == self.model.taken.get(name, [])
@@ -174,6 +182,9 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
 
     def _settled(self, lease: Lease, outcome: str) -> str:
         return self.model.settle(self._number(lease), lease.token, lease._receiver.worker, outcome)
+
+    def _models(self, name: str) -> str:
+        return json.dumps(sorted(HAS[name])) if name in HAS else ""
 
     def _number(self, lease: Lease) -> int:
         return self.numbers[lease.job.message()]

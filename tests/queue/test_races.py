@@ -89,7 +89,7 @@ def test_a_message_is_in_redis_after_each_call_of_a_worker(place: Place) -> None
         else:
             break
         reclaim(place.queue, process.name)
-        place.redis.hset(place.queue.job_key(job().songhash), "attempt", 0)
+        place.redis.hset(place.queue.job_key(job().songhash), mapping={"attempt": 0, "lost": 0})
 
     assert place.state() is State.SUCCEEDED
 

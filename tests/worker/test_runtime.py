@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -173,15 +172,6 @@ def test_openvino_runs_without_its_telemetry() -> None:
         [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True
     )
     assert said.stdout.split() == ["openvino.tools.ovc.telemetry_stub", "None"]
-
-
-def test_a_containers_quota_bounds_the_threads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine, "_QUOTA", tmp_path / "cpu.max")
-    bound = len(os.sched_getaffinity(0))
-    assert machine.cores() == bound, "no quota file"
-    for text, expected in (("max 100000", bound), ("100000 100000", 1), ("50000 100000", 1), ("9900000 100000", bound)):
-        (tmp_path / "cpu.max").write_text(text)
-        assert machine.cores() == expected
 
 
 def test_the_peak_memory_is_measured() -> None:

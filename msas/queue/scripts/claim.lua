@@ -1,6 +1,9 @@
 -- claim: make a job that this worker took its own, under a fresh token.
--- ARGV  1 worker   2 message   3 token   4 songhash   5.. field, value of a job that no enqueue made
--- returns the attempt's number, or 0 where the job is over or in other hands: then the copy is dropped
+-- ARGV  1 worker   2 message   3 token   4 songhash   5 the worker's models, as for take
+--       6.. field, value of a job that no enqueue made
+-- returns the attempt's number, or 0 where the job is over or in other hands: then the copy is dropped; or where the
+--       worker may not do it: then it is parked, unless it is a foreign job for a model that nobody offers: that one
+--       may fail at this worker
 -- sent twice: the token is known, so the answer is the same.
 -- The message must still be in this worker's list: one that paused since it took it may have been reclaimed.
 if not redis.call('LPOS', taken_key(ARGV[1]), ARGV[2]) then return 0 end
@@ -18,14 +21,24 @@ if status and status ~= 'queued' and not gone and not mine then
   feed()
   return 0
 end
--- Whoever takes the message back must know whose it is without reading it: strangers' JSON has many shapes.
-redis.call('HSET', CLAIMS, ARGV[1], ARGV[4] .. ' ' .. digest)
 if not status then
-  redis.call('HSET', key, 'enqueued_at', NOW, unpack(ARGV, 5))
+  redis.call('HSET', key, 'enqueued_at', NOW, unpack(ARGV, 6))
   count_callbacks(key, 1)
 end
+local is_unknown = not status and not is_offered(redis.call('HGET', key, 'model') or '')
+if not mine and not is_unknown and not may_do(ARGV[4], ARGV[1], model_set(ARGV[5])) then
+  redis.call('LREM', taken_key(ARGV[1]), 1, ARGV[2])
+  open(ARGV[4], status == 'queued' and held or ARGV[2])
+  park(ARGV[4])
+  feed()
+  return 0
+end
+-- Whoever takes the message back must know whose it is without reading it: strangers' JSON has many shapes.
+redis.call('HSET', CLAIMS, ARGV[1], ARGV[4] .. ' ' .. digest)
+redis.call('HDEL', key, 'avoid')
 redis.call('HSET', key, 'status', 'running', 'message', ARGV[2], 'token', ARGV[3], 'worker', ARGV[1],
   'started_at', NOW, 'stage', 'fetching', 'progress', '0')
 redis.call('ZREM', line_key(owner_of(ARGV[4])), ARGV[4])
+unpark(ARGV[4])
 feed()
 return redis.call('HINCRBY', key, 'attempt', mine and 0 or 1)

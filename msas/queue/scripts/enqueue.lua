@@ -13,6 +13,7 @@ local function lies_somewhere()
     if redis.call('LPOS', taken_key(worker), message) then return true end
   end
   return redis.call('ZSCORE', line_key(owner_of(ARGV[1])), ARGV[1]) and owner_of(ARGV[1]) ~= ''
+    or redis.call('ZSCORE', parked_key(parked_line(ARGV[1])), ARGV[1])
     or redis.call('LPOS', QUEUE, message) or redis.call('ZSCORE', DELAYED, message)
 end
 local function share() if ARGV[3] ~= '1' then add_owners(ARGV[1], owner) end end
@@ -30,7 +31,6 @@ end
 local bound = exceeded(owner, cost, ARGV[6], ARGV[7], ARGV[8])
 if bound ~= '' then return { 0, bound, 0 } end
 local owners = redis.call('HGET', key, 'owners') or owner_of(ARGV[1])
-next_number('line') -- first: a Redis that is full refuses this, but nothing after a write
 count_callbacks(key, -1)
 redis.call('DEL', key)
 redis.call('ZREM', ENDED, ARGV[1])

@@ -22,9 +22,9 @@ local function add(length, read) -- read(first, last) puts these, counted from 0
   if first <= last then read(first, last) end
   count = count + length
 end
-local function of_owner(name)
-  add(redis.call('ZCARD', line_key(name)), function(first, last)
-    for _, songhash in ipairs(redis.call('ZRANGE', line_key(name), first, last)) do
+local function add_set(key)
+  add(redis.call('ZCARD', key), function(first, last)
+    for _, songhash in ipairs(redis.call('ZRANGE', key, first, last)) do
       if is_wanted(songhash) then waiting[#waiting + 1] = songhash end
     end
   end)
@@ -38,9 +38,12 @@ elseif fed then
   add(1, function() waiting[1] = fed end)
 end
 if all then
-  for _, name in ipairs(redis.call('ZRANGE', RING, 0, -1)) do if name ~= '' then of_owner(name) end end
+  for _, name in ipairs(redis.call('ZRANGE', RING, 0, -1)) do if name ~= '' then add_set(line_key(name)) end end
 elseif owner ~= '' then
-  of_owner(owner)
+  add_set(line_key(owner))
+end
+for _, name in ipairs(redis.call('ZRANGE', PARKED, 0, -1)) do
+  if all or string.match(name, '\n(.*)$') == owner then add_set(parked_key(name)) end
 end
 local running = {}
 for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do

@@ -1,13 +1,18 @@
--- positions: how many jobs are taken before each of some jobs, and it; owners are served in turn.
+-- positions: how many jobs are taken before each of some jobs, and it; owners are served in turn, and so are parked
+-- lines, as if each worker had each model.
 -- ARGV  songhashes of queued jobs
 -- returns a number for each, from 1; 0 where it is not in line
 local LOOK = 1000 -- messages of the list that are compared one by one, where strangers' lie between ours
 local lengths, before = { [''] = redis.call('LLEN', QUEUE) }, {}
-local owners = redis.call('ZRANGE', RING, 0, -1)
-for turn, owner in ipairs(owners) do
-  before[owner] = turn
-  if owner ~= '' then lengths[owner] = redis.call('ZCARD', line_key(owner)) end
+local function add(ring, key) -- names of parked lines have a newline, owners' have none
+  local found = redis.call('ZRANGE', ring, 0, -1, 'WITHSCORES')
+  for i = 1, #found, 2 do
+    before[found[i]] = tonumber(found[i + 1])
+    if found[i] ~= '' then lengths[found[i]] = redis.call('ZCARD', key(found[i])) end
+  end
 end
+add(RING, line_key)
+add(PARKED, parked_key)
 local strangers = lengths[''] - redis.call('ZCARD', line_key(''))
 local function index_in_list(songhash)
   local message = redis.call('HGET', job_key(songhash), 'message')
@@ -16,7 +21,9 @@ local function index_in_list(songhash)
 end
 local function position(songhash)
   local owner = owner_of(songhash)
-  local index = redis.call('ZRANK', line_key(owner), songhash)
+  local index, line = redis.call('ZRANK', line_key(owner), songhash), parked_line(songhash)
+  local parked = lengths[line] and redis.call('ZRANK', parked_key(line), songhash)
+  if parked then index, owner = parked, line end
   if not index then -- moved from its owner's line to the head of the list, or not in line
     index, owner = index_in_list(songhash), ''
   elseif owner == '' and strangers ~= 0 then

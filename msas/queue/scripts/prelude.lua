@@ -5,6 +5,7 @@ local QUEUE, DELAYED, DEAD, WORKERS = KEYS[1], PREFIX .. 'delayed', PREFIX .. 'd
 local CLAIMS, STRAYS, ENDED, TICK = PREFIX .. 'claims', PREFIX .. 'strays', PREFIX .. 'ended', PREFIX .. 'tick'
 local REMOVED, CALLBACK_BYTES = PREFIX .. 'removed', PREFIX .. 'callback_bytes'
 local RING, COUNTERS = PREFIX .. 'ring', PREFIX .. 'counters'
+local PARKED, OFFERS, OFFER = PREFIX .. 'parked', PREFIX .. 'offers', PREFIX .. 'offer'
 local COSTS, COUNTS = PREFIX .. 'costs', PREFIX .. 'jobs' -- of the jobs of each owner that have not ended
 local ATTEMPTS, LONGEST_RETRY, DEAD_KEPT = 3, 300 * 1000, 1000
 local CALLBACK_OVERHEAD = 300 -- bytes that Redis needs for a callback beside its JSON
@@ -13,16 +14,73 @@ local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 local function job_key(songhash) return PREFIX .. 'job:' .. songhash end
 local function taken_key(worker) return PREFIX .. 'run:' .. worker end
 local function line_key(owner) return PREFIX .. 'line:' .. owner end
+local function parked_key(name) return PREFIX .. 'parked:' .. name end
 local function owner_of(songhash) return redis.call('HGET', job_key(songhash), 'owner') or '' end
 local function hash_in(message) return string.match(message, '"hash"%s*:%s*"(%x+)"') end
 local function next_number(name) return redis.call('HINCRBY', COUNTERS, name, 1) end
+
+-- Offers. OFFERS holds each worker's models, as JSON; '' what the workers of the release before offered, which have no
+-- entry of their own. They do not know of parked jobs, and run the scripts of their release.
+local function living_offers(except) -- return how many workers, which hold a lease, offer the same, by what they offer
+  local counts, workers = {}, redis.call('ZRANGEBYSCORE', WORKERS, '(' .. NOW, '+inf')
+  local before = redis.call('HGET', OFFERS, '')
+  for _, worker in ipairs(workers) do
+    local offer = worker ~= except and (redis.call('HGET', OFFERS, worker) or (not except and before))
+    if offer then counts[offer] = (counts[offer] or 0) + 1 end
+  end
+  return counts
+end
+local function offers_model(offer, model)
+  for _, each in ipairs(cjson.decode(offer).models or {}) do if each.name == model then return true end end
+  return model == ''
+end
+local function is_offered(model, except) -- by a living worker that finds parked jobs; `except` one worker
+  for offer in pairs(living_offers(except)) do if offers_model(offer, model) then return true end end
+  return false
+end
+
+-- Parked jobs. A job for a model that the worker lacks, which got it, waits in a line for that model and its owner:
+-- a sorted set of songhashes. PARKED holds the names of these lines by the number of their turn, as RING holds owners.
+local function parked_line(songhash) -- return the name of the line in which this job is parked, if it is
+  local model, owner = unpack(redis.call('HMGET', job_key(songhash), 'model', 'owner'))
+  return (model or '') .. '\n' .. (owner or '')
+end
+local function park(songhash, at_head) -- a queued job, which leaves its owner's line
+  local name = parked_line(songhash)
+  local first = at_head and redis.call('ZRANGE', parked_key(name), 0, 0, 'WITHSCORES')[2]
+  redis.call('ZREM', line_key(owner_of(songhash)), songhash)
+  redis.call('ZADD', parked_key(name), 'NX', first and first - 1 or next_number('line'), songhash)
+  redis.call('ZADD', PARKED, 'NX', next_number('turn'), name)
+  redis.call('HSET', COUNTERS, 'parked_at', NOW)
+end
+local function leave_parked(name, songhash) -- return how often it was there
+  local removed = redis.call('ZREM', parked_key(name), songhash)
+  if removed == 1 and redis.call('EXISTS', parked_key(name)) == 0 then redis.call('ZREM', PARKED, name) end
+  return removed
+end
+local function unpark(songhash) return leave_parked(parked_line(songhash), songhash) end
+local function may_do(songhash, worker, models) -- whether the worker has the job's model, and should try it (again)
+  local model, avoided = unpack(redis.call('HMGET', job_key(songhash), 'model', 'avoid'))
+  model = model or ''
+  if models and model ~= '' and not models[model] then return false end
+  local ends, failed = string.match(avoided or '', '^(%d+) (.*)$')
+  return not (failed == worker and NOW < tonumber(ends) and is_offered(model, worker))
+end
+local function model_set(names) -- of a JSON list; nil where a worker does not say what it has: it gets any job
+  if names == '' then return nil end
+  local set = {}
+  for _, name in ipairs(cjson.decode(names)) do set[name] = true end
+  return set
+end
 
 -- Lines. A job that an owner's key sent waits in the owner's line, a sorted set of songhashes. Every other message waits
 -- in the list QUEUE, where foreign producers push, too; the line of the owner '' repeats the order of that list, for
 -- jobs' positions. The ring holds the owners whose jobs wait; the one with the lowest number has its turn next.
 -- Workers block on QUEUE, so it is never empty while an owner's job waits: `feed` moves one there.
-local function pop_owned() -- return the message of the next owned job, up to the turn of QUEUE; nil where there is none
-  for _, owner in ipairs(redis.call('ZRANGE', RING, 0, -1)) do
+local function pop_owned() -- return the next owned job's message and its turn; nil where QUEUE has its turn before
+  local found = redis.call('ZRANGE', RING, 0, -1, 'WITHSCORES')
+  for i = 1, #found, 2 do
+    local owner = found[i]
     if owner == '' and redis.call('EXISTS', QUEUE) == 1 then return nil end
     local songhash = owner ~= '' and redis.call('ZPOPMIN', line_key(owner))[1]
     if songhash and redis.call('EXISTS', line_key(owner)) == 1 then
@@ -30,16 +88,27 @@ local function pop_owned() -- return the message of the next owned job, up to th
     else
       redis.call('ZREM', RING, owner)
     end
-    if songhash then return redis.call('HGET', job_key(songhash), 'message') end
+    if songhash then return redis.call('HGET', job_key(songhash), 'message'), found[i + 1] end
   end
 end
 local function feed()
-  local message = redis.call('EXISTS', QUEUE) == 0 and pop_owned()
+  if redis.call('EXISTS', QUEUE) == 1 then return end
+  local message, turn = pop_owned()
   if message then redis.call('RPUSH', QUEUE, message) end
+  if turn then redis.call('HSET', COUNTERS, 'fed', turn) end -- it keeps its turn among the parked lines
+end
+local function is_parked_at_once(songhash, at_head)
+  -- What comes back goes before the parked jobs of its model and owner, which were behind it.
+  if at_head and redis.call('EXISTS', parked_key(parked_line(songhash))) == 1 then return true end
+  -- Workers of the release before take any job from the lines, also one for a model that they lack.
+  local before = redis.call('HGET', OFFERS, '')
+  local model = before and redis.call('HGET', job_key(songhash), 'model') or ''
+  return before and model ~= '' and not offers_model(before, model)
 end
 local function put_in_line(songhash, message, at_head) -- a message that is not a queued job's own goes into the list
   local status, own, owner = unpack(redis.call('HMGET', job_key(songhash or ''), 'status', 'message', 'owner'))
   local known, number = status == 'queued' and own == message, next_number('line')
+  if known and is_parked_at_once(songhash, at_head) then return park(songhash, at_head) end
   local line = line_key(known and owner or '')
   local first = at_head and redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')[2]
   if known then redis.call('ZADD', line, first and first - 1 or number, songhash) end
@@ -51,7 +120,7 @@ local function take_out_of_line(songhash, message) -- return how many copies wai
   local owner = owner_of(songhash)
   local copies = redis.call('ZREM', line_key(owner), songhash)
   if owner == '' then copies = 0 end -- the list has it, too, or a worker that has not claimed it
-  copies = copies + redis.call('LREM', QUEUE, 0, message) + redis.call('ZREM', DELAYED, message)
+  copies = copies + unpark(songhash) + redis.call('LREM', QUEUE, 0, message) + redis.call('ZREM', DELAYED, message)
   feed()
   return copies
 end
@@ -59,6 +128,9 @@ local function count_waiting()
   local count = redis.call('LLEN', QUEUE) + redis.call('ZCARD', DELAYED)
   for _, owner in ipairs(redis.call('ZRANGE', RING, 0, -1)) do
     if owner ~= '' then count = count + redis.call('ZCARD', line_key(owner)) end
+  end
+  for _, name in ipairs(redis.call('ZRANGE', PARKED, 0, -1)) do
+    count = count + redis.call('ZCARD', parked_key(name))
   end
   return count
 end
@@ -112,7 +184,8 @@ end
 local function close(songhash, status, at, ...) -- the job has ended; further field, value to set
   refund(songhash)
   redis.call('ZREM', line_key(owner_of(songhash)), songhash)
-  redis.call('HDEL', job_key(songhash), 'message', 'token', 'worker', 'stage')
+  unpark(songhash)
+  redis.call('HDEL', job_key(songhash), 'message', 'token', 'worker', 'stage', 'avoid')
   redis.call('HSET', job_key(songhash), 'status', status, 'ended_at', at, ...)
   redis.call('ZADD', ENDED, at, songhash)
   if redis.call('HEXISTS', job_key(songhash), 'callbacks') == 1 then redis.call('ZADD', CALLBACKS, NOW, songhash) end

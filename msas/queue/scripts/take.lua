@@ -1,27 +1,74 @@
 -- take: renew an idle worker's lease and move the next message into its list: owners in turn, each first in, first out.
--- ARGV  1 worker
--- returns the message; nil where none waits: then the worker blocks on QUEUE
+-- ARGV  1 worker   2 the models that it has, a JSON list; empty: it gets any job
+-- returns the message; nil where none waits, or 0 where some were parked within the last hour: then the worker blocks on
+--       QUEUE, after 0 for a short time alone, because parked jobs never come there
 -- sent twice: the second finds the first's message in the worker's list.
+-- A job that this worker may not do is parked. Parked lines take turns with the owners; what `feed` moved to QUEUE has
+-- the turn that its owner had then.
+local MOST_PARKED, LOOK, MIXED = 100, 10, 3600 * 1000
 redis.call('ZADD', WORKERS, NOW + LEASE, ARGV[1])
-local taken = taken_key(ARGV[1])
+local taken, models = taken_key(ARGV[1]), model_set(ARGV[2])
 local held = redis.call('LINDEX', taken, -1)
 if held then return held end
-feed() -- a worker that blocked takes the last message of the list without it
-local head = redis.call('LINDEX', QUEUE, -1)
-if not head then
-  redis.call('DEL', line_key(''))
-  return nil
+local function first_of(name) -- return the first job of a parked line that this worker may do
+  local model = string.match(name, '^[^\n]*')
+  if models and model ~= '' and not models[model] then return nil end
+  for _, songhash in ipairs(redis.call('ZRANGE', parked_key(name), 0, LOOK - 1)) do
+    if redis.call('HGET', job_key(songhash), 'status') ~= 'queued' then
+      leave_parked(name, songhash) -- a script of the release before stopped it
+    elseif may_do(songhash, ARGV[1], models) then
+      return songhash
+    end
+  end
 end
-redis.call('ZADD', RING, 'NX', next_number('turn'), '')
-local songhash = hash_in(head)
-local fed = songhash and owner_of(songhash) ~= '' -- it has waited longer than what is in its owner's line
-local message = not fed and pop_owned()
-if message then
+local function next_parked() -- return such a job of the line whose turn is next, the name of the line, its turn
+  local found = redis.call('ZRANGE', PARKED, 0, -1, 'WITHSCORES')
+  for i = 1, #found, 2 do
+    local songhash = first_of(found[i])
+    if songhash then return songhash, found[i], tonumber(found[i + 1]) end
+  end
+end
+local function give(message)
   redis.call('LPUSH', taken, message)
+  feed()
   return message
 end
-if not fed then redis.call('ZADD', RING, next_number('turn'), '') end
-if songhash then redis.call('ZREM', line_key(''), songhash) end
-message = redis.call('LMOVE', QUEUE, taken, 'RIGHT', 'LEFT')
-feed()
-return message
+local function give_parked(songhash)
+  unpark(songhash)
+  return give(redis.call('HGET', job_key(songhash), 'message'))
+end
+local function pop_next(fed) -- remove and return the next message of the list and the owners' lines
+  local message = not fed and pop_owned()
+  if message then return message end
+  if not fed then redis.call('ZADD', RING, next_number('turn'), '') end
+  message = redis.call('RPOP', QUEUE)
+  redis.call('ZREM', line_key(''), hash_in(message) or '')
+  return message
+end
+for _ = 1, MOST_PARKED do
+  feed() -- a worker that blocked takes the last message of the list without it
+  local head = redis.call('LINDEX', QUEUE, -1)
+  local fed = head and hash_in(head) and owner_of(hash_in(head)) ~= '' -- it waited longer than what is in its owner's line
+  if head then redis.call('ZADD', RING, 'NX', next_number('turn'), '') end
+  local turn = fed and redis.call('HGET', COUNTERS, 'fed') or redis.call('ZRANGE', RING, 0, 0, 'WITHSCORES')[2]
+  local parked, name, parked_turn = next_parked()
+  if parked and (not head or parked_turn < tonumber(turn)) then
+    redis.call('ZADD', PARKED, next_number('turn'), name)
+    return give_parked(parked)
+  end
+  if not head then
+    redis.call('DEL', line_key(''))
+    break
+  end
+  local message = pop_next(fed)
+  local songhash = hash_in(message)
+  local status, own = unpack(redis.call('HMGET', job_key(songhash or ''), 'status', 'message'))
+  if status ~= 'queued' or own ~= message then return give(message) end
+  local line = parked_line(songhash)
+  local able = may_do(songhash, ARGV[1], models)
+  if able and redis.call('EXISTS', parked_key(line)) == 0 then return give(message) end
+  park(songhash)
+  if able then return give_parked(first_of(line) or songhash) end -- those that were parked came before it
+end
+local parked_at = redis.call('HGET', COUNTERS, 'parked_at')
+return parked_at and NOW < parked_at + MIXED and 0 or nil

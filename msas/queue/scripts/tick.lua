@@ -3,7 +3,7 @@
 -- sent twice: the second comes too soon, or finds nothing.
 -- After an outage in which nobody ticked (or where Redis' clock jumped) every lease has run out: then each worker
 -- first gets a fresh one. A worker stays known for an hour: one that was only paused may still take a message.
-local FORGET, MOST_STRAYS = 3600 * 1000, 10
+local FORGET, MOST_STRAYS, MOST_LOST = 3600 * 1000, 10, 6
 local LOST = cjson.encode({ code = 'worker_lost',
   message = 'The worker was lost (killed, out of memory, or unreachable) while it worked on this song.' })
 local function reclaim(worker, message)
@@ -11,7 +11,7 @@ local function reclaim(worker, message)
   local songhash, claimed = string.match(redis.call('HGET', CLAIMS, worker) or '', '^(%x+) (%x+)$')
   if claimed ~= digest then songhash = string.match(message, '^{"hash":"(%x+)"') end -- one of ours, at least
   local key = job_key(songhash or '')
-  local status, holder, attempt = unpack(redis.call('HMGET', key, 'status', 'worker', 'attempt'))
+  local status, holder = unpack(redis.call('HMGET', key, 'status', 'worker'))
   local running = status == 'running' and holder == worker
   if claimed ~= digest and not running then -- never claimed: nobody is to blame, unless it happens all the time
     local strays = redis.call('HINCRBY', STRAYS, digest, 1)
@@ -23,7 +23,7 @@ local function reclaim(worker, message)
   elseif not status or status == 'queued' then
     put_in_line(songhash, message, true)
   elseif running then
-    delay(songhash, message, tonumber(attempt), ATTEMPTS, LOST)
+    delay(songhash, message, redis.call('HINCRBY', key, 'lost', 1), MOST_LOST, LOST)
   elseif holder == worker then
     redis.call('HDEL', key, 'token', 'worker') -- cancelled: now nobody holds it
   end -- else over, or in other hands: the copy is dropped
@@ -31,6 +31,16 @@ end
 local function reap(worker)
   for _, message in ipairs(redis.call('LRANGE', taken_key(worker), 0, -1)) do reclaim(worker, message) end
   redis.call('DEL', taken_key(worker))
+end
+local function prune_offers() -- of workers that are not known; where no worker lives, what was offered last stays
+  if redis.call('ZCOUNT', WORKERS, NOW, '+inf') == 0 then return end
+  local others = false -- workers of the release before
+  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
+    others = others or redis.call('HEXISTS', OFFERS, worker) == 0
+  end
+  for _, worker in ipairs(redis.call('HKEYS', OFFERS)) do
+    if not (worker == '' and others) and not redis.call('ZSCORE', WORKERS, worker) then redis.call('HDEL', OFFERS, worker) end
+  end
 end
 local function forget(worker) redis.call('ZREM', WORKERS, worker) redis.call('HDEL', CLAIMS, worker) end
 if ARGV[1] ~= '' then reap(ARGV[1]) return forget(ARGV[1]) end
@@ -52,3 +62,4 @@ for _, worker in ipairs(redis.call('ZRANGEBYSCORE', WORKERS, '-inf', NOW)) do
   reap(worker)
   if tonumber(redis.call('ZSCORE', WORKERS, worker)) < NOW - FORGET then forget(worker) end
 end
+prune_offers()

@@ -1,0 +1,128 @@
+"""A Redis that uses all of its maxmemory: what frees memory or keeps jobs alive works on, and new work is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from msas.delivery import Delivery
+from msas.job import State
+from msas.problem import RedisFull
+from msas.queue import Lease, Queue
+from msas.queue.outbox import Outbox
+from tests.queue.fixtures import ERROR, Workers, job, job_status, report, state, taken
+
+CALLBACK = {"url": "http://hook.test/", "data": 1}
+
+
+@pytest.fixture
+def full(queue: Queue) -> Iterator[Callable[[], None]]:
+    """Return a function that leaves Redis no memory."""
+
+    def fill() -> None:
+        queue.redis.config_set("maxmemory", 1)
+
+    yield fill
+    queue.redis.config_set("maxmemory", 0)
+
+
+@pytest.mark.parametrize(
+    ("settle", "becomes"),
+    [
+        (lambda lease: lease.succeed(report()), State.SUCCEEDED),
+        (lambda lease: lease.fail(ERROR), State.FAILED),
+        (lambda lease: lease.retry(ERROR), State.QUEUED),
+        (lambda lease: lease.wait(ERROR), State.QUEUED),
+        (lambda lease: lease.release(), State.QUEUED),
+    ],
+)
+def test_a_worker_takes_renews_and_settles_a_job_while_redis_is_full(
+    queue: Queue, worker: Workers, full: Callable[[], None], settle: Callable[[Lease], str], becomes: State
+) -> None:
+    queue.enqueue(job())
+    full()
+
+    lease = taken(worker())
+    held = lease.beat()
+    settled = settle(lease)
+
+    assert (held, settled) == ("ok", "ok")
+    assert state(queue) is becomes
+
+
+def test_an_idle_worker_waits_while_redis_is_full(worker: Workers, full: Callable[[], None]) -> None:
+    full()
+    receiver = worker()
+
+    receiver.offer({"models": [{"name": "lite"}], "default": "lite"})
+    assert receiver.beat(None) == "ok"
+    assert receiver.take() is None
+
+
+def test_a_job_of_a_lost_worker_is_queued_again_while_redis_is_full(
+    queue: Queue, worker: Workers, full: Callable[[], None]
+) -> None:
+    queue.enqueue(job())
+    lost = worker()
+    taken(lost)
+    full()
+
+    lost.leave()
+
+    assert state(queue) is State.QUEUED
+
+
+def test_jobs_are_removed_pruned_published_and_called_back_while_redis_is_full(
+    queue: Queue, worker: Workers, full: Callable[[], None]
+) -> None:
+    queue.enqueue(replace(job(), callback=CALLBACK))
+    taken(worker()).succeed(report())
+    queue.enqueue(job(1))
+    full()
+
+    pruned = queue.prune("vocals", report())
+    [news] = Outbox(queue).take(1, 60)
+    noted = Outbox(queue).note(news, Delivery())
+    published = [queue.publish(report(number), 1) for number in (1, 2)]
+    cancelled = queue.cancel(job().songhash, "me")
+    queue.drop(job().songhash, "me")
+
+    assert (pruned, noted, published, cancelled) == (1, True, [True, True], "succeeded")
+    assert [state(queue, number) for number in (0, 1, 2)] == [None, State.SUCCEEDED, State.SUCCEEDED]
+
+
+def test_a_process_leads_and_adopts_workers_while_redis_is_full(
+    queue: Queue, worker: Workers, full: Callable[[], None]
+) -> None:
+    queue.enqueue(job())
+    receiver = worker()
+    taken(receiver)
+    queue.redis.delete(f"{queue.prefix}workers")
+    full()
+
+    leads = [queue.lead(name, 60) for name in ("me", "another", "me")]
+    queue.adopt()
+    queue.resign()
+
+    assert leads == [True, False, True]
+    assert queue.redis.zrange(f"{queue.prefix}workers", 0, -1) == [receiver.worker.encode()]
+    assert queue.lead("another", 60)
+
+
+def test_new_jobs_and_callbacks_are_refused_with_a_sentence_that_says_why(
+    queue: Queue, worker: Workers, full: Callable[[], None]
+) -> None:
+    queue.enqueue(job())
+    taken(worker()).fail(ERROR)
+    queue.enqueue(job(1))
+    full()
+
+    for refused in (job(), job(2), replace(job(1), callback=CALLBACK)):
+        with pytest.raises(RedisFull, match="Redis is full") as problem:
+            queue.enqueue(refused)
+        assert problem.value.code == "queue_full"
+    assert state(queue) is State.FAILED
+    assert job_status(queue, 1).callback is None
+    assert state(queue, 2) is None

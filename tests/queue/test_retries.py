@@ -1,0 +1,52 @@
+"""Retries: failed attempts and lost workers are counted apart, and another worker is preferred for the next attempt."""
+
+from __future__ import annotations
+
+from msas.job import State
+from msas.queue import Queue
+from tests.queue.fixtures import ERROR, Workers, job, state, taken
+from tests.support.queue_time import put_delayed_in_line, reclaim
+
+
+def lose(queue: Queue, worker: Workers) -> None:
+    """Let a worker take the job and be lost, as one that is preempted."""
+    lost = worker()
+    taken(lost)
+    reclaim(queue, lost.worker)
+
+
+def retry(queue: Queue, worker: Workers) -> None:
+    taken(worker()).retry(ERROR)
+    put_delayed_in_line(queue)
+
+
+def test_three_preemptions_do_not_end_a_job(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+
+    for _ in range(3):
+        lose(queue, worker)
+
+    lease = taken(worker())
+    assert lease.attempt == 4, "attempts count claims"
+
+
+def test_a_job_fails_after_three_errors_however_many_workers_were_lost_between(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    for step in (lose, retry, lose, lose, retry, lose):
+        step(queue, worker)
+    assert state(queue) is State.QUEUED
+
+    retry(queue, worker)
+
+    assert state(queue) is State.FAILED
+
+
+def test_errors_do_not_count_as_lost_workers(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    for step in (retry, lose, lose, lose, lose, retry, lose):
+        step(queue, worker)
+    assert state(queue) is State.QUEUED
+
+    lose(queue, worker)
+
+    assert state(queue) is State.FAILED
