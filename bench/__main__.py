@@ -15,7 +15,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from bench import accuracy, bars, crowd, machine, memory, queue_crashes, queue_speed, rest_speed, separation_speed
+from bench import (
+    accuracy,
+    bars,
+    crowd,
+    machine,
+    memory,
+    queue_crashes,
+    queue_speed,
+    redis_bytes,
+    rest_speed,
+    separation_speed,
+)
 from bench.material import Setup
 from msas.settings import Settings, SettingsError
 
@@ -23,6 +34,7 @@ RESULTS = Path(__file__).parent / "results"
 Part = Callable[[Setup], dict[str, float]]
 PARTS: dict[str, Part] = {
     "queue": queue_speed.measure,
+    "redis": redis_bytes.measure,
     "crashes": queue_crashes.measure,
     "rest": rest_speed.measure,
     "crowd": crowd.measure,

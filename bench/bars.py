@@ -29,6 +29,7 @@ AT_MOST = {
     "rss_growth_hour": 1.1,
     "marathon_rss_growth": 1.1,
     "marathon_wrong_lengths": 0.0,
+    "redis_bytes_done": 410.0,
     "recover_vs_lease": 2.0,
     "admit_100000_vs_10": 1.2,
     "scale_lost": 0.0,

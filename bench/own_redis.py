@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from local import servers
 from local.child import Child
@@ -38,11 +37,6 @@ def own_redis(folder: Path) -> Iterator[Settings]:
 
 def make_job(number: int) -> Job:
     return Job(f"{number:056x}", Options("lite"), f"song {number}.mp3")
-
-
-def make_report(job: Job) -> dict[str, Any]:
-    stems = {name: {"bytes": 1, "seconds": 1.0} for name in ("vocals", "drums", "bass", "other")}
-    return {"hash": job.songhash, "name": job.name, "model": "lite", "options": asdict(Options("lite")), "stems": stems}
 
 
 def _answers(settings: Settings) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,43 +12,13 @@ from msas import log
 from msas.job import BrokenMessage, Job, State
 from msas.problem import QueueUnavailable, RedisFull
 from msas.queue import Queue
+from msas.recovery import publish_again
+from msas.removal import remove
 from msas.store import Store
 
 _DAY_MS = 86_400_000
 _AT_ONCE = 500
 _log = logging.getLogger("msas.reconcile")
-
-
-def remove(
-    queue: Queue,
-    store: Store,
-    songhash: str,
-    ended_before: int | None = None,
-    *,
-    ghost: bool = False,
-    owner: str = "",
-) -> str:
-    """Stop the job wherever it is, and remove its song and all that was made of it.
-
-    With `ended_before`, in ms of Redis' clock, only a job that ended by then, or that Redis does not know.
-    With `owner`, only a job of that owner; where it has others, too, it is taken away from this one alone.
-    A `ghost` came back although it was removed; where somebody sent its song anew just now, that stays.
-    Returns what `Queue.cancel` does; where Redis knew nothing of the job but the store did, 'forgotten'.
-    A worker that has the job in hands learns of it with its next beat, and removes what it stored since.
-    """
-    remover = secrets.token_hex(16)
-    state = queue.cancel(songhash, remover, ended_before, owner)
-    if state == "shared":
-        store.remove_owner(songhash, owner)
-    if state in ("busy", "kept", "shared") or (owner and not state):
-        return state
-    try:
-        found = not (ghost and store.message(songhash)) and store.remove_song(songhash)
-    except BaseException:
-        queue.drop(songhash, remover, removed=False)
-        raise
-    queue.drop(songhash, remover)
-    return state or ("forgotten" if found else "")
 
 
 class Reconciler:
@@ -86,7 +55,7 @@ class Reconciler:
                         settled[songhash] = some[songhash]
                         if self._settled.get(songhash) == some[songhash]:  # twice the same: nobody just sends it again
                             self._store.remove_message(songhash)
-                    elif state is None and self._publish(songhash):
+                    elif state is None and publish_again(self._queue, self._store, songhash):
                         counts["published"] += 1
                         self._enqueue(songhash, perhaps_lost=False)  # it stays as it is, and its callback is told
                     elif state not in (State.FAILED, State.CANCELLED):
@@ -115,26 +84,13 @@ class Reconciler:
 
     def _bring_back_results(self, counts: dict[str, int]) -> None:
         """Note as succeeded what lies finished in the store, and is unknown to Redis, in line, or failed there."""
-        removed = self._queue.removed()
         finished = (songhash for songhash, _, has_report in self._store.songs() if has_report)
         while some := list(islice(finished, _AT_ONCE)):
             for songhash, state in self._queue.states(some).items():
                 with self._surviving(songhash):
-                    if state in (State.QUEUED, State.FAILED) or (state is None and songhash not in removed):
-                        counts["published"] += self._publish(songhash, pruned_too=state is None)
-
-    def _publish(self, songhash: str, *, pruned_too: bool = False) -> bool:
-        """With `pruned_too`, also what lost a stem: where it waits, it waits to be separated again."""
-        found = self._store.published(songhash)
-        if found is None or ("removed" in found[0] and not pruned_too):
-            return False
-        if not self._queue.publish(found[0], int(found[1].timestamp() * 1000)):
-            return False
-        if owners := self._store.owners(songhash):
-            self._queue.add_owners(songhash, owners)
-        if self._store.report(songhash) is None:
-            remove(self._queue, self._store, songhash, ghost=True)  # it was removed just when it was published
-        return True
+                    if state in (None, State.QUEUED, State.FAILED):
+                        is_new = state is None
+                        counts["published"] += publish_again(self._queue, self._store, songhash, pruned_too=is_new)
 
     def _forget_what_is_lost(self, counts: dict[str, int]) -> None:
         """Forget jobs that Redis says have succeeded, but of which two sweeps in a row found no report: Redis went

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,7 +30,8 @@ class JobStatus:
     """A job's state at one moment. `position` counts from 1, the next to be taken; None unless it is in line.
 
     `error` says why it failed, or why it is being tried again; `callback` how those who wait for its end are told;
-    `owners` are the names of the keys that sent it.
+    `owners` are the names of the keys that sent it; `pruned` grows with each stem that is removed.
+    The `report` on a job that succeeded, and what is read from it, is in the store: msas/results.py adds it.
     """
 
     songhash: str
@@ -51,6 +52,19 @@ class JobStatus:
     error: dict[str, str] | None
     callback: dict[str, Any] | None = None
     owners: frozenset[str] = frozenset()
+    pruned: int = 0
+
+    def with_report(self, report: dict[str, Any]) -> JobStatus:
+        """Return the status of this job, which succeeded, together with what its report tells."""
+        return replace(
+            self,
+            model=report["model"],
+            name=report["name"],
+            options=report["options"],
+            seconds=self.seconds or report.get("song", {}).get("seconds"),
+            tracks=tuple(tracks_of(report)),
+            report=report,
+        )
 
     @property
     def mixture(self) -> Track | None:
@@ -62,9 +76,9 @@ class JobStatus:
 
 
 def tracks_of(report: Mapping[str, Any]) -> list[Track]:
-    """Return the stems that a worker's report names."""
-    extension = report["options"]["format"]
-    return [Track(name, extension, stem["bytes"], stem["seconds"]) for name, stem in report["stems"].items()]
+    """Return the stems that a worker's report names, in the order in which stems are listed."""
+    extension, stems = report["options"]["format"], report["stems"]
+    return [Track(name, extension, stems[name]["bytes"], stems[name]["seconds"]) for name in stem_order(stems)]
 
 
 def fields_of_job(job: Job) -> list[str]:
@@ -74,13 +88,6 @@ def fields_of_job(job: Job) -> list[str]:
     fields += [str(x) for name, value in more.items() if value for x in (name, value)]
     fields += fields_of_callback(job.callback, job.owner)
     return [*fields, "options", json.dumps(asdict(job.options))] if job.options else fields
-
-
-def fields_of_report(report: Mapping[str, Any]) -> list[str]:
-    """Return what is kept of a job that succeeded, as field, value, field, value."""
-    fields = ["model", report["model"], "options", json.dumps(report["options"]), "name", report["name"]]
-    tracks = [x for track in tracks_of(report) for x in (f"track:{track.name}", json.dumps(asdict(track)))]
-    return [*fields, "report", json.dumps(report), *tracks]
 
 
 def read_status(songhash: str, fields: Mapping[str, bytes], position: int | None) -> JobStatus:
@@ -95,7 +102,6 @@ def read_status(songhash: str, fields: Mapping[str, bytes], position: int | None
     def moment(name: str) -> datetime | None:
         return datetime.fromtimestamp(float(fields[name]) / 1000, UTC) if name in fields else None
 
-    stems = tuple(name.removeprefix("track:") for name in fields if name.startswith("track:"))
     state = State(fields["status"].decode())
     return JobStatus(
         songhash=songhash,
@@ -110,10 +116,11 @@ def read_status(songhash: str, fields: Mapping[str, bytes], position: int | None
         enqueued_at=moment("enqueued_at"),
         started_at=moment("started_at"),
         ended_at=moment("ended_at"),
-        tracks=tuple(Track(**json.loads(fields[f"track:{stem}"])) for stem in stem_order(stems)),
+        tracks=(),
         options=content("options"),
-        report=content("report") if state is State.SUCCEEDED else None,
+        report=None,
         error=content("error"),
         callback=described(songhash, fields),
         owners=frozenset((text("owners") or text("owner") or "").split()),
+        pruned=int(fields.get("pruned", 0)),
     )

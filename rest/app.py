@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask_openapi3.openapi import OpenAPI
 
 from msas.queue import Queue
+from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
 from rest import (
@@ -46,16 +47,18 @@ def create_app(settings: Settings) -> OpenAPI:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.json.ensure_ascii = False  # type: ignore[attr-defined]
     app.url_map.strict_slashes = False
-    queue = Queue.from_settings(settings)
+    queue, store = Queue.from_settings(settings), Store.from_settings(settings)
+    results = Results(queue, store)
     app.extensions["msas"] = Services(
         settings=settings,
         queue=queue,
-        store=Store.from_settings(settings),
-        eta=Eta(queue),
+        store=store,
+        eta=Eta(queue, results),
         prober=Prober(),
-        long_polls=LongPolls(queue),
+        long_polls=LongPolls(results),
         load=load.Load(settings.rest_connections, settings.spool_mb * 1e6),
         counts=Counts(),
+        results=results,
         redis_memory=RedisMemory(queue),
     )
     hygiene.install(app)

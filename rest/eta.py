@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from itertools import accumulate
 from statistics import mean, median
 from threading import Lock
 from typing import Any
 
 from msas.job import State
+from msas.problem import StoreUnavailable
 from msas.queue import Queue
 from msas.queue.outlook import Outlook
+from msas.results import Results
 from msas.status import JobStatus
 
 _FRESH_SECONDS = 5.0  # so long is one look at the queue good for all who ask
@@ -50,8 +53,8 @@ class Pace:
 class Eta:
     """Estimates for all who ask, from one look at the queue every few seconds."""
 
-    def __init__(self, queue: Queue) -> None:
-        self._outlook, self._queue = Outlook(queue), queue
+    def __init__(self, queue: Queue, results: Results) -> None:
+        self._outlook, self._queue, self._results = Outlook(queue), queue, results
         self._seen, self._workers, self._pace = -_FRESH_SECONDS, 1, Pace(())
         self._running = 0.0  # seconds of work that the running jobs still need
         self._ahead = [0.0]  # seconds of work of the first 0, 1, 2 ... jobs that wait
@@ -93,7 +96,8 @@ class Eta:
 
     def _look_now(self) -> None:
         self._workers = self._outlook.workers()
-        self._pace = Pace(self._outlook.recent_reports())
+        with suppress(StoreUnavailable):  # then the pace stays as it was
+            self._pace = Pace(self._results.recent_reports())
         found = self._queue.listing(0, _EXACT)
         work = self._work([*found.running, *found.waiting])
         running = len(found.running)

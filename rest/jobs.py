@@ -11,7 +11,7 @@ from gevent import sleep
 
 from msas.job import SONGHASH, Stage, State
 from msas.problem import BadOption, BeingRemoved, TooLarge
-from msas.reconcile import remove as remove_job
+from msas.removal import remove as remove_job
 from msas.status import JobStatus, Track
 from rest.auth import caller, sees, sees_all
 from rest.body import parse_object
@@ -84,7 +84,7 @@ def status(path: SongPath, query: StatusQuery) -> Response:
 def statuses() -> Response:
     """Say how the jobs of up to 500 songs are doing; each is described as by GET /apiv1/status/<songhash>."""
     songhashes = _read_songhashes()
-    found = services().queue.statuses([each for each in songhashes if SONGHASH.fullmatch(each)])
+    found = services().results.statuses([each for each in songhashes if SONGHASH.fullmatch(each)])
     jobs = {songhash: job for songhash, job in found.items() if job and sees(job)}
     songs = []
     for job in jobs.values():

@@ -1,4 +1,4 @@
-"""Long polls: requests that wait until a job changes. One thread asks Redis for all of their jobs at once."""
+"""Long polls: requests that wait until a job changes. One thread reads all of their jobs at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from msas.problem import Problem, Unavailable
-from msas.queue import Queue
+from msas.results import Results
 from msas.status import JobStatus
 
 _LOOK_SECONDS = 0.25
@@ -27,15 +27,15 @@ class _Awaited:
 class LongPolls:
     """Thread-safe. The thread that reads the jobs lives only while requests wait."""
 
-    def __init__(self, queue: Queue) -> None:
-        self._queue, self._lock = queue, threading.Lock()
+    def __init__(self, results: Results) -> None:
+        self._results, self._lock = results, threading.Lock()
         self._awaited: dict[str, _Awaited] = {}
         self._reading = False
 
     def wait(self, songhash: str, is_news: Callable[[JobStatus], bool], seconds: float) -> None:
         """Return once `is_news` holds for the job's status, the job is gone, or `seconds` have passed.
 
-        Raises QueueUnavailable as soon as Redis does not answer.
+        Raises QueueUnavailable or StoreUnavailable as soon as Redis or the store does not answer.
         """
         awaited = self._enter(songhash)
         try:
@@ -73,7 +73,7 @@ class LongPolls:
 
     def _read(self, awaited: dict[str, _Awaited]) -> None:
         try:
-            statuses, problem = self._queue.statuses(list(awaited)), None
+            statuses, problem = self._results.statuses(list(awaited)), None
         except Unavailable as found:
             statuses, problem = {}, found
             with self._lock:  # each request hears of it; later ones begin anew

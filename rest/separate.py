@@ -20,7 +20,7 @@ from msas.models import Model
 from msas.options import Options
 from msas.problem import BadOption, BeingRemoved, NotFailed, QueueFull, SongMissing, TooMany
 from msas.queue import Bounds, Known
-from msas.reconcile import remove
+from msas.removal import remove
 from msas.settings import Settings
 from rest.auth import caller
 from rest.contract import NEEDS_KEY, answer, problems

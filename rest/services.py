@@ -11,6 +11,7 @@ from msas.job import SONGHASH
 from msas.models import Model
 from msas.problem import NoWorker, UnknownSong
 from msas.queue import Queue
+from msas.results import Results
 from msas.settings import Settings
 from msas.status import JobStatus
 from msas.store import Store
@@ -33,6 +34,7 @@ class Services:
     long_polls: LongPolls
     load: Load
     counts: Counts
+    results: Results
     redis_memory: RedisMemory
 
     def offered_models(self) -> tuple[list[Model], str]:
@@ -41,7 +43,7 @@ class Services:
 
     def job(self, songhash: str) -> JobStatus:
         """Return the job's status. Raises UnknownSong where there is none that the caller may see."""
-        status = self.queue.status(songhash) if SONGHASH.fullmatch(songhash) else None
+        status = self.results.status(songhash) if SONGHASH.fullmatch(songhash) else None
         if status is None or not sees(status):
             raise unknown_song()
         return status

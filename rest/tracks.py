@@ -80,13 +80,14 @@ def _remove(path: StemPath) -> Response:
     if job.report:
         stems = {name: stem for name, stem in job.report["stems"].items() if name != found.name}
         report = {**job.report, "stems": stems, "removed": [*job.report.get("removed", []), found.name]}
-        pruned = services().queue.prune(found.name, report, "" if sees_all() else caller())
+        pruned = services().queue.prune(songhash, "" if sees_all() else caller())
         if pruned < 0:
             raise SharedSong("Another key sent this song, too, so its stems stay; remove the whole song for yourself.")
         if not pruned:
             raise NotReady("The song is being separated again, or removed; ask for its status, then try again.")
         # The report before the stem: what it names is published, and must be there.
         services().store.put_report(report)
+        services().queue.prune(songhash)  # who read the report meanwhile must read it again
         if services().queue.status(songhash) is None:  # removed meanwhile
             services().store.remove_song(songhash)
     services().store.remove_stem(songhash, found.name, found.extension)

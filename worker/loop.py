@@ -100,21 +100,20 @@ class Worker:
     def _serve(self, lease: Lease) -> tuple[Callable[[], Held | None], str, Exception | None]:
         """Do the job; return how to settle it, the word for that, and what went wrong."""
         try:
-            report = self._report(lease.job)
+            self._separate(lease.job)
         except Exception as error:
             return *self._settling(lease, error), error
-        return lambda: lease.succeed(report), "succeeded", None
+        return lease.succeed, "succeeded", None
 
-    def _report(self, job: Job) -> dict[str, Any]:
-        """Separate the job's song, unless that was done and only the news of it was lost; return the report."""
+    def _separate(self, job: Job) -> None:
+        """Separate the job's song and publish it, unless that was done and only the news of it was lost."""
         found = self._store.published(job.songhash)
         if found and "removed" not in found[0]:
-            return found[0]
+            return
         options = job.options or Options(self._models.default)
         engine = self._models.engine(options.model)
         report = separate_song(job, options, engine, self._store, self._heartbeat, self._scratch, self._limits)
         self._counts.separated(report)
-        return report
 
     def _settling(self, lease: Lease, error: Exception) -> tuple[Callable[[], Held | None], str]:
         """What went wrong, and what that means for the lease."""

@@ -19,7 +19,7 @@ from msas.problem import Problem
 from msas.queue.connection import answering, connect, connect_blocking
 from msas.queue.queue import Queue
 from msas.settings import Settings
-from msas.status import fields_of_job, fields_of_report
+from msas.status import fields_of_job
 
 _PARKED_SECONDS = 1.0
 
@@ -46,9 +46,9 @@ class Lease:
         facts: dict[str, Any] = {"songhash": self.job.songhash, "attempt": self.attempt}
         return facts | ({"request_id": self.job.request_id} if self.job.request_id else {})
 
-    def succeed(self, report: Mapping[str, Any]) -> Held:
+    def succeed(self) -> Held:
         """The stems and their report are in the store: publish them."""
-        return self._settle("succeeded", "progress", "1", *fields_of_report(report))
+        return self._settle("succeeded")
 
     def fail(self, problem: Problem) -> Held:
         """Give the job up, with its reason: it would never succeed."""
@@ -108,7 +108,7 @@ class Receiver:
         message = self._next_message(listening or nullcontext())
         if message is None:
             return None
-        run, token = self.queue.scripts.run, secrets.token_hex(16)
+        run, token = self.queue.scripts.run, secrets.token_hex(8)
         try:
             job = Job.from_message(message)
         except BrokenMessage as broken:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -57,9 +56,8 @@ class Outlook:
                 pipeline.hget(self._queue.job_key(songhash), name)
             return [x.decode() if x else None for x in pipeline.execute()]
 
-    def recent_reports(self) -> list[dict[str, Any]]:
-        """Return the reports on the jobs that succeeded last, the newest first."""
+    def recent(self) -> list[str]:
+        """Return the jobs that ended last, the newest first."""
         with answering():
             ended = self._queue.redis.zrevrange(f"{self._queue.prefix}ended", 0, _RECENT - 1)
-        found = self.fields([songhash.decode() for songhash in cast(list[bytes], ended)], "report")
-        return [json.loads(report) for report in found if report]
+        return [songhash.decode() for songhash in cast(list[bytes], ended)]

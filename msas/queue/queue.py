@@ -17,7 +17,7 @@ from msas.queue.admission import LATER_SECONDS, UNBOUNDED, Bounds, Known
 from msas.queue.connection import Scripts, answering, connect
 from msas.queue.offers import merge_offers
 from msas.settings import Settings
-from msas.status import JobStatus, fields_of_job, fields_of_report, read_status
+from msas.status import JobStatus, fields_of_job, read_status
 
 _MOST_CALLBACKS, _MOST_CALLBACK_BYTES = 100, 256 * 1024  # of one song, all told; each status reads them
 _PAGE = 500  # jobs that one call lists
@@ -169,20 +169,20 @@ class Queue:
         """
         self.scripts.run("drop", songhash, remover, "1" if removed else "")
 
-    def publish(self, report: Mapping[str, Any], ended_at: int) -> bool:
+    def publish(self, songhash: str, ended_at: int, *, is_pruned: bool = False) -> bool:
         """Note a job as succeeded, at `ended_at` in ms, whose stems and report lie finished in the store.
 
-        Returns False, and changes nothing, where it is in work, has succeeded, or is being removed.
+        Returns False, and changes nothing, where it is in work, has succeeded, or is being removed; and where it is
+        unknown because somebody removed it within a day.
         """
-        pruned = ("pruned", "1") if "removed" in report else ()
-        return bool(self.scripts.run("publish", report["hash"], ended_at, *fields_of_report(report), *pruned))
+        return bool(self.scripts.run("publish", songhash, ended_at, "1" if is_pruned else ""))
 
-    def prune(self, stem: str, report: Mapping[str, Any], owner: str = "") -> int:
-        """Forget one stem of a job that succeeded; `report` is the one without it.
+    def prune(self, songhash: str, owner: str = "") -> int:
+        """Note that a stem of a job that succeeded is removed: sent again, the job is separated again.
 
         Returns 1; 0 where it has not succeeded; -1 where `owner` is given and others own it, too.
         """
-        pruned: int = self.scripts.run("prune", report["hash"], f"track:{stem}", json.dumps(report), owner)
+        pruned: int = self.scripts.run("prune", songhash, owner)
         return pruned
 
     def ended(self, before: int) -> list[str]:

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from local import Service
-from msas.queue import Queue
+from msas.results import Results
 from msas.status import JobStatus
 from msas.store import Store
 from msas_client import Client
@@ -224,14 +224,14 @@ def test_an_archive_of_an_earlier_versions_song_that_lost_a_stem_is_answered_wit
 
 def without_crc32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let reports be as version 0.1.0 wrote them."""
-    status = Queue.status
+    status = Results.status
 
-    def of_earlier_version(queue: Queue, songhash: str) -> JobStatus | None:
-        job = status(queue, songhash)
+    def of_earlier_version(results: Results, songhash: str) -> JobStatus | None:
+        job = status(results, songhash)
         assert job
         assert job.report
         stems: Mapping[str, Mapping[str, object]] = job.report["stems"]
         old = {name: {key: stem[key] for key in stem if key != "crc32"} for name, stem in stems.items()}
         return replace(job, report={**job.report, "stems": old})
 
-    monkeypatch.setattr(Queue, "status", of_earlier_version)
+    monkeypatch.setattr(Results, "status", of_earlier_version)

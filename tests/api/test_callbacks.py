@@ -18,9 +18,9 @@ from msas.job import songhash as songhash_of
 from msas.options import Options
 from msas.problem import TooMany
 from msas.queue import Queue, Receiver
-from msas.reconcile import remove
+from msas.removal import remove
 from msas.store import Store
-from tests.queue.fixtures import ERROR, report, taken
+from tests.queue.fixtures import ERROR, taken
 from tests.support.callbacks import (
     SONGHASH,
     courier,
@@ -163,7 +163,7 @@ def test_a_foreign_message_with_a_malformed_callback_succeeds_and_its_callback_i
 ) -> None:
     queue.redis.lpush(queue.name, json.dumps({"hash": SONGHASH, "callback": {"url": url, "data": {"\ud800": 1}}}))
 
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
 
     assert run_until(courier(queue), queue, "refused")["attempts"] == 1
 
@@ -171,7 +171,7 @@ def test_a_foreign_message_with_a_malformed_callback_succeeds_and_its_callback_i
 def test_a_foreign_message_with_a_callback_has_it_sent(queue: Queue, worker: Workers) -> None:
     with hook() as receiver:
         queue.redis.lpush(queue.name, json.dumps({"hash": SONGHASH, "callback": {"url": receiver.url, "data": 1}}))
-        taken(worker()).succeed(report())
+        taken(worker()).succeed()
         run_until(courier(queue), queue)
 
     assert receiver.requests[0].body == b"1"
@@ -189,7 +189,7 @@ def test_each_callback_of_a_song_is_sent_once_and_the_status_shows_the_last_firs
         lease = taken(worker())
         for data in ("third", "first", "third"):
             queue.enqueue(job_with_callback(receiver, data))
-        lease.succeed(report())
+        lease.succeed()
         found = run_until(courier(queue), queue)
         eventually(lambda: [each["state"] for each in delivery_of(queue)["others"]] == ["delivered"] * 2)
 
@@ -207,7 +207,7 @@ def test_a_song_has_at_most_100_callbacks_that_are_not_delivered(queue: Queue, w
             queue.enqueue(job_with_callback(receiver, 100))
         queue.enqueue(job_with_callback(receiver, 3))  # one of the hundred
 
-        taken(worker()).succeed(report())
+        taken(worker()).succeed()
         assert courier(queue).turn()
         eventually(lambda: count_delivered(queue) == 1)
         queue.enqueue(job_with_callback(receiver, 100))
@@ -255,7 +255,7 @@ def test_a_job_that_redis_lost_comes_back_with_its_callback_which_is_sent_once(q
         job = job_with_callback(receiver, "x")
         queue.enqueue(job, perhaps_lost=True)
         queue.enqueue(job, perhaps_lost=True)
-        taken(worker()).succeed(report())
+        taken(worker()).succeed()
         run_until(courier(queue), queue)
 
         queue.enqueue(job, perhaps_lost=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import secrets
 import select
 import socket
 import threading
@@ -24,7 +24,9 @@ from msas.options import Options
 from msas.queue import Queue, Receiver, connect
 from msas.queue.connection import connect_blocking
 from msas.queue.outlook import Outlook
+from msas.results import Results
 from msas.settings import Settings
+from msas.store import Store
 from msas_client import Client
 from rest.eta import Eta, Pace
 from tests.queue.fixtures import report as report_of_worker
@@ -39,6 +41,11 @@ from tests.support.rig import song as noise
 @pytest.fixture
 def queue(service: Service) -> Queue:
     return Queue.from_settings(service.settings)
+
+
+@pytest.fixture
+def store(service: Service) -> Store:
+    return Store.from_settings(service.settings)
 
 
 @pytest.fixture
@@ -182,7 +189,9 @@ def test_the_estimate_is_learned_from_a_job_that_succeeded(service: Service, tmp
             for seed in (1, 2)
         )
         lease = taken(Receiver(connect(settings), connect_blocking(settings), settings))
-        lease.succeed({**report_of_worker(), **report("lite", "cpu", factor=0.01, seconds=0.1)})
+        facts = report("lite", "cpu", factor=0.01, seconds=0.1)
+        Store.from_settings(settings).put_report({**report_of_worker(), **facts, "hash": lease.job.songhash})
+        lease.succeed()
 
         ended = requests.get(f"{url}/apiv1/status/{first}", timeout=60).json()
         queued = requests.get(f"{url}/apiv1/status/{second}", timeout=60).json()
@@ -221,12 +230,11 @@ def own_queue(own_settings: Settings) -> Iterator[Queue]:
         own.redis.delete(key)
 
 
-def test_the_estimate_adds_the_lengths_of_the_songs_ahead(own_queue: Queue) -> None:
+def test_the_estimate_adds_the_lengths_of_the_songs_ahead(own_queue: Queue, store: Store) -> None:
     for number, seconds in enumerate([60.0, 300.0, 6.0, 60.0]):
         model = "lite" if number else "a model without any report"
         own_queue.enqueue(Job(f"{number:056x}", Options(model), seconds=seconds))
-    add_report(own_queue, report("lite", "cpu", 6.0))
-    eta = Eta(own_queue)
+    eta = eta_after(own_queue, store, report("lite", "cpu", 6.0))
 
     estimates = [eta.seconds(job) for number in range(4) if (job := own_queue.status(f"{number:056x}"))]
     own_queue.enqueue(Job(f"{5:056x}", Options("lite"), seconds=12.0))
@@ -238,7 +246,7 @@ def test_the_estimate_adds_the_lengths_of_the_songs_ahead(own_queue: Queue) -> N
 
 
 def test_one_thread_at_a_time_looks_at_the_queue_for_estimates(
-    own_queue: Queue, monkeypatch: pytest.MonkeyPatch
+    own_queue: Queue, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_queue.enqueue(Job(f"{1:056x}", Options("lite"), seconds=60.0))
     job = own_queue.status(f"{1:056x}")
@@ -253,7 +261,7 @@ def test_one_thread_at_a_time_looks_at_the_queue_for_estimates(
         return workers(outlook)
 
     monkeypatch.setattr(Outlook, "workers", slow_workers)
-    eta = Eta(own_queue)
+    eta = Eta(own_queue, Results(own_queue, store))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(eta.seconds, job)
         looking.wait(30)
@@ -264,17 +272,19 @@ def test_one_thread_at_a_time_looks_at_the_queue_for_estimates(
     assert len(looks) == 1
 
 
-def test_the_estimate_divides_the_songs_ahead_among_the_workers(own_queue: Queue, own_settings: Settings) -> None:
+def test_the_estimate_divides_the_songs_ahead_among_the_workers(
+    own_queue: Queue, own_settings: Settings, store: Store
+) -> None:
     for _ in range(2):
         Receiver(connect(own_settings), connect_blocking(own_settings), own_settings).beat(None)
     for number, seconds in enumerate([60.0, 300.0]):
         own_queue.enqueue(Job(f"{number:056x}", Options("lite"), seconds=seconds))
-    add_report(own_queue, report("lite", "cpu", 6.0))
+    eta = eta_after(own_queue, store, report("lite", "cpu", 6.0))
 
     last = own_queue.status(f"{1:056x}")
 
     assert last
-    assert Eta(own_queue).seconds(last) == 10.0 / 2 + 50.0
+    assert eta.seconds(last) == 10.0 / 2 + 50.0
 
 
 @pytest.mark.parametrize(
@@ -283,27 +293,28 @@ def test_the_estimate_divides_the_songs_ahead_among_the_workers(own_queue: Queue
     ids=["from the time so far", "from the reports"],
 )
 def test_the_estimate_of_a_running_job_comes_from_its_progress_or_from_earlier_reports(
-    own_queue: Queue, progress: str, least: float, most: float
+    own_queue: Queue, store: Store, progress: str, least: float, most: float
 ) -> None:
     """The job runs for 100 s. Where its progress says too little, songs of its length take 1,000 s."""
     fields = {"status": "running", "model": "lite", "seconds": "100", "progress": progress}
     started = {"started_at": str(own_queue.now() - 100_000)}
     own_queue.redis.hset(own_queue.job_key("a" * 56), mapping=cast(Any, fields | started))
-    add_report(own_queue, report("lite", "cpu", 0.1))
+    eta = eta_after(own_queue, store, report("lite", "cpu", 0.1))
 
     job = own_queue.status("a" * 56)
     assert job
-    estimate = Eta(own_queue).seconds(job)
+    estimate = eta.seconds(job)
 
     assert estimate
     assert least <= estimate <= most
 
 
-def add_report(queue: Queue, content: dict[str, Any]) -> None:
-    """Add a job that succeeded, with this report."""
-    done = f"{9:056x}"
-    queue.redis.hset(queue.job_key(done), mapping={"status": "succeeded", "report": json.dumps(content)})
-    queue.redis.zadd(f"{queue.prefix}ended", {done: 1})
+def eta_after(queue: Queue, store: Store, content: dict[str, Any]) -> Eta:
+    """Return estimates once a job has succeeded, with this report."""
+    done = secrets.token_hex(28)
+    store.put_report({"name": "done.mp3", "options": {"format": "mp3"}, "stems": {}, **content, "hash": done})
+    queue.publish(done, 1)
+    return Eta(queue, Results(queue, store))
 
 
 @pytest.mark.parametrize("path", ["/", "/apiv1/queue", "/apiv1/status/none", "/apiv1/nothing"])

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -16,7 +15,7 @@ import requests
 from local import Service
 from msas.queue import Queue, Receiver, connect
 from msas.queue.connection import connect_blocking
-from msas.reconcile import remove
+from msas.removal import remove
 from msas.store import Store
 from msas_client import Client, Refused
 from rest.app import create_app
@@ -142,9 +141,9 @@ def test_a_stem_of_a_song_that_another_process_removes_is_refused_and_leaves_not
     store = Store.from_settings(service.settings)
     prune = Queue.prune
 
-    def too_late(queue: Queue, stem: str, report: Mapping[str, Any], owner: str) -> int:
+    def too_late(queue: Queue, songhash: str, owner: str) -> int:
         remove(queue, store, removable)
-        return prune(queue, stem, report, owner)
+        return prune(queue, songhash, owner)
 
     monkeypatch.setattr(Queue, "prune", too_late)
     answer = create_app(service.settings).test_client().delete(f"/apiv1/remove/{removable}/vocals")

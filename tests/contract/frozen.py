@@ -120,17 +120,12 @@ JOB_FIELDS = {
         "attempt callback:ID callbacks charged enqueued_at message model name options owner owner:ID owners "
         "progress seconds stage started_at status token worker"
     ),
-    "succeeded": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID owners progress "
-        "report seconds settled started_at status track:vocals"
-    ),
+    "succeeded": ("attempt callback:ID callbacks ended_at enqueued_at owner:ID owners settled started_at status"),
     "callback in delivery": (
-        "attempt callback:ID callbacks ended_at enqueued_at held:ID model name options owner owner:ID owners "
-        "progress report seconds settled started_at status track:vocals"
+        "attempt callback:ID callbacks ended_at enqueued_at held:ID owner:ID owners settled started_at status"
     ),
     "callback over, stem removed": (
-        "attempt callbacks delivery:ID ended_at enqueued_at model name options owner owners progress pruned "
-        "report seconds settled started_at status"
+        "attempt callbacks delivery:ID ended_at enqueued_at owners pruned settled started_at status"
     ),
     "failed": (
         "attempt callback:ID callbacks ended_at enqueued_at error model name options owner owner:ID owners "
@@ -159,8 +154,7 @@ LESS_COMMON_JOB_FIELDS = {
         "owners seconds settled status"
     ),
     "published from the store": (
-        "attempt callback:ID callbacks ended_at enqueued_at model name options owner owner:ID owners pruned "
-        "report seconds settled status track:vocals"
+        "attempt callback:ID callbacks ended_at enqueued_at owner:ID owners pruned settled status"
     ),
 }
 JOB_VALUES = {
@@ -172,7 +166,7 @@ JOB_VALUES = {
     "name": "song.mp3",
     "model": "lite",
     "options": (
-        '{"model": "lite", "stems": [], "two_stems": "", "format": "mp3", "mp3_bitrate": 320, "bit_depth": 16, '
+        '{"model": "lite", "stems": [], "two_stems": "", "format": "flac", "mp3_bitrate": 320, "bit_depth": 16, '
         '"overlap": 0.25, "shifts": 0, "residual": false}'
     ),
     "seconds": "1.5",
@@ -183,15 +177,7 @@ JOB_VALUES = {
     "attempt": "1",
     "charged": "0.033",
     "owners": "alice",
-    "progress": "1",
     "settled": "TOKEN",
-    "track:vocals": '{"name": "vocals", "extension": "mp3", "bytes": 10, "seconds": 1.5}',
-    "report": (
-        '{"hash": "00000000000000000000000000000000000000000000000000000001", "name": "song.mp3", "model": "lite", '
-        '"options": {"model": "lite", "stems": [], "two_stems": "", "format": "mp3", "mp3_bitrate": 320, '
-        '"bit_depth": 16, "overlap": 0.25, "shifts": 0, "residual": false}, '
-        '"stems": {"vocals": {"bytes": 10, "seconds": 1.5}}}'
-    ),
     "callbacks": "ID",
     "owner:ID": "alice",
     "callback:ID": '{"url":"http://hook.test/","data":{"number":1}}',

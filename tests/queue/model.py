@@ -46,6 +46,7 @@ class QueueModel(LinesModel):
     offers: set[str] = field(default_factory=set)  # workers whose offers Redis knows
     jobs: dict[int, JobModel] = field(default_factory=dict)
     delayed: set[int] = field(default_factory=set)
+    removed: set[int] = field(default_factory=set)  # and not enqueued since
     taken: dict[str, list[int]] = field(default_factory=dict)  # by worker; the last is claimed first
     claims: dict[str, int] = field(default_factory=dict)
     strays: dict[int, int] = field(default_factory=dict)
@@ -66,6 +67,7 @@ class QueueModel(LinesModel):
             return False, found.status
         else:
             self.jobs[number] = JobModel(owner=self.owners.get(number, ""), was_enqueued=True)
+            self.removed.discard(number)
         self._put(number)
         return True, "queued"
 
@@ -223,6 +225,7 @@ class QueueModel(LinesModel):
 
     def tick(self) -> None:
         """Put all delayed jobs back in line, and what workers hold whose leases expired."""
+        self.feed()
         due, self.delayed = sorted(self.delayed, reverse=True), set()
         for number in due:
             self._put(number, at_head=True)
@@ -270,6 +273,7 @@ class QueueModel(LinesModel):
             for worker in self.known:
                 self.taken[worker] = [each for each in self.taken.get(worker, []) if each != number]
         before, found.status, found.remover = found.status, "cancelled", remover
+        self.removed.add(number)
         return before
 
     def drop(self, number: int, remover: str, removed: bool) -> None:
@@ -281,6 +285,8 @@ class QueueModel(LinesModel):
 
     def publish(self, number: int) -> bool:
         found = self.jobs.get(number)
+        if not found and number in self.removed:
+            return False
         if found and found.status != "failed" and not (found.status == "queued" and self._withdraw(number)):
             return False
         self.jobs.setdefault(number, JobModel())

@@ -9,7 +9,7 @@ import pytest
 from msas.job import State
 from msas.problem import NotAudio
 from msas.queue import Queue
-from tests.queue.fixtures import Workers, job, report, state, taken
+from tests.queue.fixtures import Workers, job, state, taken
 
 
 @pytest.mark.parametrize(
@@ -74,14 +74,14 @@ def test_a_copy_of_a_running_jobs_message_is_dropped(queue: Queue, worker: Worke
 
     assert queue.redis.llen(rival.taken) == 0
     assert lease.beat() == "ok"
-    assert lease.succeed(report()) == "ok"
+    assert lease.succeed() == "ok"
 
 
 @pytest.mark.parametrize("ending", [State.SUCCEEDED, State.FAILED])
 def test_a_copy_of_an_ended_jobs_message_is_dropped(queue: Queue, worker: Workers, ending: State) -> None:
     queue.enqueue(job())
     lease = taken(worker())
-    lease.succeed(report()) if ending is State.SUCCEEDED else lease.fail(NotAudio("No audio."))
+    lease.succeed() if ending is State.SUCCEEDED else lease.fail(NotAudio("No audio."))
     rival = worker()
     queue.redis.lpush(queue.name, job().message())
 

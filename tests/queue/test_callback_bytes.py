@@ -11,7 +11,7 @@ import pytest
 from msas.delivery import Delivery, DeliveryState, callback_id, callback_json
 from msas.job import Job
 from msas.queue import Outbox, Queue
-from tests.queue.fixtures import ERROR, Workers, job, report, taken
+from tests.queue.fixtures import ERROR, Workers, job, taken
 
 OVERHEAD = 300  # bytes of a callback beside its JSON
 CALLBACK = {"url": "https://example.org/", "data": "x"}
@@ -47,7 +47,7 @@ def test_a_callback_that_is_sent_again_while_it_waits_counts_once(queue: Queue, 
 
 def test_a_callback_that_is_tried_again_counts_on(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     [news] = Outbox(queue).take(1, 60)
 
     Outbox(queue).note(news, Delivery(attempts=1, next_at=1))
@@ -84,7 +84,7 @@ def test_a_foreign_message_counts_its_callback_for_its_owner(queue: Queue, worke
 
 def end_delivery(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     [news] = Outbox(queue).take(1, 60)
     Outbox(queue).note(news, Delivery(DeliveryState.DELIVERED, attempts=1))
 
@@ -106,7 +106,7 @@ def remove_while_running(queue: Queue, worker: Workers) -> None:
 def remove_after_its_end(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
     queue.enqueue(with_callback(data="another"))
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     [news] = Outbox(queue).take(1, 60)
     queue.cancel(job().songhash, "me")
     queue.drop(job().songhash, "me")
@@ -127,7 +127,7 @@ def test_a_callback_of_an_earlier_version_which_counted_none_is_not_subtracted(q
     queue.enqueue(with_callback(data="another"))
     queue.redis.hdel(queue.job_key(job().songhash), f"owner:{callback_id(CALLBACK)}")
     before = count(queue)
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
 
     for news in Outbox(queue).take(8, 60):
         if news.callback == CALLBACK:

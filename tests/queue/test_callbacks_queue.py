@@ -12,12 +12,12 @@ from msas.delivery import Delivery, DeliveryState
 from msas.job import Job, State
 from msas.problem import TooMany
 from msas.queue import Lease, Outbox, Queue
-from tests.queue.fixtures import ERROR, Workers, job, job_status, report, taken
+from tests.queue.fixtures import ERROR, Workers, job, job_status, taken
 
 HOLD = 60.0  # seconds
 MOST_CALLBACKS, MOST_BYTES = 100, 256 * 1024  # of one song
 ENDINGS: dict[State, Callable[[Lease], object]] = {
-    State.SUCCEEDED: lambda lease: lease.succeed(report()),
+    State.SUCCEEDED: lambda lease: lease.succeed(),
     State.FAILED: lambda lease: lease.fail(ERROR),
 }
 
@@ -58,7 +58,7 @@ def test_a_callback_is_taken_by_one_process_until_its_hold_is_over(
     queue: Queue, worker: Workers, outbox: Outbox
 ) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     [first] = outbox.take(8, HOLD)
     assert outbox.take(8, HOLD) == []
 
@@ -70,7 +70,7 @@ def test_a_callback_is_taken_by_one_process_until_its_hold_is_over(
 
 def test_a_delivered_callback_is_not_due_again(queue: Queue, worker: Workers, outbox: Outbox) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     [news] = outbox.take(8, HOLD)
 
     assert outbox.note(news, Delivery(DeliveryState.DELIVERED, attempts=1, delivered_at=outbox.now()))
@@ -84,7 +84,7 @@ def test_a_delivered_callback_is_not_due_again(queue: Queue, worker: Workers, ou
 
 def test_a_callback_to_be_tried_again_is_due_at_its_next_try(queue: Queue, worker: Workers, outbox: Outbox) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     [news] = outbox.take(8, HOLD)
     later = Delivery(attempts=1, http_status=500, next_at=outbox.now() + 60_000)
 
@@ -99,7 +99,7 @@ def test_a_callback_to_be_tried_again_is_due_at_its_next_try(queue: Queue, worke
 
 def test_a_delivery_noted_twice_is_noted_once(queue: Queue, worker: Workers, outbox: Outbox) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     [news] = outbox.take(8, HOLD)
 
     assert outbox.note(news, Delivery(attempts=1, next_at=1))
@@ -111,7 +111,7 @@ def test_a_delivery_noted_twice_is_noted_once(queue: Queue, worker: Workers, out
 
 def test_a_process_whose_hold_is_over_notes_nothing(queue: Queue, worker: Workers, outbox: Outbox) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     [late] = outbox.take(8, HOLD)
     make_due(queue)
     [news] = outbox.take(8, 2 * HOLD)
@@ -140,7 +140,7 @@ def test_a_job_enqueued_anew_has_another_webhook_id(queue: Queue, worker: Worker
     [first] = outbox.take(8, HOLD)
     queue.enqueue(with_callback())
 
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
 
     [second] = outbox.take(8, HOLD)
     assert second.webhook_id != first.webhook_id
@@ -150,14 +150,14 @@ def test_each_different_callback_of_a_job_is_taken_once(queue: Queue, worker: Wo
     for name in ("first", "second", "first"):
         queue.enqueue(with_callback(name))
 
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
 
     assert sorted(news.callback["data"] for news in outbox.take(8, HOLD)) == ["first", "second"]
 
 
 def test_a_callback_added_to_an_ended_job_is_due_at_once(queue: Queue, worker: Workers, outbox: Outbox) -> None:
     queue.enqueue(job())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
 
     queue.enqueue(with_callback())
 
@@ -166,7 +166,7 @@ def test_a_callback_added_to_an_ended_job_is_due_at_once(queue: Queue, worker: W
 
 def test_a_delivered_callback_that_is_added_again_is_due_again(queue: Queue, worker: Workers, outbox: Outbox) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     [news] = outbox.take(8, HOLD)
     outbox.note(news, Delivery(DeliveryState.DELIVERED, attempts=1))
 
@@ -179,7 +179,7 @@ def test_a_delivered_callback_that_is_added_again_is_due_again(queue: Queue, wor
 def test_no_more_callbacks_are_taken_than_asked_for(queue: Queue, worker: Workers, outbox: Outbox) -> None:
     for name in ("first", "second", "third"):
         queue.enqueue(with_callback(name))
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
 
     taken_first = outbox.take(2, HOLD)
 
@@ -189,7 +189,7 @@ def test_no_more_callbacks_are_taken_than_asked_for(queue: Queue, worker: Worker
 
 def test_a_cancelled_jobs_callbacks_are_not_due(queue: Queue, worker: Workers, outbox: Outbox) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
 
     queue.cancel(job().songhash, "me")
 
@@ -210,7 +210,7 @@ def test_a_callback_that_waits_for_its_next_try_keeps_its_delivery_when_it_is_ad
     queue: Queue, worker: Workers, outbox: Outbox
 ) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     [news] = outbox.take(8, HOLD)
     outbox.note(news, Delivery(attempts=3, next_at=1))
 

@@ -6,7 +6,7 @@ import pytest
 
 from msas.job import State
 from msas.queue import Queue, Receiver
-from tests.queue.fixtures import ERROR, Workers, copies, job, pop, report, state, taken
+from tests.queue.fixtures import ERROR, Workers, copies, job, pop, state, taken
 
 
 @pytest.mark.parametrize("place", ["in line", "delayed", "popped", "failed"])
@@ -81,7 +81,7 @@ def test_a_job_that_ended_too_late_or_not_at_all_is_kept(queue: Queue, worker: W
     assert queue.cancel(job().songhash, "sweep", queue.now()) == "kept"
     lease = taken(worker())
     before = queue.now() - 1
-    lease.succeed(report())
+    lease.succeed()
 
     assert queue.cancel(job().songhash, "sweep", before) == "kept"
     assert state(queue) is State.SUCCEEDED
@@ -129,7 +129,7 @@ def test_a_running_job_that_is_cancelled_answers_cancelled_to_its_worker(queue: 
     queue.cancel(job().songhash, "me")
 
     assert lease.beat() == "cancelled"
-    assert lease.succeed(report()) == "cancelled"
+    assert lease.succeed() == "cancelled"
     assert lease.retry(ERROR) == "cancelled"
 
     assert state(queue) is State.CANCELLED

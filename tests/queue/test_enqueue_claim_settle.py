@@ -24,7 +24,7 @@ def test_jobs_are_taken_in_the_order_in_which_they_were_enqueued(queue: Queue, w
     for _ in range(5):
         lease = taken(receiver)
         order.append(lease.job)
-        lease.succeed(report())
+        lease.succeed()
 
     assert order == [job(number) for number in range(5)]
 
@@ -45,7 +45,7 @@ def test_a_song_that_is_queued_running_or_succeeded_is_not_enqueued_again(queue:
     assert queue.enqueue(job()) == (False, State.QUEUED)
     lease = taken(worker())
     assert queue.enqueue(job()) == (False, State.RUNNING)
-    lease.succeed(report())
+    lease.succeed()
     assert queue.enqueue(job()) == (False, State.SUCCEEDED)
 
     assert copies(queue) == 0
@@ -68,22 +68,21 @@ def test_a_failed_job_that_succeeds_later_has_no_error(queue: Queue, worker: Wor
     put_delayed_in_line(queue)
     assert job_status(queue).error == {"code": ERROR.code, "message": ERROR.detail}
 
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
 
     assert job_status(queue).error is None
 
 
-def test_success_publishes_the_report_and_its_stems_in_order(queue: Queue, worker: Workers) -> None:
+def test_a_job_that_succeeded_leaves_the_report_to_the_store(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
 
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
 
     status = job_status(queue)
-    assert status.tracks == tuple(TRACKS)
-    assert status.report
-    assert status.report["stems"] == report()["stems"]
-    assert status.model == "lite"
-    assert status.progress == 1
+    assert (status.state, status.progress, status.report, status.model) == (State.SUCCEEDED, 1, None, None)
+    told = status.with_report(report())
+    assert told.tracks == tuple(TRACKS)
+    assert (told.report, told.model, told.name) == (report(), "lite", job().name)
 
 
 def test_an_unfinished_job_has_exactly_one_copy_of_its_message_and_an_ended_one_none(
@@ -99,7 +98,7 @@ def test_an_unfinished_job_has_exactly_one_copy_of_its_message_and_an_ended_one_
     lease.release()
     assert copies(queue) == 1
 
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     assert copies(queue) == 0
     assert not queue.redis.hexists(queue.job_key(job().songhash), "message")
 
@@ -127,7 +126,7 @@ def test_a_claim_repeated_by_the_same_worker_counts_as_one_attempt(queue: Queue,
 
     assert again.attempt == 1
     assert copies(queue) == 1
-    assert again.succeed(report()) == "ok"
+    assert again.succeed() == "ok"
     assert state(queue) is State.SUCCEEDED
 
 
@@ -147,9 +146,9 @@ def test_a_claim_sent_twice_is_answered_the_same_and_keeps_what_the_job_reported
 def test_a_settled_job_answers_a_late_settle_with_ok_and_does_not_change(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     lease = taken(worker())
-    assert lease.succeed(report()) == "ok"
+    assert lease.succeed() == "ok"
 
-    assert lease.succeed(report()) == "ok"
+    assert lease.succeed() == "ok"
     assert lease.fail(NotAudio("Too late.")) == "ok"
 
     assert state(queue) is State.SUCCEEDED

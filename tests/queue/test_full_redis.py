@@ -12,7 +12,7 @@ from msas.job import State
 from msas.problem import RedisFull
 from msas.queue import Lease, Queue
 from msas.queue.outbox import Outbox
-from tests.queue.fixtures import ERROR, Workers, job, job_status, report, state, taken
+from tests.queue.fixtures import ERROR, Workers, job, job_status, state, taken
 
 CALLBACK = {"url": "http://hook.test/", "data": 1}
 
@@ -31,7 +31,7 @@ def full(queue: Queue) -> Iterator[Callable[[], None]]:
 @pytest.mark.parametrize(
     ("settle", "becomes"),
     [
-        (lambda lease: lease.succeed(report()), State.SUCCEEDED),
+        (lambda lease: lease.succeed(), State.SUCCEEDED),
         (lambda lease: lease.fail(ERROR), State.FAILED),
         (lambda lease: lease.retry(ERROR), State.QUEUED),
         (lambda lease: lease.wait(ERROR), State.QUEUED),
@@ -78,14 +78,14 @@ def test_jobs_are_removed_pruned_published_and_called_back_while_redis_is_full(
     queue: Queue, worker: Workers, full: Callable[[], None]
 ) -> None:
     queue.enqueue(replace(job(), callback=CALLBACK))
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
     queue.enqueue(job(1))
     full()
 
-    pruned = queue.prune("vocals", report())
+    pruned = queue.prune(job().songhash)
     [news] = Outbox(queue).take(1, 60)
     noted = Outbox(queue).note(news, Delivery())
-    published = [queue.publish(report(number), 1) for number in (1, 2)]
+    published = [queue.publish(job(number).songhash, 1) for number in (1, 2)]
     cancelled = queue.cancel(job().songhash, "me")
     queue.drop(job().songhash, "me")
 

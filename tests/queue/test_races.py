@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
@@ -11,13 +10,12 @@ from msas.job import State
 from msas.problem import NotAudio, QueueUnavailable
 from msas.queue import Held, Lease
 from tests.support.faults import Decide, Fault, Killed
-from tests.support.in_process import Place, Process, job, report_of
+from tests.support.in_process import Place, Process, job
 from tests.support.queue_time import reclaim
 
-REPORT: dict[str, Any] = report_of(job().songhash)
 PROBLEM = NotAudio("No audio.")
 ENDINGS: dict[str, Callable[[Lease], Held]] = {
-    "succeed": lambda lease: lease.succeed(REPORT),
+    "succeed": lambda lease: lease.succeed(),
     "fail": lambda lease: lease.fail(PROBLEM),
     "retry": lambda lease: lease.retry(PROBLEM),
     "wait": lambda lease: lease.wait(PROBLEM),
@@ -59,10 +57,10 @@ def test_a_settle_delayed_until_another_has_the_job_is_answered_lost(place: Plac
     slow = place.process(pause)
     lease = claim(slow)
 
-    assert lease.succeed(REPORT) == "lost"
+    assert lease.succeed() == "lost"
 
     assert place.state() is State.RUNNING
-    assert rivals[0].succeed(REPORT) == "ok"
+    assert rivals[0].succeed() == "ok"
 
 
 @pytest.mark.parametrize("ending", ENDINGS)

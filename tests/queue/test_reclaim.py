@@ -9,7 +9,7 @@ import pytest
 from msas.job import State
 from msas.problem import NotAudio
 from msas.queue import Queue
-from tests.queue.fixtures import Workers, copies, job, job_status, pop, report, state, taken
+from tests.queue.fixtures import Workers, copies, job, job_status, pop, state, taken
 from tests.support.queue_time import end_delays, expire_leases, reclaim
 
 MOST_STRAYS = 10  # workers that may be lost between pop and claim of one message
@@ -51,13 +51,13 @@ def test_a_worker_that_lost_its_lease_changes_nothing(queue: Queue, worker: Work
 
     assert lease.beat() == "lost"
     assert lease.held == "lost"
-    assert lease.succeed(report()) == "lost"
+    assert lease.succeed() == "lost"
     assert lease.fail(NotAudio("No audio.")) == "lost"
     assert lease.release() == "lost"
 
     assert state(queue) is State.RUNNING
     assert copies(queue) == 1
-    assert rival.succeed(report()) == "ok"
+    assert rival.succeed() == "ok"
     assert lease.fail(NotAudio("No audio.")) == "lost"
     assert state(queue) is State.SUCCEEDED
 
@@ -95,7 +95,7 @@ def test_a_worker_that_renews_an_expired_lease_before_the_tick_keeps_its_job(que
     queue.tick()
 
     assert state(queue) is State.RUNNING
-    assert lease.succeed(report()) == "ok"
+    assert lease.succeed() == "ok"
 
 
 def test_a_second_tick_within_a_sixth_of_a_lease_does_nothing(queue: Queue, worker: Workers) -> None:
@@ -179,7 +179,7 @@ def test_the_first_tick_after_an_outage_renews_every_lease(queue: Queue, worker:
     queue.tick()
     assert state(queue) is State.RUNNING
     assert copies(queue) == 1
-    assert lease.succeed(report()) == "ok"
+    assert lease.succeed() == "ok"
 
 
 def test_a_clock_that_was_set_back_delays_no_job_longer_and_reclaims_nothing(queue: Queue, worker: Workers) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from msas.job import State
 from msas.queue import Queue
-from tests.queue.fixtures import ERROR, Workers, copies, job, job_status, pop, report, state, taken
+from tests.queue.fixtures import ERROR, Workers, copies, job, job_status, pop, state, taken
 
 
 def unknown(_queue: Queue, _worker: Workers) -> None:
@@ -41,7 +41,7 @@ def running(queue: Queue, worker: Workers) -> None:
 
 def succeeded(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
 
 
 def cancelled(queue: Queue, _worker: Workers) -> None:
@@ -55,7 +55,7 @@ def test_a_result_of_a_job_that_is_in_no_workers_hands_is_published(
 ) -> None:
     prepare(queue, worker)
 
-    assert queue.publish(report(), 1000)
+    assert queue.publish(job().songhash, 1000)
 
     status = job_status(queue)
     assert status.state is State.SUCCEEDED
@@ -72,14 +72,14 @@ def test_a_result_of_a_job_in_work_succeeded_or_cancelled_changes_nothing(
     prepare(queue, worker)
     before = queue.redis.hgetall(queue.job_key(job().songhash))
 
-    assert not queue.publish(report(), 1000)
+    assert not queue.publish(job().songhash, 1000)
 
     assert queue.redis.hgetall(queue.job_key(job().songhash)) == before
 
 
 def test_jobs_are_listed_as_ended_by_the_time_of_their_end(queue: Queue) -> None:
-    queue.publish(report(1), 1000)
-    queue.publish(report(2), 2000)
+    queue.publish(job(1).songhash, 1000)
+    queue.publish(job(2).songhash, 2000)
 
     assert queue.ended(1500) == [job(1).songhash]
     assert sorted(queue.over()) == [job(1).songhash, job(2).songhash]
@@ -96,19 +96,42 @@ def test_a_job_enqueued_again_is_not_listed_as_ended(queue: Queue, worker: Worke
 
 
 def test_a_stem_of_an_unknown_or_unfinished_job_is_not_removed(queue: Queue) -> None:
-    assert not queue.prune("vocals", report())
+    assert not queue.prune(job().songhash)
     assert queue.status(job().songhash) is None
 
     queue.enqueue(job())
-    assert not queue.prune("vocals", report())
+    assert not queue.prune(job().songhash)
     assert queue.enqueue(job()) == (False, State.QUEUED)
 
 
 def test_a_job_that_lost_a_stem_is_enqueued_again(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    taken(worker()).succeed(report())
+    taken(worker()).succeed()
 
-    assert queue.prune("vocals", report())
+    assert queue.prune(job().songhash)
 
-    assert [track.name for track in job_status(queue).tracks] == ["bass"]
+    assert job_status(queue).pruned == 1
     assert queue.enqueue(job()) == (True, State.QUEUED)
+
+
+def test_a_job_that_somebody_removed_is_not_published(queue: Queue) -> None:
+    queue.publish(job().songhash, 1000)
+    queue.cancel(job().songhash, "me")
+    queue.drop(job().songhash, "me")
+
+    assert not queue.publish(job().songhash, 1000)
+
+
+def test_a_job_that_was_sent_again_since_it_was_removed_is_published(queue: Queue, worker: Workers) -> None:
+    test_a_job_that_somebody_removed_is_not_published(queue)
+    failed(queue, worker)
+
+    assert queue.publish(job().songhash, 1000)
+
+
+def test_a_finished_job_that_is_sent_again_stays_as_long_as_a_new_one(queue: Queue) -> None:
+    queue.publish(job().songhash, 1000)
+
+    assert queue.enqueue(job()) == (False, State.SUCCEEDED)
+
+    assert queue.ended(2000) == []

@@ -6,7 +6,7 @@ import pytest
 
 from msas.queue import Queue
 from msas.queue.outlook import Numbers, Outlook
-from tests.queue.fixtures import ERROR, Workers, job, report, taken
+from tests.queue.fixtures import ERROR, Workers, job, taken
 from tests.support.queue_time import expire_leases
 
 SECOND = 1000  # ms
@@ -71,16 +71,14 @@ def test_a_message_that_was_not_enqueued_has_no_age_at_the_head_of_the_line(queu
     assert numbers.waiting == 2
 
 
-def test_recent_reports_are_those_of_succeeded_jobs_with_the_newest_first(queue: Queue, worker: Workers) -> None:
+def test_recent_jobs_are_those_that_ended_last_with_the_newest_first(queue: Queue, worker: Workers) -> None:
     for number in range(3):
         queue.enqueue(job(number))
         lease = taken(worker())
-        lease.fail(ERROR) if number == 1 else lease.succeed(report(number))
+        lease.fail(ERROR) if number == 1 else lease.succeed()
         queue.redis.zadd(f"{queue.prefix}ended", {job(number).songhash: number})
 
-    found = Outlook(queue).recent_reports()
-
-    assert [each["hash"] for each in found] == [job(2).songhash, job(0).songhash]
+    assert Outlook(queue).recent() == [job(number).songhash for number in (2, 1, 0)]
 
 
 def test_a_field_is_none_for_a_job_that_does_not_have_it(queue: Queue) -> None:

@@ -32,7 +32,9 @@ from msas.job import Job, Stage, State
 from msas.models import Model
 from msas.options import Options
 from msas.queue import Queue, Receiver
-from msas.reconcile import Reconciler, remove
+from msas.reconcile import Reconciler
+from msas.removal import remove
+from msas.results import Results
 from msas.settings import Settings
 from msas.status import MIXTURE
 from msas.store import Store
@@ -253,7 +255,7 @@ class Place:
     def whole(self, number: int = 0) -> None:
         """Check that the store has the job's report and stems, to the byte, and its status the same report."""
         songhash = job(number).songhash
-        published, status = self.store.published(songhash), self.queue.status(songhash)
+        published, status = self.store.published(songhash), Results(self.queue, self.store).status(songhash)
         assert published, "the report, or a stem that it names, is not in the store"
         assert published[0] == report_of(songhash)
         assert status, "the job is unknown"

@@ -26,7 +26,8 @@ from msas.job import songhash as songhash_of
 from msas.options import Options
 from msas.problem import Unavailable
 from msas.queue import Queue
-from msas.reconcile import remove
+from msas.removal import remove
+from msas.results import Results
 from msas.settings import Settings
 from msas.status import JobStatus, tracks_of
 from msas.store import Store
@@ -156,7 +157,7 @@ class Rig:
         return job.songhash
 
     def status(self, songhash: str) -> JobStatus:
-        found = self.queue.status(songhash)
+        found = Results(self.queue, self.store).status(songhash)
         assert found, "the job is known"
         return found
 

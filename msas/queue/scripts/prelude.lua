@@ -181,12 +181,24 @@ local function bury(entry) -- to the dead letters, newest first
   redis.call('LPUSH', DEAD, entry)
   redis.call('LTRIM', DEAD, 0, DEAD_KEPT - 1)
 end
+local function pack(key) -- write a hash anew: one that ever held a long value takes three times the memory
+  local fields = redis.call('HGETALL', key)
+  redis.call('DEL', key)
+  redis.call('HSET', key, unpack(fields))
+end
 local function close(songhash, status, at, ...) -- the job has ended; further field, value to set
   refund(songhash)
   redis.call('ZREM', line_key(owner_of(songhash)), songhash)
   unpark(songhash)
   redis.call('HDEL', job_key(songhash), 'message', 'token', 'worker', 'stage', 'avoid')
+  if status == 'succeeded' then -- the report in the store has the rest
+    redis.call('HDEL', job_key(songhash), 'name', 'model', 'options', 'seconds', 'progress', 'error', 'waits', 'lost')
+  end
   redis.call('HSET', job_key(songhash), 'status', status, 'ended_at', at, ...)
+  if status == 'succeeded' then
+    if redis.call('HEXISTS', job_key(songhash), 'owners') == 1 then redis.call('HDEL', job_key(songhash), 'owner') end
+    pack(job_key(songhash))
+  end
   redis.call('ZADD', ENDED, at, songhash)
   if redis.call('HEXISTS', job_key(songhash), 'callbacks') == 1 then redis.call('ZADD', CALLBACKS, NOW, songhash) end
 end

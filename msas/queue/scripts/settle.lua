@@ -16,7 +16,6 @@ if status == 'cancelled' and outcome ~= 'cancelled' then return 'cancelled' end
 redis.call('LREM', taken_key(ARGV[3]), 1, ARGV[4])
 redis.call('HSET', key, 'settled', token)
 if outcome == 'succeeded' or outcome == 'failed' then
-  redis.call('HDEL', key, 'error')
   close(ARGV[1], outcome, NOW, unpack(ARGV, 6))
 elseif outcome == 'released' then
   open(ARGV[1], ARGV[4])

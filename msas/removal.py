@@ -1,0 +1,40 @@
+"""The removal of a song: its job, the song itself, and all that was made of it."""
+
+from __future__ import annotations
+
+import secrets
+
+from msas.queue import Queue
+from msas.store import Store
+
+
+def remove(
+    queue: Queue,
+    store: Store,
+    songhash: str,
+    ended_before: int | None = None,
+    *,
+    ghost: bool = False,
+    owner: str = "",
+) -> str:
+    """Stop the job wherever it is, and remove its song and all that was made of it.
+
+    With `ended_before`, in ms of Redis' clock, only a job that ended by then, or that Redis does not know.
+    With `owner`, only a job of that owner; where it has others, too, it is taken away from this one alone.
+    A `ghost` came back although it was removed; where somebody sent its song anew just now, that stays.
+    Returns what `Queue.cancel` does; where Redis knew nothing of the job but the store did, 'forgotten'.
+    A worker that has the job in hands learns of it with its next beat, and removes what it stored since.
+    """
+    remover = secrets.token_hex(16)
+    state = queue.cancel(songhash, remover, ended_before, owner)
+    if state == "shared":
+        store.remove_owner(songhash, owner)
+    if state in ("busy", "kept", "shared") or (owner and not state):
+        return state
+    try:
+        found = not (ghost and store.message(songhash)) and store.remove_song(songhash)
+    except BaseException:
+        queue.drop(songhash, remover, removed=False)
+        raise
+    queue.drop(songhash, remover)
+    return state or ("forgotten" if found else "")
