@@ -195,8 +195,8 @@ class JobHash:
         """Return the fields with their values; a time is MS, a random token TOKEN, the callback's id ID."""
         found = cast(dict[bytes, bytes], self._redis.hgetall(self._key))
         text = json.dumps({name.decode(): value.decode() for name, value in found.items()})
-        text = re.sub(r"\b1\d{12}\b", "MS", re.sub(r'"[0-9a-f]{16}"', '"TOKEN"', text))
-        return cast(dict[str, str], json.loads(text.replace(frozen.CALLBACK_ID, "ID")))
+        text = re.sub(r"\b1\d{12}\b", "MS", text.replace(frozen.CALLBACK_ID, "ID"))
+        return cast(dict[str, str], json.loads(re.sub(r'"[0-9a-f]{16}"', '"TOKEN"', text)))
 
     def names(self) -> str:
         return " ".join(sorted(self.values()))
