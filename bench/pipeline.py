@@ -16,6 +16,7 @@ from worker import separation
 from worker.engines import Engine, Samples, demucs
 from worker.engines.lite import LiteEngine
 from worker.engines.runtime import Runtime
+from worker.watchdog import Watchdog
 
 _CHUNK = 1 << 20
 
@@ -25,6 +26,9 @@ class FolderStore:
 
     def __init__(self, song: Path, out: Path) -> None:
         self._song, self._out = song, out
+
+    def patient(self, _: object) -> FolderStore:
+        return self
 
     def fetch_song(self, _: str, path: Path) -> None:
         path.symlink_to(self._song.absolute())
@@ -48,6 +52,9 @@ class NoWatch:
         pass
 
     def confirm(self) -> None:
+        pass
+
+    def pause(self) -> None:
         pass
 
 
@@ -84,9 +91,8 @@ def separate(engine: Engine, song: Path, out: Path) -> dict[str, Any]:
     """Separate the file `song` into MP3s in the folder `out`; return the report."""
     out.mkdir(parents=True, exist_ok=True)
     job, store = Job("0" * 56), cast(Store, FolderStore(song, out))
-    return separation.separate_song(
-        job, Options(engine.name), engine, store, NoWatch(), str(out), SongLimits.from_settings(Settings())
-    )
+    watches, limits = (NoWatch(), Watchdog(3600)), SongLimits.from_settings(Settings())
+    return separation.separate_song(job, Options(engine.name), engine, store, *watches, str(out), limits)
 
 
 def leave_out_the_encoders() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import io
 import logging
 import secrets
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Self
@@ -22,6 +23,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from msas import log
+from msas.patience import PatientMinio
 from msas.problem import StoreUnavailable
 from msas.settings import Settings
 
@@ -82,6 +84,15 @@ class Buckets:
             http_client=http,
         )
         return cls(minio, settings.bucket_in, settings.bucket_out)
+
+    def patient(self, pause: Callable[[], None]) -> Self:
+        """Return the same buckets by way of calls that wait, however long, while the server does not answer.
+
+        They call `pause` before each repetition; what that raises ends them.
+        """
+        other = copy(self)
+        other.minio = PatientMinio(self.minio, pause)
+        return other
 
     def ready(self) -> None:
         """Return where the store answers and knows us; changes nothing there."""

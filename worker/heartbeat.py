@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import faulthandler
 import logging
 import math
 import os
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -52,17 +50,12 @@ class Pulse:
 
 
 class Heartbeat:
-    """Beats every `seconds`, idle or not, and sooner when there is news of the job in hand.
+    """Beats every `seconds`, idle or not, and sooner when there is news of the job in hand."""
 
-    Also watches over that job: one that reports no progress for `stall_seconds` hangs in code that nobody can
-    interrupt. Then the process ends, after printing where each thread stood, and its lease runs out.
-    """
-
-    def __init__(self, receiver: Receiver, seconds: float, stall_seconds: float, drain: Drain, pulse: Pulse) -> None:
-        self._receiver, self._seconds, self._stall = receiver, seconds, stall_seconds
+    def __init__(self, receiver: Receiver, seconds: float, drain: Drain, pulse: Pulse) -> None:
+        self._receiver, self._seconds = receiver, seconds
         self._drain, self._pulse = drain, pulse
         self._lease: Lease | None = None
-        self._armed_at = 0.0
         self._news, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -77,21 +70,17 @@ class Heartbeat:
 
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[None]:
-        """Carry the news of `lease`, and watch over its progress, until the block ends."""
+        """Carry the news of `lease` until the block ends."""
         self._lease = lease
-        self._watch()
         try:
             yield
         finally:
             self._lease = None
-            self._armed_at = 0.0
-            faulthandler.cancel_dump_traceback_later()
 
     def report(self, stage: Stage, progress: float) -> None:
         """Note how far the job in hand is. Raises LeaseLost, Cancelled or Draining where the work should stop."""
         lease = self._in_hand()
         lease.stage, lease.progress = stage, progress
-        self._watch()
         self._news.set()
 
     def confirm(self) -> None:
@@ -107,6 +96,12 @@ class Heartbeat:
                 return
             self._over.wait(_ASK_AGAIN_SECONDS)
 
+    def pause(self) -> None:
+        """Wait a moment for a server that is away; raises as `report` does."""
+        self._in_hand()
+        self._over.wait(_ASK_AGAIN_SECONDS)
+        self._in_hand()
+
     def _in_hand(self) -> Lease:
         lease = self._lease
         if lease is None or lease.held == "lost":  # None: of an upload that outlived its job
@@ -116,13 +111,6 @@ class Heartbeat:
         if self._drain.due:
             raise Draining
         return lease
-
-    def _watch(self) -> None:
-        """Set the watchdog anew: a thread of C's, which needs no lock of Python's to end a process that hangs."""
-        now = time.monotonic()
-        if now - self._armed_at > min(1.0, self._stall / 10):
-            self._armed_at = now
-            faulthandler.dump_traceback_later(self._stall, exit=True, file=sys.__stderr__ or 2)
 
     def _run(self) -> None:
         while not self._over.is_set():

@@ -19,6 +19,7 @@ from worker.drain import Drain, Draining
 from worker.engines import Engine
 from worker.heartbeat import Cancelled, Heartbeat, LeaseLost
 from worker.separation import separate_song
+from worker.watchdog import Watchdog
 
 _PAUSE_SECONDS = 1.0
 
@@ -46,6 +47,7 @@ class Worker:
         store: Store,
         models: Engines,
         heartbeat: Heartbeat,
+        watchdog: Watchdog,
         drain: Drain,
         counts: Counts,
         scratch: str,
@@ -53,7 +55,7 @@ class Worker:
     ) -> None:
         """`scratch` is the folder for songs in work, `limits` what a song may be and cost."""
         self._receiver, self._store, self._models = receiver, store, models
-        self._heartbeat, self._drain, self._counts = heartbeat, drain, counts
+        self._heartbeat, self._watchdog, self._drain, self._counts = heartbeat, watchdog, drain, counts
         self._scratch, self._limits = scratch, limits
 
     def run(self) -> None:
@@ -112,7 +114,8 @@ class Worker:
             return
         options = job.options or Options(self._models.default)
         engine = self._models.engine(options.model)
-        report = separate_song(job, options, engine, self._store, self._heartbeat, self._scratch, self._limits)
+        watches = (self._heartbeat, self._watchdog)
+        report = separate_song(job, options, engine, self._store, *watches, self._scratch, self._limits)
         self._counts.separated(report)
 
     def _settling(self, lease: Lease, error: Exception) -> tuple[Callable[[], Held | None], str]:

@@ -29,6 +29,7 @@ from worker.machine import be_background
 from worker.peaks import peaks_of
 from worker.report import Stopwatch, SumCheck, report_of
 from worker.stem import StemFile, exactly, in_step, resampled
+from worker.watchdog import Watchdog
 
 # Where in a job's progress, 0 to 1, each stage begins and ends. Encoding and storing go on all the while the
 # engine separates; as stages they are what is left of that at the end.
@@ -52,37 +53,51 @@ class Watch(Protocol):
     def confirm(self) -> None:
         """Make sure that the job is still ours."""
 
+    def pause(self) -> None:
+        """Wait a moment for the store, which is away."""
+
 
 def separate_song(
-    job: Job, options: Options, engine: Engine, store: Store, watch: Watch, scratch: str, limits: SongLimits
+    job: Job,
+    options: Options,
+    engine: Engine,
+    store: Store,
+    watch: Watch,
+    watchdog: Watchdog,
+    scratch: str,
+    limits: SongLimits,
 ) -> dict[str, Any]:
     """Separate the job's song, which must keep the `limits`; store its stems, then its report; return the report.
 
+    Where the store is away when the song is fetched, raises StoreUnavailable; where it is away later, waits for it.
     Raises a Problem, or what `watch` raises. Leaves no file behind in the folder `scratch`. Memory does not
-    depend on the song's length.
+    depend on the song's length. The `watchdog` watches over decoder, engine and encoders.
     """
     options = options.for_stems(engine.stems)
     stopwatch = Stopwatch()
+    publishing = store.patient(watch.pause)
 
     def reach(stage: Stage, share: float = 0.0) -> None:
         begin, end = _SPAN[stage]
         stopwatch.enter(stage)
         watch.report(stage, begin + (end - begin) * share)
+        watchdog.progress()
 
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
         reach(Stage.FETCHING)
         song = _fetch(job, store, Path(folder) / "song")
         reach(Stage.DECODING)
-        mixture = Mixture.open(song)
-        survey = mixture.survey(engine.rate, limits.minutes, partial(reach, Stage.DECODING))
+        with watchdog.watching():
+            mixture = Mixture.open(song)
+            survey = mixture.survey(engine.rate, limits.minutes, partial(reach, Stage.DECODING))
         limits.check(options, len(engine.stems), survey.length / engine.rate, stem_rate(options, mixture.info.rate))
         reach(Stage.SEPARATING)
         order = Order(options.sources or engine.stems, options.overlap, options.shifts, job.songhash)
         check = SumCheck(all_stems=order.stems == engine.stems)
-        with _stems(job, options, order.stems, mixture, engine.rate, store, watch) as stems:
+        with _stems(job, options, order.stems, mixture, engine.rate, publishing, watch, watchdog) as stems:
             with ahead(partial(mixture.blocks, engine.rate), _BLOCKS_AHEAD) as blocks:
                 separating = partial(reach, Stage.SEPARATING)
-                for heard, sources in engine.separate(blocks, survey, order, separating):
+                for heard, sources in watchdog.each(engine.separate(blocks, survey, order, separating)):
                     check.add(heard, sources)
                     stems.put(heard, sources)
             reach(Stage.ENCODING)
@@ -92,8 +107,8 @@ def separate_song(
         length = _length(mixture, rate)
         report = report_of(job, options, engine, mixture, files, round(length / rate, 3), stopwatch, check)
         watch.confirm()
-        store.put_peaks(peaks_of(job.songhash, rate, length, stems.frame, files))
-        store.put_report(report)
+        publishing.put_peaks(peaks_of(job.songhash, rate, length, stems.frame, files))
+        publishing.put_report(report)
     return report
 
 
@@ -132,7 +147,14 @@ class _Stems:
 
 @contextmanager
 def _stems(
-    job: Job, options: Options, names: tuple[str, ...], mixture: Mixture, rate: int, store: Store, watch: Watch
+    job: Job,
+    options: Options,
+    names: tuple[str, ...],
+    mixture: Mixture,
+    rate: int,
+    store: Store,
+    watch: Watch,
+    watchdog: Watchdog,
 ) -> Iterator[_Stems]:
     """Open all stems of the job; at the end of the block, those that are not finished leave nothing behind."""
     stems = _Stems(names, options.rest)
@@ -144,12 +166,12 @@ def _stems(
                 blocks = exactly(resampled(channel, rate, to_rate), length)
                 if name in (stems.rest, MIXTURE):
                     # Of the song as it is: what the engine heard may have been resampled for it.
-                    pairs = in_step(exactly(mixture.blocks(to_rate), length), blocks)
+                    pairs = in_step(exactly(watchdog.each(mixture.blocks(to_rate)), length), blocks)
                     blocks = starmap(_first if name == MIXTURE else np.subtract, pairs)
                 encoder = open_encoder(options, to_rate, length, _tags(mixture, name))
                 stack.callback(encoder.close)
                 stems.frame = encoder.frame
-                stems.files[name] = StemFile(encoder, _confirmed(blocks, watch), length, to_rate)
+                stems.files[name] = StemFile(encoder, _confirmed(blocks, watch), length, to_rate, watchdog)
                 stems.threads[name] = pool.submit(
                     copy_context().run, _store, store, job, options, name, stems.files[name], channel
                 )

@@ -17,6 +17,7 @@ from worker.heartbeat import Heartbeat, Pulse
 from worker.loop import Engines, Worker
 from worker.monitor import Monitor
 from worker.scratch import scratch_folder
+from worker.watchdog import Watchdog
 
 _log = logging.getLogger("msas.worker")
 
@@ -41,10 +42,11 @@ def serve(settings: Settings, models: Engines, counts: Counts, pulse: Pulse, **a
     drain = Drain(settings.drain_seconds)
     drain.install()
     receiver, store = Receiver.from_settings(settings), Store.from_settings(settings, retries=3)
-    heartbeat = Heartbeat(receiver, settings.beat_seconds, settings.stall_seconds, drain, pulse)
+    heartbeat = Heartbeat(receiver, settings.beat_seconds, drain, pulse)
+    watchdog = Watchdog(settings.stall_seconds)
     with scratch_folder() as scratch:
         log.event(_log, "ready", worker=receiver.worker, model=models.default, **about)
         Upkeep(Queue.from_settings(settings), store, settings).start()
         limits = SongLimits.from_settings(settings)
-        Worker(receiver, store, models, heartbeat, drain, counts, scratch, limits).run()
+        Worker(receiver, store, models, heartbeat, watchdog, drain, counts, scratch, limits).run()
     log.event(_log, "stopped")

@@ -14,6 +14,7 @@ from av.audio.resampler import AudioResampler
 from worker.engines import Samples
 from worker.formats import Encoder
 from worker.peaks import Peaks, samples_per_peak, samples_per_slice
+from worker.watchdog import Watchdog
 
 
 def resampled(blocks: Iterable[Samples], rate: int, to_rate: int) -> Iterator[Samples]:
@@ -62,12 +63,12 @@ class StemFile:
     and `peaks` then is whole; `busy_seconds` is the time that making it took.
     """
 
-    def __init__(self, encoder: Encoder, blocks: Iterable[Samples], length: int, rate: int) -> None:
+    def __init__(self, encoder: Encoder, blocks: Iterable[Samples], length: int, rate: int, watchdog: Watchdog) -> None:
         """`blocks` are `length` samples, to be played at `rate` Hz."""
         self.bytes, self.peak, self.busy_seconds = 0, 0.0, 0.0
         self.peaks = Peaks(length, samples_per_peak(length, rate))
         self._slice = samples_per_slice(encoder.frame, rate)
-        self._encoder, self._chunks = encoder, self._encoded(blocks)
+        self._encoder, self._watchdog, self._chunks = encoder, watchdog, self._encoded(blocks)
         self._ready = bytearray()
         self._digest, self.crc32 = hashlib.sha256(), 0
 
@@ -100,7 +101,10 @@ class StemFile:
             since = time.thread_time()
             self.peak = max(self.peak, float(np.abs(block).max(initial=0.0)))
             self.peaks.add(block)
-            chunk = self._encoder.encode(block)
+            with self._watchdog.watching():
+                chunk = self._encoder.encode(block)
             self.busy_seconds += time.thread_time() - since
             yield chunk
-        yield self._encoder.end()
+        with self._watchdog.watching():
+            chunk = self._encoder.end()
+        yield chunk

@@ -23,6 +23,7 @@ from tests.support.fake_engine import StandInEngine
 from tests.support.faults import KILLS, Fault
 from tests.support.in_process import SETTINGS, STEMS, Place, job, separate
 from worker.separation import separate_song
+from worker.watchdog import Watchdog
 
 BOTH = (0, 1)
 
@@ -142,5 +143,6 @@ def calls_of_separation(separating: Callable[..., object], folder: Path) -> list
         plan.calls.clear()
         with process.heartbeat.holding(lease):
             limits = SongLimits.from_settings(SETTINGS)
-            separating(job(), job().options, engine, process.store, process.heartbeat, str(folder), limits)
+            watches = (process.heartbeat, Watchdog(600))
+            separating(job(), job().options, engine, process.store, *watches, str(folder), limits)
     return [plan.calls[0], *sorted(plan.calls[1:-2]), *plan.calls[-2:]]

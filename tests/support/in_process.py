@@ -48,6 +48,7 @@ from worker.engines import Engine
 from worker.heartbeat import Heartbeat, Pulse
 from worker.loop import Worker
 from worker.separation import Watch, _fetch
+from worker.watchdog import Watchdog
 
 STEMS = ("vocals", "drums")
 LEASE_MS = 60_000
@@ -82,7 +83,14 @@ def report_of(songhash: str) -> dict[str, Any]:
 
 
 def separate(
-    job: Job, _options: Options, _engine: Engine, store: Store, watch: Watch, scratch: str, _limits: SongLimits
+    job: Job,
+    _options: Options,
+    _engine: Engine,
+    store: Store,
+    watch: Watch,
+    _watchdog: Watchdog,
+    scratch: str,
+    _limits: SongLimits,
 ) -> dict[str, Any]:
     """Make the calls of worker.separation.separate_song, in its order, on bytes that are no audio."""
     watch.report(Stage.FETCHING, 0.0)
@@ -129,11 +137,12 @@ class Process:
         self.receiver.worker, self.receiver.taken = name, f"{self.queue.prefix}run:{name}"  # the same in every run
         self.store = Store(cast(Any, WiredMinio(place.store.minio, self.wire)), *place.buckets)
         self.store._buckets_made = True
+        self.store.patient = lambda _: self.store  # type: ignore[method-assign, assignment]  # a failed call is put off, too
         self.drain = Drain(0)
-        self.heartbeat = Heartbeat(self.receiver, 5, 1e6, self.drain, Pulse(1e6))
-        self.heartbeat._watch = lambda: None  # type: ignore[method-assign]
-        arguments = (StandIns(), self.heartbeat, self.drain, COUNTS, place.scratch, SongLimits.from_settings(SETTINGS))
-        self.worker = Worker(self.receiver, self.store, *arguments)
+        self.heartbeat = Heartbeat(self.receiver, 5, self.drain, Pulse(1e6))
+        watches = (self.heartbeat, Watchdog(1e6))
+        limits = SongLimits.from_settings(SETTINGS)
+        self.worker = Worker(self.receiver, self.store, StandIns(), *watches, self.drain, COUNTS, place.scratch, limits)
 
     @cached_property
     def reconciler(self) -> Reconciler:

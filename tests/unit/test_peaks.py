@@ -12,6 +12,7 @@ from tests.support.audio import RATE, Wave, true_waves
 from worker.formats import open_encoder
 from worker.peaks import Peaks, samples_per_peak, samples_per_slice
 from worker.stem import StemFile
+from worker.watchdog import Watchdog
 
 FORMATS: list[dict[str, Any]] = [
     {"format": "mp3"},
@@ -28,7 +29,8 @@ def file_of(wave: Wave, rate: int, **form: Any) -> tuple[bytes, StemFile]:
     """Encode `wave`, as a worker does, in blocks that begin anywhere."""
     length = wave.shape[1]
     encoder = open_encoder(Options("lite", **form), rate, length, {"title": "x"})
-    file = StemFile(encoder, (wave[:, begin : begin + 30_011] for begin in range(0, length, 30_011)), length, rate)
+    blocks = (wave[:, begin : begin + 30_011] for begin in range(0, length, 30_011))
+    file = StemFile(encoder, blocks, length, rate, Watchdog(600))
     content = file.read(1 << 30)
     encoder.close()
     return content, file

@@ -139,7 +139,7 @@ def test_healthz_is_503_once_the_heartbeat_hangs_or_dies(how: str) -> None:
     monitor.start()
     assert get(port, "/healthz").status_code == 200, "a worker that loads its model is live, too"
     receiver = cast(Receiver, cast(Any, Receivers(action)))
-    with Heartbeat(receiver, 0.3, 60, Drain(0), pulse):
+    with Heartbeat(receiver, 0.3, Drain(0), pulse):
         until = time.monotonic() + 2
         while time.monotonic() < until:
             assert get(port, "/healthz").status_code == 200
