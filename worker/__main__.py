@@ -17,7 +17,7 @@ from worker.service import serve, watched
 
 
 def main() -> int:
-    """Run one worker; return the exit status: 0 stopped, 1 no model, 2 wrong settings."""
+    """Run one worker; return the exit status: 0 stopped, 1 no model, 2 wrong settings, 3 sick."""
     keep_memory()
     try:
         settings = Settings.from_environment()
@@ -34,8 +34,7 @@ def main() -> int:
     except ModelUnavailable as problem:
         log.event(logger, "no model", logging.ERROR, code=problem.code, why=problem.detail)
         return 1
-    serve(settings, models, counts, pulse, device=runtime.name, precision=runtime.precision)
-    return 0
+    return serve(settings, models, counts, pulse, device=runtime.name, precision=runtime.precision)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from msas.store import Store
 from worker.counts import Counts
 from worker.drain import Drain, Draining
 from worker.engines import Engine
+from worker.health import Health
 from worker.heartbeat import Cancelled, Heartbeat, LeaseLost
 from worker.separation import separate_song
 from worker.watchdog import Watchdog
@@ -57,11 +58,12 @@ class Worker:
         self._receiver, self._store, self._models = receiver, store, models
         self._heartbeat, self._watchdog, self._drain, self._counts = heartbeat, watchdog, drain, counts
         self._scratch, self._limits = scratch, limits
+        self._health = Health()
 
-    def run(self) -> None:
-        """Take turns until told to stop; wait where Redis is away."""
+    def run(self) -> bool:
+        """Take turns until told to stop; wait where Redis is away. Return whether it ended because it is sick."""
         with self._heartbeat:
-            while not self._drain.begun:
+            while not (self._drain.begun or self._health.illness):
                 try:
                     self.turn()
                 except Draining:
@@ -70,6 +72,7 @@ class Worker:
                     log.event(_log, "queue away", logging.WARNING, why=problem.detail)
                     self._drain.wait(_PAUSE_SECONDS)
         self._until_answered(self._receiver.leave)
+        return bool(self._health.illness)
 
     def turn(self) -> bool:
         """Take one job, if there is one, and settle it. Returns whether there was one."""
@@ -117,6 +120,7 @@ class Worker:
         watches = (self._heartbeat, self._watchdog)
         report = separate_song(job, options, engine, self._store, *watches, self._scratch, self._limits)
         self._counts.separated(report)
+        self._health.succeeded()
 
     def _settling(self, lease: Lease, error: Exception) -> tuple[Callable[[], Held | None], str]:
         """What went wrong, and what that means for the lease."""
@@ -134,8 +138,18 @@ class Worker:
                 log.event(_log, "song refused", code=problem.code, why=problem.detail)
                 return lambda: lease.fail(problem), "failed"
         _log.error("separation failed", exc_info=error)
+        return self._settling_unforeseen(lease, error)
+
+    def _settling_unforeseen(self, lease: Lease, error: Exception) -> tuple[Callable[[], Held | None], str]:
+        """A failure of ours is an attempt, unless this worker is sick: then another one gets the job, without blame."""
         unforeseen = Problem("The separation failed on our side; the worker's log says why. Try again, or tell us.")
-        return lambda: lease.retry(unforeseen), "to be tried again"
+        self._health.failed(lease.job.songhash, error)
+        if not self._health.illness:
+            return lambda: lease.retry(unforeseen), "to be tried again"
+        log.event(_log, "worker sick", logging.ERROR, why=self._health.illness)
+        if self._health.gpu_lost(error):  # a song that does so to each GPU must not circulate for ever
+            return lambda: lease.wait(unforeseen), "put off"
+        return lease.release, "handed back"
 
     def _clear_away(self, lease: Lease) -> Held | None:
         try:

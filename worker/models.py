@@ -61,7 +61,8 @@ class Models:
         if name == self._resident.name:
             return self._resident
         if self._other is None or self._other.name != name:
-            self._other = None  # so that its memory is free before the next one wants its own
+            self._other = None
+            self._runtime.free_memory()  # before the next one wants its own
             self._other = self._load(name)
         return self._other
 

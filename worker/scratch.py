@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 _PREFIX, _LOCK = "msas-worker-", "lock"
 
@@ -19,17 +20,25 @@ def scratch_folder() -> Iterator[str]:
     The lock in it dies with its owner, whatever ends that, and holds across containers that share the volume.
     """
     _remove_those_of_the_dead()
+    folder, lock = _new_folder()
+    with lock:
+        try:
+            yield str(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder() -> tuple[Path, TextIO]:
+    """Make a folder with a lock in it, and take the lock; return both."""
     while True:
         folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-        with suppress(FileNotFoundError), (folder / _LOCK).open("w") as lock:
+        with suppress(FileNotFoundError):
+            lock = (folder / _LOCK).open("w")
             fcntl.flock(lock, fcntl.LOCK_EX)
-            if not folder.exists():
-                continue  # another, starting at the same moment, took us for dead
-            try:
-                yield str(folder)
-            finally:
-                shutil.rmtree(folder, ignore_errors=True)
-            return
+            if folder.exists():
+                return folder, lock
+            lock.close()
+        # another worker, which started at the same moment, took us for dead
 
 
 def _remove_those_of_the_dead() -> None:

@@ -23,7 +23,7 @@ from msas.status import MIXTURE
 from msas.store import Store
 from worker.channel import Channel, ReaderGone, ahead
 from worker.decode import Mixture
-from worker.engines import Engine, Order, Samples
+from worker.engines import Engine, NotFinite, Order, Samples
 from worker.formats import open_encoder, stem_rate
 from worker.machine import be_background
 from worker.peaks import peaks_of
@@ -98,6 +98,8 @@ def separate_song(
             with ahead(partial(mixture.blocks, engine.rate), _BLOCKS_AHEAD) as blocks:
                 separating = partial(reach, Stage.SEPARATING)
                 for heard, sources in watchdog.each(engine.separate(blocks, survey, order, separating)):
+                    if not np.isfinite(sources).all():
+                        raise NotFinite(engine.name)
                     check.add(heard, sources)
                     stems.put(heard, sources)
             reach(Stage.ENCODING)

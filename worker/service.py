@@ -19,6 +19,8 @@ from worker.monitor import Monitor
 from worker.scratch import scratch_folder
 from worker.watchdog import Watchdog
 
+SICK = 3  # exit status; whoever starts the worker again waits longer each time
+
 _log = logging.getLogger("msas.worker")
 
 
@@ -37,8 +39,11 @@ def watched(settings: Settings) -> tuple[Counts, Pulse]:
     return counts, pulse
 
 
-def serve(settings: Settings, models: Engines, counts: Counts, pulse: Pulse, **about: Any) -> None:
-    """Serve jobs with `models` until SIGTERM or SIGINT; `about` is said in the log beside the worker's name."""
+def serve(settings: Settings, models: Engines, counts: Counts, pulse: Pulse, **about: Any) -> int:
+    """Serve jobs with `models` until SIGTERM or SIGINT; `about` is said in the log beside the worker's name.
+
+    Return the exit status: 0 told to stop, SICK where this worker must not go on.
+    """
     drain = Drain(settings.drain_seconds)
     drain.install()
     receiver, store = Receiver.from_settings(settings), Store.from_settings(settings, retries=3)
@@ -48,5 +53,6 @@ def serve(settings: Settings, models: Engines, counts: Counts, pulse: Pulse, **a
         log.event(_log, "ready", worker=receiver.worker, model=models.default, **about)
         Upkeep(Queue.from_settings(settings), store, settings).start()
         limits = SongLimits.from_settings(settings)
-        Worker(receiver, store, models, heartbeat, watchdog, drain, counts, scratch, limits).run()
+        sick = Worker(receiver, store, models, heartbeat, watchdog, drain, counts, scratch, limits).run()
     log.event(_log, "stopped")
+    return SICK if sick else 0

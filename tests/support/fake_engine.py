@@ -4,6 +4,7 @@
     raise    an exception                             kill      SIGKILL to itself
     stall    no more progress, heartbeats go on       hang      the same in C code that holds Python's lock
     alloc    more memory than it may have             fill      more bytes on disk than a file may have
+    cuda     an error that the GPU does not survive   nan       stems that are no numbers
     marked   stems that tell which attempt made them; marked-1 takes a second for them, with progress
     kill-2   the same in the first two attempts at a song only; so with all of these but quick, sleep and marked
 
@@ -16,6 +17,7 @@ import ctypes
 import os
 import resource
 import signal
+import sys
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
@@ -35,6 +37,7 @@ STEMS = ("vocals", "drums", "bass", "other")
 MODELS = (
     *("quick", "sleep-0.2", "sleep-1", "sleep-2", "sleep-60", "raise", "raise-1", "kill", "kill-1", "kill-2"),
     *("stall-1", "hang", "hang-1", "alloc-1", "fill-1", "marked", "marked-1"),
+    *("cuda-1", "nan-1"),
 )
 _STEP = 0.05  # seconds between two signs of progress
 
@@ -55,11 +58,12 @@ class StandInEngine:
         with (self._folder / order.seed).open("a") as counted:
             counted.write(f"{os.getpid()}\n")
         attempt = len((self._folder / order.seed).read_text().splitlines())
+        self._fault = 0.0
         self._act(attempt, progress)
         share = 4 * attempt if self.name.startswith("marked") else 4
         done = 0
         for block in blocks:
-            yield block, np.repeat(block[None] / share, len(order.stems), axis=0)
+            yield block, np.repeat(block[None] / share + self._fault, len(order.stems), axis=0)
             progress((done := done + block.shape[1]) / max(1, survey.length))
 
     def _act(self, attempt: int, progress: Progress) -> None:
@@ -73,6 +77,12 @@ class StandInEngine:
 
     def _raise(self) -> None:
         raise RuntimeError("as the model's name says")
+
+    def _cuda(self) -> None:
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    def _nan(self) -> None:
+        self._fault = np.nan
 
     def _kill(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -120,4 +130,4 @@ def main(folder: str) -> None:
     log.start("worker")
     process_faults.install()
     settings = Settings.from_environment()
-    serve(settings, StandIns(Path(folder)), *watched(settings))
+    sys.exit(serve(settings, StandIns(Path(folder)), *watched(settings)))

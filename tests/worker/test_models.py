@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
+import weakref
 import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
@@ -82,6 +84,37 @@ def test_auto_chooses_htdemucs_when_its_weights_are_cached(settings: Settings, r
 def test_a_model_is_loaded_once_and_kept(settings: Settings, runtime: Runtime) -> None:
     models = Models(settings, runtime, Counts())
     assert models.engine("lite") is models.engine("lite")
+
+
+@pytest.mark.usefixtures("offline_hub", "cached_htdemucs")
+def test_a_model_s_memory_is_free_before_the_next_one_is_loaded(
+    settings: Settings, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Self:
+        """An engine that refers to itself, as networks do."""
+
+        def __init__(self, name: str) -> None:
+            self.name, self.itself = name, self
+
+    models = Models(replace(settings, model_name="lite"), runtime, Counts())
+    loaded = list[weakref.ref[Self]]()
+    alive_at_load = list[bool]()
+
+    def load(name: str) -> Self:
+        alive_at_load.extend(each() is not None for each in loaded)
+        engine = Self(name)
+        loaded.append(weakref.ref(engine))
+        return engine
+
+    monkeypatch.setattr(models, "_load", load)
+    gc.disable()
+    try:
+        models._engine("htdemucs")
+        models._engine("htdemucs_ft")
+    finally:
+        gc.enable()
+
+    assert alive_at_load == [False]
 
 
 @pytest.mark.usefixtures("offline_hub")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -13,12 +12,9 @@ import torch
 from demucs.apply import BagOfModels, apply_model
 from demucs.hdemucs import HDemucs
 from demucs.htdemucs import HTDemucs
-from torch import Tensor
 
-from msas.problem import ModelUnavailable
 from tests.support.audio import STEMS, Wave, true_waves
 from tests.support.engine_runs import in_blocks, separated, survey
-from worker.engines.batch import Batches
 from worker.engines.demucs import DemucsEngine
 from worker.engines.engine import Order
 from worker.engines.runtime import Runtime
@@ -196,29 +192,3 @@ def test_batches_equal_single_windows() -> None:
         sizes.clear()
         assert np.abs(all_of(batch) - single).max() < 1e-6
         assert max(sizes) > 1
-
-
-def test_running_out_of_gpu_memory_halves_the_batch() -> None:
-    tried: list[int] = []
-
-    def separate(windows: Tensor, wanted: Sequence[int]) -> Tensor:
-        tried.append(len(windows))
-        if len(windows) > 2:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return torch.stack([windows * (number + 1) for number in wanted], dim=1)
-
-    batches = Batches(separate, torch.device("cpu"), 100)
-    batches.size = 8
-    windows = np.arange(7 * 2 * 5, dtype=np.float32).reshape(7, 2, 5)
-    found = batches(windows, [0, 2])
-    assert np.array_equal(found, np.stack([windows, windows * 3], axis=1))
-    assert tried == [7, 4, 2, 2, 2, 1]
-    assert batches.size == 2, "it is not tried again"
-
-
-def test_a_segment_that_does_not_fit_on_the_gpu_is_an_error_with_one_sentence() -> None:
-    def separate(*_: object) -> Tensor:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-    with pytest.raises(ModelUnavailable, match="too little memory for one segment"):
-        Batches(separate, torch.device("cpu"), 100)(np.zeros((1, 2, 100), np.float32), [0])

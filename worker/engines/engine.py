@@ -35,6 +35,13 @@ class Order:
     seed: str = ""
 
 
+class NotFinite(ArithmeticError):
+    """A network gave infinite samples, or such that are no numbers."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"samples of {name} are not finite")
+
+
 class Engine(Protocol):
     """A resident model. `rate` is the sample rate in Hz that it works at, `stems` what it can yield.
 

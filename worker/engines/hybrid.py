@@ -120,23 +120,30 @@ class Part:
             example = (model._magnitude(model._spec(silence)), silence)
         _flatten_transposed(model)
         module = Spectral(model) if self._spectral else model
-        self._network: Network = runtime.load(module, example, self.digest)
-        self.separate = Batches(self._separate, runtime.device, silence.shape[2])
+        network = runtime.load(module, example, self.digest)
+        exact = runtime.in_float32(module)
+        self.separate = Batches(
+            partial(self._separate, network),
+            runtime.device,
+            silence.shape[2],
+            len(model.sources),
+            partial(self._separate, exact) if exact else None,
+        )
 
     @property
     def batch(self) -> int:
         return self.separate.size
 
     @torch.inference_mode()
-    def _separate(self, windows: Tensor, wanted: Sequence[int]) -> Tensor:
+    def _separate(self, network: Network, windows: Tensor, wanted: Sequence[int]) -> Tensor:
         """Return the sources whose numbers are `wanted`, in that order."""
         if not self._spectral:
-            return self._network(windows)[0][:, list(wanted)]
+            return network(windows)[0][:, list(wanted)]
         model: Any = self.model
         spectrum = model._spec(windows)
         spectrogram, mean, deviation = _normal(model._magnitude(spectrum))
         mixture, mean_t, deviation_t = _normal(windows)
-        masked, waves = self._network(spectrogram, mixture)
+        masked, waves = network(spectrogram, mixture)
         numbers = list(wanted)
         if model.cac and len(numbers) < waves.shape[1]:
             # The network's output is the spectra themselves, so those of no interest need not go back.

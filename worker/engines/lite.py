@@ -19,7 +19,7 @@ from msas.models import LITE
 from worker.engines import lite_weights
 from worker.engines.batch import Batches
 from worker.engines.engine import Order, Progress, Samples, Survey
-from worker.engines.runtime import Runtime, digest_of
+from worker.engines.runtime import Network, Runtime, digest_of
 from worker.engines.unet import UNet
 from worker.overlap_add import Grid, overlap_add, starts, triangle
 
@@ -53,11 +53,18 @@ class LiteEngine:
         """Load the weights from `cache`, fetched there first where absent. Raises ModelUnavailable."""
         networks = _Both(**lite_weights.load(cache))
         self.weights, self.device, self.precision = digest_of(networks), runtime.name, runtime.precision
-        self._network = runtime.load(networks, [torch.zeros(1, 2, FRAMES, BINS, device=runtime.device)], self.weights)
+        network = runtime.load(networks, [torch.zeros(1, 2, FRAMES, BINS, device=runtime.device)], self.weights)
+        exact = runtime.in_float32(networks)
         self._window = torch.hann_window(WINDOW, device=runtime.device)
         bins = torch.arange(WINDOW // 2 + 1, device=runtime.device) * (self.rate / WINDOW)
         self._bass_mask = (1 / (1 + (bins / BASS_HZ) ** BASS_ORDER))[:, None]
-        self._separate = Batches(self._separate_windows, runtime.device, SEGMENT)
+        self._separate = Batches(
+            partial(self._separate_windows, network),
+            runtime.device,
+            SEGMENT,
+            len(self.stems),
+            partial(self._separate_windows, exact) if exact else None,
+        )
 
     def separate(
         self, blocks: Iterable[Samples], survey: Survey, order: Order, progress: Progress
@@ -71,16 +78,16 @@ class LiteEngine:
         return overlap_add(blocks, survey.length, grids, progress)
 
     @torch.inference_mode()
-    def _separate_windows(self, windows: Tensor, wanted: Sequence[int]) -> Tensor:
+    def _separate_windows(self, network: Network, windows: Tensor, wanted: Sequence[int]) -> Tensor:
         """Return the wanted stems, shape (batch, wanted, 2, n), of windows of at most SEGMENT samples."""
-        return torch.stack([self._separate_window(window, wanted) for window in windows])
+        return torch.stack([self._separate_window(network, window, wanted) for window in windows])
 
-    def _separate_window(self, mixture: Tensor, wanted: Sequence[int]) -> Tensor:
+    def _separate_window(self, network: Network, mixture: Tensor, wanted: Sequence[int]) -> Tensor:
         spectrum = torch.stft(
             mixture, WINDOW, HOP, window=self._window, center=True, pad_mode="constant", return_complex=True
         )
         magnitude = spectrum.abs()
-        vocals = self._vocal_mask(magnitude)
+        vocals = _vocal_mask(network, magnitude)
         accompaniment = 1 - vocals
         drums = _percussive_mask((magnitude * accompaniment).mean(0))
         masks = [vocals, accompaniment * drums, accompaniment * ((1 - drums) * self._bass_mask)]
@@ -93,15 +100,16 @@ class LiteEngine:
         # What is left is the fourth: its mask is what the others leave of one, and the transform is linear.
         return torch.cat([made, (mixture - made.sum(0))[None]])[list(wanted)]
 
-    def _vocal_mask(self, magnitude: Tensor) -> Tensor:
-        """Return the share of the vocals, 0 to 1, in each bin of `magnitude`, shape (2, bins, frames)."""
-        frames = magnitude.shape[2]
-        patch = functional.pad(magnitude[:, :BINS], (0, FRAMES - frames)).transpose(1, 2)[None]
-        vocals, accompaniment = (estimate**2 for estimate in self._network(patch))
-        mask = (vocals + _SILENCE / 2) / (vocals + accompaniment + _SILENCE)
-        mask = mask[0].transpose(1, 2)[..., :frames]
-        above = magnitude.shape[1] - BINS  # the networks see no higher: continue with the mean of what is below
-        return torch.cat([mask, mask.mean(1, keepdim=True).expand(-1, above, -1)], dim=1)
+
+def _vocal_mask(network: Network, magnitude: Tensor) -> Tensor:
+    """Return the share of the vocals, 0 to 1, in each bin of `magnitude`, shape (2, bins, frames)."""
+    frames = magnitude.shape[2]
+    patch = functional.pad(magnitude[:, :BINS], (0, FRAMES - frames)).transpose(1, 2)[None]
+    vocals, accompaniment = (estimate**2 for estimate in network(patch))
+    mask = (vocals + _SILENCE / 2) / (vocals + accompaniment + _SILENCE)
+    mask = mask[0].transpose(1, 2)[..., :frames]
+    above = magnitude.shape[1] - BINS  # the networks see no higher: continue with the mean of what is below
+    return torch.cat([mask, mask.mean(1, keepdim=True).expand(-1, above, -1)], dim=1)
 
 
 def _percussive_mask(magnitude: Tensor) -> Tensor:

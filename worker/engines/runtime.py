@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import fcntl
+import gc
 import hashlib
 import inspect
 import logging
@@ -61,7 +62,7 @@ class Runtime:
         with its weights.
         """
         network = network.to(self.device).eval().requires_grad_(False)
-        in_torch = self._in_torch(network)
+        in_torch = self._in_torch(network, _DTYPES[self.precision])
         shapes = [tuple(tensor.shape) for tensor in example]
         compiled = self._compiled(network, example, digest) if self.device.type == "cpu" else None
         if compiled is None:
@@ -74,6 +75,16 @@ class Runtime:
             return tuple(torch.from_numpy(outputs[index]) for index in range(len(outputs)))
 
         return run
+
+    def in_float32(self, network: nn.Module) -> Network | None:
+        """Return `network`, which `load` made ready, as it runs in float32; None where it does so already."""
+        return None if self.precision == "float32" else self._in_torch(network, torch.float32)
+
+    def free_memory(self) -> None:
+        """Give back what networks took that nobody refers to any more; some refer to themselves."""
+        gc.collect()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     @property
     def name(self) -> str:
@@ -107,9 +118,7 @@ class Runtime:
             self._core = Core()
         return self._core
 
-    def _in_torch(self, network: nn.Module) -> Network:
-        dtype = _DTYPES[self.precision]
-
+    def _in_torch(self, network: nn.Module, dtype: torch.dtype) -> Network:
         def run(*inputs: Tensor) -> tuple[Tensor, ...]:
             with torch.inference_mode(), torch.autocast(self.device.type, dtype, dtype != torch.float32):
                 outputs = network(*inputs)
