@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
+from msas.conditional import Readable
 from msas.cost import SongLimits
 from msas.job import Job
 from msas.models import LITE
 from msas.options import Options
 from msas.settings import Settings
-from msas.store import Readable, Store
+from msas.stems import Attempt
+from msas.store import Store
 from worker import separation
 from worker.engines import Engine, Samples, demucs
 from worker.engines.lite import LiteEngine
@@ -33,16 +35,26 @@ class FolderStore:
     def fetch_song(self, _: str, path: Path) -> None:
         path.symlink_to(self._song.absolute())
 
-    def put_stem(self, _: str, stem: str, extension: str, file: Readable) -> None:
+    def begin_attempt(self, songhash: str) -> Attempt:
+        return Attempt(songhash, "", True, "")
+
+    def put_stem(self, _: str, stem: str, extension: str, file: Readable, __: str) -> None:
         with (self._out / f"{stem}.{extension}").open("wb") as there:
             while chunk := file.read(_CHUNK):
                 there.write(chunk)
 
-    def put_peaks(self, peaks: dict[str, Any]) -> None:
+    def put_peaks(self, peaks: dict[str, Any], _: str) -> None:
         (self._out / "peaks.json").write_text(json.dumps(peaks))
 
-    def put_report(self, report: dict[str, Any]) -> None:
+    def put_report(self, report: dict[str, Any], _: str) -> bool:
         (self._out / "report.json").write_text(json.dumps(report, indent=1))
+        return True
+
+    def end_attempt(self, _: Attempt) -> None:
+        pass
+
+    def withdraw(self, _: Attempt) -> None:
+        pass
 
 
 class NoWatch:

@@ -60,6 +60,10 @@ class ObjectMissing(LookupError):
     """The store has no object under that key."""
 
 
+class ObjectTaken(Exception):
+    """Another process stored an object under that key; what was to be stored there is not."""
+
+
 class Buckets:
     """One bucket of songs, one of stems. Every method raises StoreUnavailable where the server does not answer."""
 
@@ -154,17 +158,21 @@ class Buckets:
             self.minio.put_object(bucket, key, io.BytesIO(content), len(content), content_type="application/json")
 
     def _get(self, bucket: str, key: str) -> bytes | None:
+        return self._get_with_etag(bucket, key)[0]
+
+    def _get_with_etag(self, bucket: str, key: str) -> tuple[bytes | None, str]:
+        """Return the object's content and its ETag; None, and an empty one, where there is none."""
         self._ensure_buckets()
         try:
             with self._answering():
                 response = self.minio.get_object(bucket, key)
                 try:
-                    return response.read()
+                    return response.read(), response.headers["ETag"].strip('"')
                 finally:
                     response.close()
                     response.release_conn()
         except ObjectMissing:
-            return None
+            return None, ""
 
     def _list(self, bucket: str, prefix: str = "") -> Iterator[tuple[str, Object]]:
         self._ensure_buckets()
@@ -192,6 +200,8 @@ class Buckets:
         except S3Error as error:
             if error.code in ("NoSuchKey", "NoSuchObject"):
                 raise ObjectMissing(error.object_name) from None
+            if error.code in ("PreconditionFailed", "ConditionalRequestConflict"):
+                raise ObjectTaken(error.object_name) from None
             if error.code == "NoSuchBucket":
                 self._buckets_made = False  # somebody removed it: the next call makes it anew
             raise StoreUnavailable(f"The store answers {error.code}; try again in a few seconds.") from error

@@ -7,7 +7,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from typing import Any, TypeVar
 
 from msas.job import State
@@ -22,7 +21,6 @@ _MISS_SECONDS = 1.0  # so long the store is not asked again for a song that it d
 _AT_ONCE = 16  # calls of the store
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
-_Version = tuple[datetime | None, int]  # when the job ended, and how often it lost a stem
 
 
 class Results:
@@ -33,7 +31,7 @@ class Results:
 
     def __init__(self, queue: Queue, store: Store) -> None:
         self._queue, self._store, self._outlook = queue, store, Outlook(queue)
-        self._reports: OrderedDict[str, tuple[_Version, dict[str, Any]]] = OrderedDict()
+        self._reports: OrderedDict[str, tuple[str, dict[str, Any]]] = OrderedDict()
         self._missed: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -56,16 +54,15 @@ class Results:
         return [status.report for status in _each(self._with_report, finished) if status.report]
 
     def _with_report(self, status: JobStatus) -> JobStatus:
-        version = (status.ended_at, status.pruned)
         with self._lock:
             kept = self._reports.get(status.songhash)
-        if kept and kept[0] == version:
+        if kept and kept[0] == status.version:
             return status.with_report(kept[1])
         report = self._store.report(status.songhash)
         if report is None:  # whoever took it; the sweep will see to it
             return status
         with self._lock:
-            self._reports[status.songhash] = version, report
+            self._reports[status.songhash] = status.version, report
             self._reports.move_to_end(status.songhash)
             while len(self._reports) > _KEPT:
                 self._reports.popitem(last=False)

@@ -30,7 +30,7 @@ class JobStatus:
     """A job's state at one moment. `position` counts from 1, the next to be taken; None unless it is in line.
 
     `error` says why it failed, or why it is being tried again; `callback` how those who wait for its end are told;
-    `owners` are the names of the keys that sent it; `pruned` grows with each stem that is removed.
+    `owners` are the names of the keys that sent it; `version` changes with each end and each stem that is removed.
     The `report` on a job that succeeded, and what is read from it, is in the store: msas/results.py adds it.
     """
 
@@ -52,7 +52,7 @@ class JobStatus:
     error: dict[str, str] | None
     callback: dict[str, Any] | None = None
     owners: frozenset[str] = frozenset()
-    pruned: int = 0
+    version: str = ""
 
     def with_report(self, report: dict[str, Any]) -> JobStatus:
         """Return the status of this job, which succeeded, together with what its report tells."""
@@ -74,11 +74,22 @@ class JobStatus:
         found = self.report[MIXTURE]
         return Track(MIXTURE, self.report["options"]["format"], found["bytes"], found["seconds"])
 
+    @property
+    def tag(self) -> str:
+        """What the names of its objects in the store contain; empty where they are plain."""
+        return str((self.report or {}).get("tag", ""))
+
 
 def tracks_of(report: Mapping[str, Any]) -> list[Track]:
     """Return the stems that a worker's report names, in the order in which stems are listed."""
     extension, stems = report["options"]["format"], report["stems"]
     return [Track(name, extension, stems[name]["bytes"], stems[name]["seconds"]) for name in stem_order(stems)]
+
+
+def without_stem(report: Mapping[str, Any], stem: str) -> dict[str, Any]:
+    """Return a report that names the stem among those that were removed."""
+    stems = {name: about for name, about in report["stems"].items() if name != stem}
+    return {**report, "stems": stems, "removed": sorted({*report.get("removed", []), stem})}
 
 
 def fields_of_job(job: Job) -> list[str]:
@@ -122,5 +133,5 @@ def read_status(songhash: str, fields: Mapping[str, bytes], position: int | None
         error=content("error"),
         callback=described(songhash, fields),
         owners=frozenset((text("owners") or text("owner") or "").split()),
-        pruned=int(fields.get("pruned", 0)),
+        version=f"{text('ended_at') or ''} {text('pruned') or '0'}",
     )

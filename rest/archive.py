@@ -15,7 +15,7 @@ from flask_openapi3.blueprint import APIBlueprint
 
 from msas.buckets import ObjectMissing
 from msas.problem import UnknownSong, UnknownStem
-from msas.status import Track
+from msas.status import JobStatus, Track
 from rest.contract import NEEDS_KEY, bytes_of, problems
 from rest.ranges import send_file
 from rest.schemas import ArchivePath
@@ -49,16 +49,16 @@ def archive(path: ArchivePath) -> Response:
     title = song_title(job)
     folder = _folder(title) or songhash
     report = (job.report or {})["stems"]
-    members = [_member(songhash, track, report[track.name], folder) for track in job.tracks]
+    members = [_member(job, track, report[track.name], folder) for track in job.tracks]
     layout = ZipLayout(members, cast(datetime, job.ended_at))
     digests = [report[track.name]["sha256"] for track in job.tracks]
     etag = hashlib.sha256("".join(digests).encode() + layout.own_bytes).hexdigest()
     return send_file(layout.read, layout.size, etag, _TYPE, f"{title}.zip")
 
 
-def _member(songhash: str, track: Track, report: dict[str, Any], folder: str) -> Member:
+def _member(job: JobStatus, track: Track, report: dict[str, Any], folder: str) -> Member:
     """Return the stem `track` as a member of the ZIP; `report` is what the job's report says about it."""
-    open_stem = partial(services().store.open_stem, songhash, track.name, track.extension)
+    open_stem = partial(services().store.open_stem, job.songhash, track.name, track.extension, tag=job.tag)
     crc32 = int(report["crc32"], 16) if "crc32" in report else _read_crc32(open_stem)
     return Member(f"{folder}/{track.name}.{track.extension}", track.bytes, crc32, open_stem)
 

@@ -13,7 +13,7 @@ from msas.buckets import ObjectMissing
 from msas.job import State
 from msas.problem import NotFound, NotReady, SharedSong, UnknownStem
 from msas.status import MIXTURE, JobStatus, Track
-from msas.store import CONTENT_TYPES
+from msas.stems import CONTENT_TYPES
 from rest.auth import caller, sees_all
 from rest.contract import NEEDS_KEY, answer, bytes_of, problems
 from rest.ranges import send_file
@@ -22,6 +22,7 @@ from rest.services import services
 
 blueprint = APIBlueprint("tracks", __name__, abp_security=NEEDS_KEY)
 
+_TRIES = 100  # to remove a stem while others remove stems of the same song
 _LAB_SPELLING = {"base": "bass"}
 _SOUND = bytes_of(*CONTENT_TYPES.values())
 
@@ -51,7 +52,7 @@ def download(path: StemPath) -> Response:
 def peaks(path: SongPath) -> Response:
     """Say how the stems and the mixture look as waveforms, and at which bytes of their files slices of them begin."""
     job = finished(services().job(path.songhash))
-    found = services().store.peaks(job.songhash)
+    found = services().store.peaks(job.songhash, job.tag)
     if found is None:
         raise NotFound("The song has no peaks: an earlier version separated it. Remove it, then send it again.")
     response = Response(found, content_type="application/json")
@@ -74,24 +75,31 @@ def remove(path: StemPath) -> Response:
 
 
 def _remove(path: StemPath) -> Response:
-    songhash = path.songhash
-    job = services().job(songhash)
-    found = find_track(job, path.track)
-    if job.report:
-        stems = {name: stem for name, stem in job.report["stems"].items() if name != found.name}
-        report = {**job.report, "stems": stems, "removed": [*job.report.get("removed", []), found.name]}
-        pruned = services().queue.prune(songhash, "" if sees_all() else caller())
-        if pruned < 0:
+    found, job = _prune_job(path.songhash, path.track)
+    services().store.prune(job.report or {}, found.name)
+    services().queue.note_report(job)
+    return answer(Removed(hash=path.songhash, track=found.name, reason="Stem removed"))
+
+
+def _prune_job(songhash: str, name: str) -> tuple[Track, JobStatus]:
+    """Take the stem out of the job; return it, and the job's status with the report that named it."""
+    for _ in range(_TRIES):
+        job = services().job(songhash)
+        report = job.report or {}
+        try:
+            found = find_track(job, name)
+        except UnknownStem:
+            if (stem := _stem_name(name)) in report.get("removed", []):
+                services().store.prune(report, stem)  # its removal may have been cut short
+            raise
+        pruned = services().queue.prune(job, "" if sees_all() else caller())
+        if pruned > 0:
+            return found, job
+        if pruned == -1:
             raise SharedSong("Another key sent this song, too, so its stems stay; remove the whole song for yourself.")
-        if not pruned:
-            raise NotReady("The song is being separated again, or removed; ask for its status, then try again.")
-        # The report before the stem: what it names is published, and must be there.
-        services().store.put_report(report)
-        services().queue.prune(songhash)  # who read the report meanwhile must read it again
-        if services().queue.status(songhash) is None:  # removed meanwhile
-            services().store.remove_song(songhash)
-    services().store.remove_stem(songhash, found.name, found.extension)
-    return answer(Removed(hash=songhash, track=found.name, reason="Stem removed"))
+        if pruned == 0:
+            break
+    raise NotReady("The song is being separated again, or removed; ask for its status, then try again.")
 
 
 def finished(job: JobStatus) -> JobStatus:
@@ -108,12 +116,16 @@ def find_track(job: JobStatus, name: str, *others: Track) -> Track:
 
     Raises NotReady, UnknownStem.
     """
-    stem, _, extension = name.partition(".")
-    stem = _LAB_SPELLING.get(stem, stem)
+    stem, extension = _stem_name(name), name.partition(".")[2]
     for track in (*finished(job).tracks, *others):
         if track.name == stem and extension in ("", track.extension):
             return track
     raise _unknown(job)
+
+
+def _stem_name(name: str) -> str:
+    stem = name.partition(".")[0]
+    return _LAB_SPELLING.get(stem, stem)
 
 
 def song_title(job: JobStatus) -> str:
@@ -126,10 +138,10 @@ def _open(job: JobStatus, track: Track, start: int, length: int) -> Any:
     key = (job.songhash, track.name, track.extension)
     try:
         if request.method == "HEAD":
-            if not store.has_stem(*key):
+            if not store.has_stem(*key, job.tag):
                 raise ObjectMissing(track.name)
             return ()
-        return store.open_stem(*key, start, length)
+        return store.open_stem(*key, start, length, tag=job.tag)
     except ObjectMissing:
         raise _unknown(job) from None
 

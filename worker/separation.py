@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from contextvars import copy_context
@@ -20,6 +20,7 @@ from msas.job import Job, Stage
 from msas.options import Options
 from msas.problem import SongMissing
 from msas.status import MIXTURE
+from msas.stems import Attempt
 from msas.store import Store
 from worker.channel import Channel, ReaderGone, ahead
 from worker.decode import Mixture
@@ -27,6 +28,7 @@ from worker.engines import Engine, NotFinite, Order, Samples
 from worker.formats import open_encoder, stem_rate
 from worker.machine import be_background
 from worker.peaks import peaks_of
+from worker.publishing import attempt_at, publish
 from worker.report import Stopwatch, SumCheck, report_of
 from worker.stem import StemFile, exactly, in_step, resampled
 from worker.watchdog import Watchdog
@@ -67,7 +69,8 @@ def separate_song(
     scratch: str,
     limits: SongLimits,
 ) -> dict[str, Any]:
-    """Separate the job's song, which must keep the `limits`; store its stems, then its report; return the report.
+    """Separate the job's song, which must keep the `limits`; store its stems, then its report; return the report that
+    is published then: another attempt's, where that was faster.
 
     Where the store is away when the song is fetched, raises StoreUnavailable; where it is away later, waits for it.
     Raises a Problem, or what `watch` raises. Leaves no file behind in the folder `scratch`. Memory does not
@@ -94,24 +97,23 @@ def separate_song(
         reach(Stage.SEPARATING)
         order = Order(options.sources or engine.stems, options.overlap, options.shifts, job.songhash)
         check = SumCheck(all_stems=order.stems == engine.stems)
-        with _stems(job, options, order.stems, mixture, engine.rate, publishing, watch, watchdog) as stems:
-            with ahead(partial(mixture.blocks, engine.rate), _BLOCKS_AHEAD) as blocks:
-                separating = partial(reach, Stage.SEPARATING)
-                for heard, sources in watchdog.each(engine.separate(blocks, survey, order, separating)):
-                    if not np.isfinite(sources).all():
-                        raise NotFinite(engine.name)
-                    check.add(heard, sources)
-                    stems.put(heard, sources)
-            reach(Stage.ENCODING)
-            files = stems.finish()
-        reach(Stage.STORING)
-        rate = stem_rate(options, mixture.info.rate)
-        length = _length(mixture, rate)
-        report = report_of(job, options, engine, mixture, files, round(length / rate, 3), stopwatch, check)
-        watch.confirm()
-        publishing.put_peaks(peaks_of(job.songhash, rate, length, stems.frame, files))
-        publishing.put_report(report)
-    return report
+        with attempt_at(publishing, job.songhash) as attempt:
+            with _stems(attempt, options, order.stems, mixture, engine.rate, publishing, watchdog) as stems:
+                with ahead(partial(mixture.blocks, engine.rate), _BLOCKS_AHEAD) as blocks:
+                    separating = partial(reach, Stage.SEPARATING)
+                    for heard, sources in watchdog.each(engine.separate(blocks, survey, order, separating)):
+                        if not np.isfinite(sources).all():
+                            raise NotFinite(engine.name)
+                        check.add(heard, sources)
+                        stems.put(heard, sources)
+                reach(Stage.ENCODING)
+                files = stems.finish()
+            reach(Stage.STORING)
+            rate = stem_rate(options, mixture.info.rate)
+            length = _length(mixture, rate)
+            report = report_of(job, options, engine, mixture, files, round(length / rate, 3), stopwatch, check)
+            watch.confirm()
+            return publish(publishing, attempt, report, peaks_of(job.songhash, rate, length, stems.frame, files))
 
 
 class _Stems:
@@ -149,16 +151,15 @@ class _Stems:
 
 @contextmanager
 def _stems(
-    job: Job,
+    attempt: Attempt,
     options: Options,
     names: tuple[str, ...],
     mixture: Mixture,
     rate: int,
     store: Store,
-    watch: Watch,
     watchdog: Watchdog,
 ) -> Iterator[_Stems]:
-    """Open all stems of the job; at the end of the block, those that are not finished leave nothing behind."""
+    """Open all stems of the attempt; at the end of the block, those that are not finished leave nothing behind."""
     stems = _Stems(names, options.rest)
     to_rate = stem_rate(options, mixture.info.rate)
     length = _length(mixture, to_rate)
@@ -173,9 +174,9 @@ def _stems(
                 encoder = open_encoder(options, to_rate, length, _tags(mixture, name))
                 stack.callback(encoder.close)
                 stems.frame = encoder.frame
-                stems.files[name] = StemFile(encoder, _confirmed(blocks, watch), length, to_rate, watchdog)
+                stems.files[name] = StemFile(encoder, blocks, length, to_rate, watchdog)
                 stems.threads[name] = pool.submit(
-                    copy_context().run, _store, store, job, options, name, stems.files[name], channel
+                    copy_context().run, _store, store, attempt, options, name, stems.files[name], channel
                 )
             yield stems
         except BaseException as error:
@@ -188,16 +189,11 @@ def _first(whole: Samples, _: Samples) -> Samples:
     return whole
 
 
-def _confirmed(blocks: Iterable[Samples], watch: Watch) -> Iterator[Samples]:
-    """Yield `blocks`; after the last, and before the store has all of the stem, make sure that the job is still ours:
-    others may have finished it, and must not find a stem of theirs replaced."""
-    yield from blocks
-    watch.confirm()
-
-
-def _store(store: Store, job: Job, options: Options, name: str, file: StemFile, channel: Channel[Samples]) -> None:
+def _store(
+    store: Store, attempt: Attempt, options: Options, name: str, file: StemFile, channel: Channel[Samples]
+) -> None:
     try:
-        store.put_stem(job.songhash, name, options.format, file)
+        store.put_stem(attempt.songhash, name, options.format, file, attempt.tag)
     finally:
         channel.leave()
 

@@ -177,13 +177,18 @@ class Queue:
         """
         return bool(self.scripts.run("publish", songhash, ended_at, "1" if is_pruned else ""))
 
-    def prune(self, songhash: str, owner: str = "") -> int:
+    def prune(self, job: JobStatus, owner: str = "") -> int:
         """Note that a stem of a job that succeeded is removed: sent again, the job is separated again.
 
-        Returns 1; 0 where it has not succeeded; -1 where `owner` is given and others own it, too.
+        Returns 1; 0 where it has not succeeded; -1 where `owner` is given and others own it, too; -2 where it has
+        another version by now than `job`.
         """
-        pruned: int = self.scripts.run("prune", songhash, owner)
+        pruned: int = self.scripts.run("prune", job.songhash, job.version, owner)
         return pruned
+
+    def note_report(self, job: JobStatus) -> None:
+        """Note that the report on this separation has changed since `prune`: who read it meanwhile reads it anew."""
+        self.scripts.run("prune", job.songhash, f"{job.version.partition(' ')[0]} ", "")
 
     def ended(self, before: int) -> list[str]:
         """Return jobs that ended `before`, in ms of Redis' clock, and cancelled ones that nobody removed yet."""

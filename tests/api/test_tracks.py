@@ -16,6 +16,7 @@ from local import Service
 from msas.queue import Queue, Receiver, connect
 from msas.queue.connection import connect_blocking
 from msas.removal import remove
+from msas.status import JobStatus
 from msas.store import Store
 from msas_client import Client, Refused
 from rest.app import create_app
@@ -141,9 +142,9 @@ def test_a_stem_of_a_song_that_another_process_removes_is_refused_and_leaves_not
     store = Store.from_settings(service.settings)
     prune = Queue.prune
 
-    def too_late(queue: Queue, songhash: str, owner: str) -> int:
+    def too_late(queue: Queue, job: JobStatus, owner: str) -> int:
         remove(queue, store, removable)
-        return prune(queue, songhash, owner)
+        return prune(queue, job, owner)
 
     monkeypatch.setattr(Queue, "prune", too_late)
     answer = create_app(service.settings).test_client().delete(f"/apiv1/remove/{removable}/vocals")

@@ -213,7 +213,9 @@ def test_job_hash_has_these_fields_at_each_step(redis: Redis, queue: Queue, work
     [news] = Outbox(queue).take(1, 60)
     names["callback in delivery"] = first.names()
     Outbox(queue).note(news, news.delivery)
-    queue.prune(first.job.songhash)
+    status = queue.status(first.job.songhash)
+    assert status
+    queue.prune(status)
     names["callback over, stem removed"] = first.names()
     second = JobHash(redis, queue, 2)
     take(worker).fail(ERROR)

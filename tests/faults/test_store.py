@@ -218,6 +218,7 @@ def test_a_download_fails_where_the_stem_was_replaced_in_between(own_rig: Rig, s
 
     chunks = reader.open_stem("0" * 56, "drums", "wav")
     next(chunks)
+    own_rig.store.remove_stem("0" * 56, "drums", "wav")
     own_rig.store.put_stem("0" * 56, "drums", "wav", io.BytesIO(bytes(29_999_999) + b"x"))
     proxy.cut()
 
@@ -227,13 +228,13 @@ def test_a_download_fails_where_the_stem_was_replaced_in_between(own_rig: Rig, s
 
 
 def test_a_stem_that_arrives_after_its_sender_lost_the_lease_mixes_nothing(own_rig: Rig, store: OwnStore) -> None:
-    """Fault 30. The sender confirmed its lease before; the same song gives the same bytes, whoever sends them."""
+    """Fault 30. What arrives late has names of its own, and its sender removes it."""
     host, port = store.settings.minio_host.split(":")
     proxy = FaultProxy((host, int(port)))
     sender = own_rig.worker(
         replace(own_rig.settings, minio_host=f"{host}:{proxy.port}"), CRASH_AT="put_stem:before:STOP"
     )
-    [song] = own_rig.accept()
+    [song] = own_rig.accept("marked")
     eventually(lambda: is_stopped(sender))
     proxy.silent = True
     go_on(sender)
@@ -242,15 +243,16 @@ def test_a_stem_that_arrives_after_its_sender_lost_the_lease_mixes_nothing(own_r
     own_rig.worker()
     own_rig.expire_lease(sender)
     own_rig.tick_until(lambda: own_rig.over([song]))
-    drums = f"{song}-drums.wav"
-    own_rig.store.minio.remove_object(own_rig.settings.bucket_out, drums)  # so that the late one is seen
+    report, before = own_rig.store.report(song), set(own_rig.objects(song))
 
     proxy.silent = False
+    eventually(lambda: set(own_rig.objects(song)) > before)  # the late stems have arrived
     go_on(sender)
-    eventually(lambda: drums in own_rig.objects(song))
     eventually(lambda: "lease lost" in sender.log.read_text())
 
     own_rig.check([song])
+    assert own_rig.store.report(song) == report
+    assert set(own_rig.objects(song)) <= before
     assert own_rig.status(song).attempt == 2
     assert own_rig.separations(song) == 2
     proxy.close()

@@ -16,11 +16,10 @@ from tests.support.observer import begun, observed
 from tests.support.processes import eventually
 from tests.support.rig import Rig, go_on, is_stopped, stop, stopped
 
-NOT_PUBLISHED_YET = ("claim:after", "published:after", "fetch_song:after", "put_stem:before")
+NOT_PUBLISHED_YET = ("claim:after", "published:after", "fetch_song:after")
 PUBLISHED = ("put_report:after", "settle:before")
-# The worker has confirmed its lease for the last time: it may store the report, or a stem that was on its way while
-# another was stored.
-CONFIRMED = ("put_stem:after", "put_report:before")
+# The worker may store more before it asks for its lease again: stems, or, having asked for the last time, the report.
+CONFIRMED = ("put_stem:before", "put_stem:after", "put_report:before")
 
 
 def published(rig: Rig, song: str) -> tuple[JobStatus, dict[str, Any], dict[str, str]]:
@@ -28,7 +27,8 @@ def published(rig: Rig, song: str) -> tuple[JobStatus, dict[str, Any], dict[str,
     found = rig.store.published(song)
     assert found
     status = rig.status(song)
-    stems = {track.name: rig.store.open_stem(song, track.name, track.extension) for track in status.tracks}
+    tag, tracks = status.tag, status.tracks
+    stems = {track.name: rig.store.open_stem(song, track.name, track.extension, tag=tag) for track in tracks}
     return status, found[0], {name: hashlib.sha256(b"".join(stem)).hexdigest() for name, stem in stems.items()}
 
 
@@ -74,20 +74,23 @@ def test_a_worker_paused_at_any_call_changes_nothing_after_another_finished_its_
 
 
 @pytest.mark.parametrize("point", CONFIRMED)
-def test_a_worker_paused_after_it_confirmed_its_lease_stores_the_same_stems_again(rig: Rig, point: str) -> None:
-    """Fault 16. The same song gives the same stems, so what the paused worker stores last is the same to the byte."""
+def test_a_worker_paused_after_it_confirmed_its_lease_changes_nothing_and_removes_its_objects(
+    rig: Rig, point: str
+) -> None:
+    """Fault 16."""
     paused = rig.worker(CRASH_AT=f"{point}:STOP")
-    [song] = rig.accept()
+    [song] = rig.accept("marked", stems=("vocals",))
     let_another_finish(rig, paused, song)
-    status, report, stems = published(rig, song)
+    before = published(rig, song)
 
     go_on(paused)
     eventually(lambda: "lease lost" in paused.log.read_text())
 
-    status_after, report_after, stems_after = published(rig, song)
-    assert status_after == status
-    assert report_after["stems"] == report["stems"], "its times may be those of the paused worker"
-    assert stems_after == stems
+    assert published(rig, song) == before
+    tag, songs = before[0].tag, {song, f"{song}.json"}
+    assert tag, "the paused worker was the first, and had the plain names"
+    names = {f"{song}-{tag}-{name}" for name in ("vocals.wav", "mixture.wav", "peaks.json")}
+    assert set(rig.objects(song)) - songs == names | {f"{song}-report.json"}
     assert rig.places() == []
     assert "job succeeded" not in paused.log.read_text()
     assert paused.alive

@@ -144,7 +144,7 @@ def test_a_song_that_lost_a_stem_is_still_there_after_redis_forgot_it(rig: Rig) 
     report = dict(rig.status(song).report or {})
     gone = report["stems"].pop("drums")
     assert gone
-    rig.store.put_report({**report, "removed": ["drums"]})
+    assert rig.store.put_report({**report, "removed": ["drums"]}, rig.store.report_and_etag(song)[1])
     rig.queue.redis.delete(rig.queue.job_key(song))
     assert sweep(rig)["published"] == 1
     assert [track.name for track in rig.status(song).tracks] == ["vocals", "bass", "other"]

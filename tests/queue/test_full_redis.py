@@ -82,7 +82,7 @@ def test_jobs_are_removed_pruned_published_and_called_back_while_redis_is_full(
     queue.enqueue(job(1))
     full()
 
-    pruned = queue.prune(job().songhash)
+    pruned = queue.prune(job_status(queue))
     [news] = Outbox(queue).take(1, 60)
     noted = Outbox(queue).note(news, Delivery())
     published = [queue.publish(job(number).songhash, 1) for number in (1, 2)]

@@ -96,11 +96,16 @@ def test_a_job_enqueued_again_is_not_listed_as_ended(queue: Queue, worker: Worke
 
 
 def test_a_stem_of_an_unknown_or_unfinished_job_is_not_removed(queue: Queue) -> None:
-    assert not queue.prune(job().songhash)
+    queue.publish(job().songhash, 1000)
+    finished = job_status(queue)
+    queue.cancel(job().songhash, "me")
+    queue.drop(job().songhash, "me")
+
+    assert queue.prune(finished) == 0
     assert queue.status(job().songhash) is None
 
     queue.enqueue(job())
-    assert not queue.prune(job().songhash)
+    assert queue.prune(finished) == 0
     assert queue.enqueue(job()) == (False, State.QUEUED)
 
 
@@ -108,9 +113,8 @@ def test_a_job_that_lost_a_stem_is_enqueued_again(queue: Queue, worker: Workers)
     queue.enqueue(job())
     taken(worker()).succeed()
 
-    assert queue.prune(job().songhash)
+    assert queue.prune(job_status(queue)) == 1
 
-    assert job_status(queue).pruned == 1
     assert queue.enqueue(job()) == (True, State.QUEUED)
 
 
@@ -135,3 +139,27 @@ def test_a_finished_job_that_is_sent_again_stays_as_long_as_a_new_one(queue: Que
     assert queue.enqueue(job()) == (False, State.SUCCEEDED)
 
     assert queue.ended(2000) == []
+
+
+def test_a_stem_is_removed_only_from_the_version_that_its_remover_read(queue: Queue) -> None:
+    queue.publish(job().songhash, 1000)
+    first = job_status(queue)
+
+    pruned = [queue.prune(first), queue.prune(first), queue.prune(job_status(queue))]
+
+    assert pruned == [1, -2, 1]
+
+
+def test_a_changed_report_gives_the_job_another_version(queue: Queue, worker: Workers) -> None:
+    queue.publish(job().songhash, 1000)
+    queue.prune(job_status(queue))
+    read_meanwhile = job_status(queue)
+
+    queue.note_report(read_meanwhile)
+
+    assert job_status(queue).version != read_meanwhile.version
+    queue.enqueue(job())
+    taken(worker()).succeed()
+    separated_again = job_status(queue)
+    queue.note_report(read_meanwhile)
+    assert job_status(queue) == separated_again, "that was about the one before"

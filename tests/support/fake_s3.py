@@ -6,7 +6,7 @@ import hashlib
 import io
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -26,9 +26,17 @@ class Kept:
     stored: datetime
     number: int
 
+    @property
+    def etag(self) -> str:
+        return f"{hashlib.md5(self.content).hexdigest()}-{self.number}"
+
 
 class _Response(io.BytesIO):
     """The answer of Minio to a GET, as far as the store uses it."""
+
+    def __init__(self, kept: Kept) -> None:
+        super().__init__(kept.content)
+        self.headers = {"ETag": f'"{kept.etag}"'}
 
     def release_conn(self) -> None:
         """Do nothing, since there is no connection."""
@@ -50,12 +58,18 @@ class MemoryMinio:
         return True
 
     def put_object(self, bucket: str, key: str, data: BinaryIO, *_: Any, **__: Any) -> None:
-        stored = datetime.now(UTC)
+        self._put_object(bucket, key, data.read(), {})
+
+    def _put_object(self, bucket: str, key: str, content: bytes, headers: Mapping[str, str]) -> None:
+        there = self.objects.get((bucket, key))
+        is_wanted = "If-Match" not in headers or (there and headers["If-Match"] == f'"{there.etag}"')
+        if not is_wanted or (there and "If-None-Match" in headers):
+            raise S3Error(cast(Any, None), "PreconditionFailed", None, None, None, None, bucket, key)
         self.puts[key] += 1
-        self.objects[bucket, key] = Kept(data.read(), stored, next(self._numbers))
+        self.objects[bucket, key] = Kept(content, datetime.now(UTC), next(self._numbers))
 
     def get_object(self, bucket: str, key: str) -> _Response:
-        return _Response(self._kept(bucket, key).content)
+        return _Response(self._kept(bucket, key))
 
     def fget_object(self, bucket: str, key: str, path: str) -> None:
         Path(path).write_bytes(self._kept(bucket, key).content)
@@ -71,8 +85,7 @@ class MemoryMinio:
     def list_objects(self, bucket: str, prefix: str = "") -> Iterator[Object]:
         for (inside, key), kept in sorted(self.objects.items(), key=lambda item: item[0]):
             if inside == bucket and key.startswith(prefix):
-                tag = f"{hashlib.md5(kept.content).hexdigest()}-{kept.number}"
-                yield Object(bucket, key, last_modified=kept.stored, etag=tag, size=len(kept.content))
+                yield Object(bucket, key, last_modified=kept.stored, etag=kept.etag, size=len(kept.content))
 
     def age(self, days: float, songhash: str = "") -> None:
         """Make the objects of the song, or all objects, this many days older."""

@@ -124,14 +124,14 @@ class WiredMinio:
                 answer = getattr(self._minio, method)(bucket, *given, **options)
                 return list(answer) if method in ("list_objects", "remove_objects") else answer
 
-            return self._wire.call(f"{method.removesuffix('_object')} {_kind(first)}".strip(), do, HTTPError)
+            return self._wire.call(f"{method.strip('_').removesuffix('_object')} {_kind(first)}".strip(), do, HTTPError)
 
         return call
 
 
 def _kind(key: str) -> str:
     """Return the kind of object that the key names."""
-    kinds = {"-report.json": "report", "-peaks.json": "peaks", ".json": "message", ".wav": "stem"}
+    kinds = {"-report.json": "report", "-peaks.json": "peaks", ".json": "message", ".wav": "stem", "-first": "first"}
     return next((kind for end, kind in kinds.items() if key.endswith(end)), "song" if key else "")
 
 

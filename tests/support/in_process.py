@@ -47,6 +47,7 @@ from worker.drain import Drain
 from worker.engines import Engine
 from worker.heartbeat import Heartbeat, Pulse
 from worker.loop import Worker
+from worker.publishing import attempt_at, publish
 from worker.separation import Watch, _fetch
 from worker.watchdog import Watchdog
 
@@ -99,15 +100,13 @@ def separate(
         _fetch(job, store, fetched)
     finally:
         fetched.unlink(missing_ok=True)  # writing over a file would wait for the disk
-    for stem in (*STEMS, MIXTURE):
+    with attempt_at(store, job.songhash) as attempt:
+        for stem in (*STEMS, MIXTURE):
+            watch.report(Stage.SEPARATING, 0.5)
+            store.put_stem(job.songhash, stem, "wav", io.BytesIO(stem_of(job.songhash, stem)), attempt.tag)
+        watch.report(Stage.STORING, 0.99)
         watch.confirm()
-        store.put_stem(job.songhash, stem, "wav", io.BytesIO(stem_of(job.songhash, stem)))
-    watch.report(Stage.STORING, 0.99)
-    watch.confirm()
-    store.put_peaks({"hash": job.songhash})
-    report = report_of(job.songhash)
-    store.put_report(report)
-    return report
+        return publish(store, attempt, report_of(job.songhash), {"hash": job.songhash})
 
 
 class StandIns:
@@ -136,7 +135,7 @@ class Process:
         self.queue, self.name = self.receiver.queue, name
         self.receiver.worker, self.receiver.taken = name, f"{self.queue.prefix}run:{name}"  # the same in every run
         self.store = Store(cast(Any, WiredMinio(place.store.minio, self.wire)), *place.buckets)
-        self.store._buckets_made = True
+        self.store._buckets_made = self.store._honoured = True
         self.store.patient = lambda _: self.store  # type: ignore[method-assign, assignment]  # a failed call is put off, too
         self.drain = Drain(0)
         self.heartbeat = Heartbeat(self.receiver, 5, self.drain, Pulse(1e6))
@@ -266,9 +265,10 @@ class Place:
         songhash = job(number).songhash
         published, status = self.store.published(songhash), Results(self.queue, self.store).status(songhash)
         assert published, "the report, or a stem that it names, is not in the store"
-        assert published[0] == report_of(songhash)
+        tag = published[0].get("tag", "")
+        assert published[0] == report_of(songhash) | ({"tag": tag} if tag else {})
         assert status, "the job is unknown"
         assert status.report == published[0]
         for stem in STEMS:
-            stored = self.store._get(self.store.bucket_out, f"{songhash}-{stem}.wav")
+            stored = self.store._get(self.store.bucket_out, "-".join(filter(None, (songhash, tag, f"{stem}.wav"))))
             assert stored == stem_of(songhash, stem)

@@ -204,7 +204,7 @@ class Rig:
         assert status.report == report
         assert {track.name for track in status.tracks} == {track.name for track in tracks_of(report)}
         for track in status.tracks:
-            stem = b"".join(self.store.open_stem(songhash, track.name, track.extension))
+            stem = b"".join(self.store.open_stem(songhash, track.name, track.extension, tag=status.tag))
             assert hashlib.sha256(stem).hexdigest() == report["stems"][track.name]["sha256"]
 
     def removed(self, songhash: str) -> None:

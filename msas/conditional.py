@@ -1,0 +1,119 @@
+"""Objects that are stored only where no other process stored them meanwhile: S3's conditional writes."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import suppress
+from typing import Protocol
+from xml.sax.saxutils import escape
+
+from minio.error import MinioException, S3Error
+from urllib3.exceptions import HTTPError
+
+from msas.buckets import Buckets, ObjectMissing, ObjectTaken
+from msas.problem import StoreUnavailable
+
+_PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes in one part of an upload
+_JSON = "application/json"
+_Headers = dict[str, str | list[str] | tuple[str]]
+_NEW: _Headers = {"If-None-Match": "*"}
+
+
+class Readable(Protocol):
+    """A file as the store reads it: `size` bytes at a time, fewer at its end."""
+
+    def read(self, size: int) -> bytes: ...
+
+
+class ConditionalBuckets(Buckets):
+    """Writes with a condition. Servers that know no conditions get a check and then a write, which is not atomic."""
+
+    _honoured: bool | None = None
+
+    def honours_conditions(self) -> bool:
+        """Say whether the server refuses a write whose condition does not hold. The first call tries it."""
+        if self._honoured is None:
+            key = f"probe-{secrets.token_hex(8)}"
+            self._put(self.bucket_out, key, b"probe")
+            try:
+                self.minio._put_object(self.bucket_out, key, b"again", _NEW)
+                self._honoured = False
+            except S3Error as error:
+                if error.code not in ("PreconditionFailed", "NotImplemented"):
+                    with self._answering():
+                        raise
+                self._honoured = error.code == "PreconditionFailed"
+            except (MinioException, HTTPError):
+                with self._answering():
+                    raise
+            with self._answering():
+                self.minio.remove_object(self.bucket_out, key)
+        return self._honoured
+
+    def _put_if(self, bucket: str, key: str, content: bytes, seen: str) -> bool:
+        """Store `content` where the object still has the ETag `seen`; empty: where there is none.
+
+        Returns whether it is stored now.
+        """
+        if not self.honours_conditions():
+            if self._etag(bucket, key) != seen:
+                return False
+            self._put(bucket, key, content)
+            return True
+        condition: _Headers = {"If-Match": f'"{seen}"'} if seen else _NEW
+        try:
+            with self._answering():
+                self.minio._put_object(bucket, key, content, {"Content-Type": _JSON, **condition})
+        except (ObjectTaken, ObjectMissing):
+            return self._get(bucket, key) == content  # the reply to a first try may have been lost
+        return True
+
+    def _upload(self, bucket: str, key: str, file: Readable, content_type: str) -> None:
+        """Store what `file` gives until its end, part by part. Raises ObjectTaken where the object is there already.
+
+        Where `file` raises, so does this, and nothing is stored.
+        """
+        condition: _Headers = _NEW if self.honours_conditions() else {}
+        part = file.read(_PART_BYTES)
+        if len(part) == _PART_BYTES:
+            self._upload_parts(bucket, key, part, file, content_type, condition)
+            return
+        try:
+            with self._answering():
+                self.minio._put_object(bucket, key, part, {"Content-Type": content_type, **condition})
+        except ObjectTaken:
+            if self._get(bucket, key) != part:  # the reply to a first try may have been lost
+                raise
+
+    def _upload_parts(
+        self, bucket: str, key: str, part: bytes, file: Readable, content_type: str, condition: _Headers
+    ) -> None:
+        minio, etags = self.minio, list[str]()
+        with self._answering():
+            upload = minio._create_multipart_upload(bucket, key, {"Content-Type": content_type})
+            try:
+                while part:
+                    etags.append(minio._upload_part(bucket, key, part, None, upload, len(etags) + 1))
+                    part = file.read(_PART_BYTES) if len(part) == _PART_BYTES else b""
+                headers: _Headers = {"Content-Type": "application/xml", **condition}
+                query: _Headers = {"uploadId": upload}
+                answer = minio._execute("POST", bucket, key, _completion(etags), headers, query_params=query)
+            except BaseException:
+                with suppress(MinioException, HTTPError):
+                    minio._abort_multipart_upload(bucket, key, upload)
+                raise
+        if b"<Error>" in answer.data:  # S3 may begin its answer before it knows
+            raise StoreUnavailable("The store could not put the parts of a stem together; try again in a few seconds.")
+
+    def _etag(self, bucket: str, key: str) -> str:
+        """Return the object's ETag; empty where there is none."""
+        try:
+            with self._answering():
+                return self.minio.stat_object(bucket, key).etag or ""
+        except ObjectMissing:
+            return ""
+
+
+def _completion(etags: list[str]) -> bytes:
+    parts = (f'<Part><PartNumber>{n}</PartNumber><ETag>"{escape(e)}"</ETag></Part>' for n, e in enumerate(etags, 1))
+    return f"<CompleteMultipartUpload>{''.join(parts)}</CompleteMultipartUpload>".encode()

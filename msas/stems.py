@@ -1,0 +1,215 @@
+"""The objects of separations in the bucket of stems: their names, how they are published, read and removed.
+
+Two attempts at a song never store an object of the same name. The first one to store `<songhash>-first` gives its
+objects the plain names; any other one puts its tag into theirs. What a report names is never overwritten: each object
+is stored only where there is none, and the report only where it is still the one that the attempt saw at its beginning.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
+
+from msas.buckets import ObjectTaken
+from msas.conditional import ConditionalBuckets, Readable
+from msas.problem import StoreUnavailable
+from msas.status import tracks_of, without_stem
+
+CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}
+SONGHASH_LENGTH = 56
+_TRIES = 100
+_CHUNK = 64 * 1024  # each slow download holds one
+_TAGGED = re.compile(r"^[0-9a-f]{56}-([0-9a-f]{16})-")
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt at a song, as the store knows it. `nonce` is like no other's; `is_plain` says whether its objects
+    have the plain names; `seen` is the ETag of the report that was there when it began, empty where none was."""
+
+    songhash: str
+    nonce: str
+    is_plain: bool
+    seen: str
+
+    @property
+    def tag(self) -> str:
+        """What stands in the names of its objects; empty where they are plain."""
+        return "" if self.is_plain else self.nonce
+
+
+class StemStore(ConditionalBuckets):
+    """Stems, peaks and reports. Every method raises StoreUnavailable where the server does not answer."""
+
+    def begin_attempt(self, songhash: str) -> Attempt:
+        """Choose the names of the objects that a separation of the song will store."""
+        nonce, first = secrets.token_hex(8), f"{songhash}-first"
+        is_first = self.honours_conditions() and self._put_if(self.bucket_out, first, json.dumps(nonce).encode(), "")
+        there = {key: found.etag or "" for key, found in self._list(self.bucket_out, f"{songhash}-")}
+        seen = there.get(_report(songhash), "")
+        is_plain = is_first and not any(_is_of_separation(key) for key in there)
+        if is_first and not is_plain:
+            self._remove(first)
+        return Attempt(songhash, nonce, is_plain, seen)
+
+    def put_stem(self, songhash: str, stem: str, extension: str, file: Readable, tag: str = "") -> None:
+        """Store what `file` gives until its end as a stem of the song: part by part, as it is being made.
+
+        Where `file` raises, so does this, and nothing of the stem is left.
+        """
+        self._ensure_buckets()
+        try:
+            self._upload(self.bucket_out, _key(songhash, tag, f"{stem}.{extension}"), file, CONTENT_TYPES[extension])
+        except ObjectTaken:
+            raise StoreUnavailable("Another attempt at the song has stored this stem; try again.") from None
+
+    def put_peaks(self, peaks: dict[str, Any], tag: str = "") -> None:
+        """Store how the stems look, beside them."""
+        content = json.dumps(peaks, allow_nan=False, separators=(",", ":")).encode()
+        self._put_if(self.bucket_out, _key(peaks["hash"], tag, "peaks.json"), content, "")
+
+    def peaks(self, songhash: str, tag: str = "") -> bytes | None:
+        """Return it as JSON; None where there is none, as of songs that an early version separated."""
+        return self._get(self.bucket_out, _key(songhash, tag, "peaks.json"))
+
+    def put_report(self, report: dict[str, Any], seen: str = "") -> bool:
+        """Publish a separation: store the report on it beside the stems that it names, all of which are stored.
+
+        Only where the report that lies there still has the ETag `seen` (empty: where there is none). Returns whether
+        it is stored now.
+        """
+        content = json.dumps(report, indent=1, allow_nan=False).encode()
+        return self._put_if(self.bucket_out, _report(report["hash"]), content, seen)
+
+    def end_attempt(self, attempt: Attempt) -> None:
+        """Give back what chose the attempt's names, after its report was stored: that makes others choose a tag."""
+        if attempt.is_plain:
+            self._remove(f"{attempt.songhash}-first")
+
+    def withdraw(self, attempt: Attempt) -> None:
+        """Remove what the attempt stored, unless its report is published."""
+        songhash, first = attempt.songhash, f"{attempt.songhash}-first"
+        report = self.report(songhash)
+        if report and report.get("tag", "") == attempt.tag:
+            return
+        for key in [key for key, _ in self._list(self.bucket_out, f"{songhash}-")]:
+            if _is_of_separation(key) and key != _report(songhash) and _tag(key) == attempt.tag:
+                self._remove(key)
+        if attempt.is_plain and self._get(self.bucket_out, first) == json.dumps(attempt.nonce).encode():
+            self._remove(first)
+
+    def report(self, songhash: str) -> dict[str, Any] | None:
+        """Return the report on a separation; None where there is none."""
+        return self.report_and_etag(songhash)[0]
+
+    def report_and_etag(self, songhash: str) -> tuple[dict[str, Any] | None, str]:
+        """Return the report and its ETag; None, and an empty one, where there is none."""
+        content, etag = self._get_with_etag(self.bucket_out, _report(songhash))
+        return json.loads(content or "null"), etag
+
+    def published(self, songhash: str) -> tuple[dict[str, Any], datetime] | None:
+        """Return the report on a finished separation and when it was stored; None where there is none, or where
+        a stem that it names is not there in full. What was removed since stands under `removed`."""
+        report = self.report(songhash)
+        if report is None:
+            return None
+        there = dict(self._list(self.bucket_out, f"{songhash}-"))
+        for track in tracks_of(report):
+            stem = there.get(_key(songhash, report.get("tag", ""), f"{track.name}.{track.extension}"))
+            if stem is None or stem.size != track.bytes:
+                return None
+        own = there.get(_report(songhash))
+        return (report, own.last_modified) if own and own.last_modified else None
+
+    def open_stem(
+        self, songhash: str, stem: str, extension: str, start: int = 0, length: int = 0, *, tag: str = ""
+    ) -> Iterator[bytes]:
+        """Open a stem for download, from byte `start` on, `length` bytes of it (0: to its end), in chunks.
+
+        `tag` is what the report says. Raises ObjectMissing where the store does not have it.
+        """
+        key = _key(songhash, tag, f"{stem}.{extension}")
+        with self._answering():
+            response = self.minio.get_object(self.bucket_out, key, start, length)
+        return self._chunks(key, response, start)
+
+    def _chunks(self, key: str, response: BaseHTTPResponse, at: int) -> Iterator[bytes]:
+        """Yield an object's bytes from `at` on. Where the connection breaks, continue on another one: stores end the
+        connections of slow readers. Raises StoreUnavailable where the object was replaced meanwhile."""
+        etag, end = response.headers["ETag"], at + int(response.headers["Content-Length"])
+        while True:
+            began = at
+            try:
+                for chunk in response.stream(_CHUNK):
+                    at += len(chunk)
+                    yield chunk
+                return
+            except HTTPError:
+                if at == began:
+                    raise
+            finally:
+                response.close()
+                response.release_conn()
+            with self._answering():
+                response = self.minio.get_object(self.bucket_out, key, at, end - at)
+            if response.headers["ETag"] != etag:
+                raise StoreUnavailable("The stem was replaced while it was being sent; download it again.")
+
+    def has_stem(self, songhash: str, stem: str, extension: str, tag: str = "") -> bool:
+        """Say whether the stem is there."""
+        return bool(self._etag(self.bucket_out, _key(songhash, tag, f"{stem}.{extension}")))
+
+    def prune(self, report: Mapping[str, Any], stem: str) -> None:
+        """Remove a stem of the separation that `report` is about: from the report that lies there, then its object.
+
+        Where another separation has been published since, or the song was removed, nothing changes.
+        """
+        songhash = report["hash"]
+        for _ in range(_TRIES):
+            there, etag = self.report_and_etag(songhash)
+            if there is None or _about_separation(there) != _about_separation(report):
+                return
+            if stem not in there["stems"] or self.put_report(without_stem(there, stem), etag):
+                self.remove_stem(songhash, stem, report["options"]["format"], report.get("tag", ""))
+                return
+        raise StoreUnavailable("The song's report changes all the time; try again in a few seconds.")
+
+    def remove_stem(self, songhash: str, stem: str, extension: str, tag: str = "") -> None:
+        """Remove one stem; it need not be there."""
+        self._remove(_key(songhash, tag, f"{stem}.{extension}"))
+
+    def _remove(self, key: str) -> None:
+        with self._answering():
+            self.minio.remove_object(self.bucket_out, key)
+
+
+def _key(songhash: str, tag: str, name: str) -> str:
+    return f"{songhash}-{tag}-{name}" if tag else f"{songhash}-{name}"
+
+
+def _report(songhash: str) -> str:
+    return f"{songhash}-report.json"
+
+
+def _about_separation(report: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a report no removal changes; its times tell it from those of other separations."""
+    return {name: value for name, value in report.items() if name not in ("stems", "removed")}
+
+
+def _tag(key: str) -> str:
+    found = _TAGGED.match(key)
+    return found[1] if found else ""
+
+
+def _is_of_separation(key: str) -> bool:
+    """Say whether an attempt stored the object: it is no owner's mark, and not what chooses the names."""
+    rest = key[SONGHASH_LENGTH:]
+    return rest != "-first" and not rest.startswith("-owner-")

@@ -1,0 +1,45 @@
+"""How an attempt's objects become a song's stems: all of them once its report is stored, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+from msas.problem import StoreUnavailable
+from msas.stems import Attempt
+from msas.store import Store
+
+
+@contextmanager
+def attempt_at(store: Store, songhash: str) -> Iterator[Attempt]:
+    """Begin an attempt at the song. Where the block fails, what the attempt stored is removed, as far as possible."""
+    attempt = store.begin_attempt(songhash)
+    try:
+        yield attempt
+    except StoreUnavailable:
+        raise
+    except Exception:
+        with suppress(StoreUnavailable):
+            store.withdraw(attempt)
+        raise
+
+
+def publish(store: Store, attempt: Attempt, report: dict[str, Any], peaks: dict[str, Any]) -> dict[str, Any]:
+    """Store the peaks, then the report, by which the attempt's stems are published; return the published report.
+
+    Where another attempt was faster, that is the other one's, and what this one stored is removed. Raises
+    StoreUnavailable where neither is published.
+    """
+    if attempt.tag:
+        report = {**report, "tag": attempt.tag}
+    store.put_peaks(peaks, attempt.tag)
+    if store.put_report(report, attempt.seen):
+        with suppress(StoreUnavailable):
+            store.end_attempt(attempt)
+        return report
+    store.withdraw(attempt)
+    found = store.published(attempt.songhash)
+    if found is None or "removed" in found[0]:
+        raise StoreUnavailable("The report was changed while the song was separated; it will be separated again.")
+    return found[0]
