@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from itertools import islice
 
 from msas import log
@@ -18,6 +20,7 @@ from msas.store import Store
 
 _DAY_MS = 86_400_000
 _AT_ONCE = 500
+_LEFTOVER_SECONDS = 3600.0
 _log = logging.getLogger("msas.reconcile")
 
 
@@ -29,6 +32,7 @@ class Reconciler:
         self._keep_ms = int(keep_days * _DAY_MS)
         self._lost = set[str]()  # jobs that had succeeded at the last sweep, without a report in the store
         self._ghosts = set[str]()  # removed jobs of which something lay in the store at the last sweep
+        self._leftovers_due = 0.0  # by the monotonic clock
         self._settled: dict[str, str] = {}  # messages of jobs that had succeeded at the last sweep, with their marks
 
     def sweep(self) -> dict[str, int]:
@@ -39,6 +43,7 @@ class Reconciler:
         self._bring_back_results(counts)
         self._forget_what_is_lost(counts)
         self._remove_what_is_over(counts)
+        self._remove_leftovers()
         if any(counts.values()):
             log.event(_log, "reconciled", **counts)
         return counts
@@ -125,6 +130,20 @@ class Reconciler:
             with self._surviving(songhash):
                 remove(self._queue, self._store, songhash, 0, ghost=True)
         self._ghosts = ghosts
+
+    def _remove_leftovers(self) -> None:
+        """Remove, once an hour, objects that are an hour old and that no report names: of attempts that ended without
+        one, and of separations that a later one replaced, which somebody may have been downloading."""
+        if time.monotonic() < self._leftovers_due:
+            return
+        self._leftovers_due = time.monotonic() + _LEFTOVER_SECONDS
+        before = datetime.fromtimestamp(self._queue.now() / 1000 - _LEFTOVER_SECONDS, UTC)
+        for songhash in self._store.songs_with_leftovers(before):
+            with self._surviving(songhash):
+                if self._queue.states([songhash])[songhash] is State.RUNNING:
+                    continue  # it may have stored its stems, and be waiting for Redis or the store with its report
+                if removed := self._store.remove_unnamed(songhash, before):
+                    log.event(_log, "leftovers removed", songhash=songhash, objects=removed)
 
     @contextmanager
     def _surviving(self, songhash: str) -> Iterator[None]:

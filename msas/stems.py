@@ -10,18 +10,19 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from minio.datatypes import Object
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from msas.buckets import ObjectTaken
 from msas.conditional import ConditionalBuckets, Readable
 from msas.problem import StoreUnavailable
-from msas.status import tracks_of, without_stem
+from msas.status import MIXTURE, tracks_of, without_stem
 
 CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}
 SONGHASH_LENGTH = 56
@@ -105,6 +106,19 @@ class StemStore(ConditionalBuckets):
                 self._remove(key)
         if attempt.is_plain and self._get(self.bucket_out, first) == json.dumps(attempt.nonce).encode():
             self._remove(first)
+
+    def remove_unnamed(self, songhash: str, before: datetime) -> int:
+        """Remove what attempts stored before that time and the song's report does not name; return how many objects.
+
+        No attempt may be under way that began before: what it stored is named by no report yet.
+        """
+        there = [(key, found.last_modified) for key, found in self._list(self.bucket_out, f"{songhash}-")]
+        report = self.report(songhash)
+        named = _names(songhash, report) if report else set()
+        doomed = [key for key, at in there if _is_of_separation(key) and key not in named and at and at < before]
+        for key in doomed:
+            self._remove(key)
+        return len(doomed)
 
     def report(self, songhash: str) -> dict[str, Any] | None:
         """Return the report on a separation; None where there is none."""
@@ -202,6 +216,22 @@ def _report(songhash: str) -> str:
 def _about_separation(report: Mapping[str, Any]) -> dict[str, Any]:
     """Return what of a report no removal changes; its times tell it from those of other separations."""
     return {name: value for name, value in report.items() if name not in ("stems", "removed")}
+
+
+def _names(songhash: str, report: Mapping[str, Any]) -> set[str]:
+    """Return the keys of a published separation."""
+    tag, extension = report.get("tag", ""), report["options"]["format"]
+    names = {f"{name}.{extension}" for name in (*report["stems"], MIXTURE)} | {"peaks.json"}
+    return {_key(songhash, tag, name) for name in names} | {_report(songhash)}
+
+
+def have_leftovers(objects: Iterable[tuple[str, Object]], before: datetime) -> bool:
+    """Say whether some of a song's objects, given with their keys, may be left of an attempt that stored them before
+    that time, and is not the one that is published: there is no report, or objects of two attempts."""
+    stored = [(key, found.last_modified) for key, found in objects if _is_of_separation(key)]
+    reports = [key for key, _ in stored if key.endswith("-report.json")]
+    old = [at for key, at in stored if key not in reports and at and at < before]
+    return bool(old) and (not reports or len({_tag(key) for key, _ in stored if key not in reports}) > 1)
 
 
 def _tag(key: str) -> str:

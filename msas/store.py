@@ -24,7 +24,7 @@ from minio.deleteobjects import DeleteObject
 
 from msas.job import SONGHASH
 from msas.problem import StoreUnavailable
-from msas.stems import SONGHASH_LENGTH, StemStore
+from msas.stems import SONGHASH_LENGTH, StemStore, have_leftovers
 
 
 class Store(StemStore):
@@ -85,6 +85,12 @@ class Store(StemStore):
                 times = [found.last_modified for _, found in objects if found.last_modified]
                 if SONGHASH.fullmatch(songhash) and times:
                     yield songhash, max(times), any(key.endswith("-report.json") for key, _ in objects)
+
+    def songs_with_leftovers(self, before: datetime) -> Iterator[str]:
+        """Yield the songhash of each song of which `remove_unnamed` may remove objects."""
+        for songhash, group in groupby(self._list(self.bucket_out), lambda pair: pair[0][:SONGHASH_LENGTH]):
+            if SONGHASH.fullmatch(songhash) and have_leftovers(group, before):
+                yield songhash
 
     def remove_song(self, songhash: str) -> bool:
         """Remove the song and everything that was made of it: first the report, so that no stem is served alone.

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from local.child import Child
+from msas.options import Options
 from msas.status import JobStatus
 from tests.support.observer import begun, observed
 from tests.support.processes import eventually
-from tests.support.rig import Rig, go_on, is_stopped, stop, stopped
+from tests.support.rig import Rig, go_on, is_stopped, new_song, stop, stopped
 
 NOT_PUBLISHED_YET = ("claim:after", "published:after", "fetch_song:after")
 PUBLISHED = ("put_report:after", "settle:before")
@@ -94,6 +95,30 @@ def test_a_worker_paused_after_it_confirmed_its_lease_changes_nothing_and_remove
     assert rig.places() == []
     assert "job succeeded" not in paused.log.read_text()
     assert paused.alive
+
+
+def test_a_worker_paused_while_its_song_is_removed_and_sent_again_changes_nothing(rig: Rig) -> None:
+    """Fault 70. Both attempts have the plain names."""
+    content, options = new_song(), Options("marked", stems=("vocals",), format="wav")
+    paused = rig.worker(CRASH_AT="put_stem:before:STOP")
+    song = rig.accept_content(content, options)
+    eventually(lambda: is_stopped(paused))
+    rig.worker()
+    rig.expire_lease(paused)
+    rig.tick_until(lambda: rig.over([song]))
+    rig.removed(song)
+    assert rig.objects(song) == []
+    rig.accept_content(content, options)
+    rig.tick_until(lambda: rig.over([song]))
+    before, objects = published(rig, song), rig.objects(song)
+
+    go_on(paused)
+    eventually(lambda: "lease lost" in paused.log.read_text())
+
+    assert before[0].tag == ""
+    assert published(rig, song) == before
+    assert rig.objects(song) == objects
+    rig.check([song])
 
 
 def let_another_finish(rig: Rig, paused: Child, song: str) -> None:
