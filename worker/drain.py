@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import signal
 import threading
@@ -10,6 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from msas import log
+
+_log = logging.getLogger("msas.worker")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -40,6 +44,13 @@ class Drain:
     @property
     def due(self) -> bool:
         return time.monotonic() >= self._until
+
+    def expect(self, seconds: float | None) -> None:
+        """Expect that the job in hand takes so long; where less time is left, it is due now. None: nobody knows."""
+        left = self._until - time.monotonic()
+        if seconds is not None and 0 < left < seconds:
+            self._until = time.monotonic()
+            log.event(_log, "no time for the song", seconds_needed=round(seconds, 1), seconds_left=round(left, 1))
 
     def overdue(self, seconds: float) -> bool:
         """Say whether it has been due for `seconds`."""

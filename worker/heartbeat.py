@@ -15,6 +15,7 @@ from msas.job import Stage
 from msas.problem import QueueUnavailable
 from msas.queue import Lease, Receiver
 from worker.drain import Drain, Draining
+from worker.rest_of_song import RestOfSong
 
 _SOONEST_SECONDS = 0.25  # news of a job is carried no more often than this
 _ASK_AGAIN_SECONDS = 0.5
@@ -56,6 +57,7 @@ class Heartbeat:
         self._receiver, self._seconds = receiver, seconds
         self._drain, self._pulse = drain, pulse
         self._lease: Lease | None = None
+        self._rest = RestOfSong()
         self._news, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -71,6 +73,7 @@ class Heartbeat:
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[None]:
         """Carry the news of `lease` until the block ends."""
+        self._rest.begin(lease.job)
         self._lease = lease
         try:
             yield
@@ -81,6 +84,7 @@ class Heartbeat:
         """Note how far the job in hand is. Raises LeaseLost, Cancelled or Draining where the work should stop."""
         lease = self._in_hand()
         lease.stage, lease.progress = stage, progress
+        self._rest.note(stage, progress)
         self._news.set()
 
     def confirm(self) -> None:
@@ -108,6 +112,8 @@ class Heartbeat:
             raise LeaseLost
         if lease.held == "cancelled":
             raise Cancelled
+        if self._drain.begun:
+            self._drain.expect(self._rest.seconds())
         if self._drain.due:
             raise Draining
         return lease
