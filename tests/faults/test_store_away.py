@@ -81,12 +81,13 @@ def test_a_store_away_while_a_song_is_separated_costs_neither_an_attempt_nor_a_s
     assert rig.separations(song) == 1
 
 
-def test_a_store_that_goes_away_between_two_parts_of_a_stem_gets_the_rest_when_it_is_back(
-    rig: Rig, store_proxy: FaultProxy
+@pytest.mark.parametrize("request_without_reply", [b"partNumber=2", b"<CompleteMultipartUpload"])
+def test_a_store_that_goes_away_in_an_upload_of_several_parts_gets_the_rest_when_it_is_back(
+    rig: Rig, store_proxy: FaultProxy, request_without_reply: bytes
 ) -> None:
-    """Fault 61."""
+    """Fault 61. It has done what it was asked last, but could not say so."""
     content = song(61, SECONDS)
-    store_proxy.lose_reply_to = b"partNumber=2"
+    store_proxy.lose_reply_to = request_without_reply
     worker = start_worker(rig, store_proxy)
     long = rig.accept_content(content)
     eventually(lambda: store_proxy.lose_reply_to is None, 60)
