@@ -26,6 +26,7 @@ from msas import log
 from msas.patience import PatientMinio
 from msas.problem import StoreUnavailable
 from msas.settings import Settings
+from msas.store_errors import ObjectMissing, store_problem
 
 _log = logging.getLogger("msas.store")
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # more connections than are kept are no problem
@@ -54,14 +55,6 @@ class _PlainPool(HTTPConnectionPool):
 
 class _TlsPool(HTTPSConnectionPool):
     ConnectionCls = _TlsConnection
-
-
-class ObjectMissing(LookupError):
-    """The store has no object under that key."""
-
-
-class ObjectTaken(Exception):
-    """Another process stored an object under that key; what was to be stored there is not."""
 
 
 class Buckets:
@@ -198,13 +191,9 @@ class Buckets:
         try:
             yield
         except S3Error as error:
-            if error.code in ("NoSuchKey", "NoSuchObject"):
-                raise ObjectMissing(error.object_name) from None
-            if error.code in ("PreconditionFailed", "ConditionalRequestConflict"):
-                raise ObjectTaken(error.object_name) from None
             if error.code == "NoSuchBucket":
                 self._buckets_made = False  # somebody removed it: the next call makes it anew
-            raise StoreUnavailable(f"The store answers {error.code}; try again in a few seconds.") from error
+            raise store_problem(error) from error
         except (MinioException, HTTPError) as error:
             raise StoreUnavailable(
                 f"The store does not answer ({type(error).__name__}); try again in a few seconds."

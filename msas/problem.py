@@ -16,6 +16,7 @@ class Problem(Exception):
     │   ├── TooCostly, TooLargeOutput
     │   └── SongMissing
     ├── ModelUnavailable
+    ├── StoreRefused
     ├── BadRequest         NotJson, MissingSong, BadBase64, BadOption, TooLarge, UnknownBody
     ├── Unauthorized
     ├── CrossSite          a web page of somebody else sent it
@@ -86,6 +87,12 @@ class ModelUnavailable(Problem):
     """The weights of the model can't be had where the worker runs."""
 
     code, status, title = "model_unavailable", 503, "The model can not be loaded"
+
+
+class StoreRefused(Problem):
+    """The store refuses the stems, and would refuse those of another separation, too."""
+
+    code, title = "store_refused", "The store refuses the stems"
 
 
 class BadRequest(Problem):
@@ -184,7 +191,13 @@ class QueueUnavailable(Unavailable):
 
 
 class StoreUnavailable(Unavailable):
+    """With `is_lasting`, the same call meets the same until somebody changes something."""
+
     code, title = "store_unavailable", "The store can not be reached"
+
+    def __init__(self, detail: str, *, is_lasting: bool = False) -> None:
+        super().__init__(detail)
+        self.is_lasting = is_lasting
 
 
 class TooBusy(Unavailable):

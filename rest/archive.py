@@ -13,9 +13,9 @@ from typing import Any, cast
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 
-from msas.buckets import ObjectMissing
 from msas.problem import UnknownSong, UnknownStem
 from msas.status import JobStatus, Track
+from msas.store_errors import ObjectMissing
 from rest.contract import NEEDS_KEY, bytes_of, problems
 from rest.ranges import send_file
 from rest.schemas import ArchivePath

@@ -9,11 +9,11 @@ from typing import Any
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 
-from msas.buckets import ObjectMissing
 from msas.job import State
 from msas.problem import NotFound, NotReady, SharedSong, UnknownStem
 from msas.status import MIXTURE, JobStatus, Track
 from msas.stems import CONTENT_TYPES
+from msas.store_errors import ObjectMissing
 from rest.auth import caller, sees_all
 from rest.contract import NEEDS_KEY, answer, bytes_of, problems
 from rest.ranges import send_file

@@ -11,7 +11,7 @@ from msas.cost import SongLimits
 from msas.job import Job
 from msas.models import Model
 from msas.options import Options
-from msas.problem import Problem, QueueUnavailable, StoreUnavailable, Unavailable
+from msas.problem import Problem, QueueUnavailable, StoreRefused, StoreUnavailable, Unavailable
 from msas.queue import Held, Lease, Receiver
 from msas.store import Store
 from worker.counts import Counts
@@ -84,7 +84,7 @@ class Worker:
             return False
         with log.telling(**lease.facts), self._counts.job(lease.attempt):
             met = self._work(lease)
-        if isinstance(met, StoreUnavailable):
+        if isinstance(met, StoreUnavailable | StoreRefused):
             self._await_store()
         return True
 

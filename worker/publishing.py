@@ -6,22 +6,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from msas.problem import StoreUnavailable
+from msas.problem import StoreRefused, StoreUnavailable
 from msas.stems import Attempt
 from msas.store import Store
 
 
 @contextmanager
 def attempt_at(store: Store, songhash: str) -> Iterator[Attempt]:
-    """Begin an attempt at the song. Where the block fails, what the attempt stored is removed, as far as possible."""
+    """Begin an attempt at the song. Where the block fails, what the attempt stored is removed, as far as possible.
+
+    Raises StoreRefused where the store refuses for a reason that lasts what the block stores: to separate the song
+    again would be of no use.
+    """
     attempt = store.begin_attempt(songhash)
     try:
         yield attempt
-    except StoreUnavailable:
-        raise
-    except Exception:
+    except Exception as error:
+        if isinstance(error, StoreUnavailable) and not error.is_lasting:
+            raise  # it would not remove anything now
         with suppress(StoreUnavailable):
             store.withdraw(attempt)
+        if isinstance(error, StoreUnavailable):
+            raise StoreRefused(error.detail) from error
         raise
 
 

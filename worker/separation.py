@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from msas.buckets import ObjectMissing
 from msas.cost import SongLimits
 from msas.job import Job, Stage
 from msas.options import Options
@@ -22,6 +21,7 @@ from msas.problem import SongMissing
 from msas.status import MIXTURE
 from msas.stems import Attempt
 from msas.store import Store
+from msas.store_errors import ObjectMissing
 from worker.channel import Channel, ReaderGone, ahead
 from worker.decode import Mixture
 from worker.engines import Engine, NotFinite, Order, Samples

@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from msas.buckets import Buckets, ObjectMissing
+from msas.buckets import Buckets
 from msas.doctor.finding import Finding, look, well, wrong
 from msas.doctor.of_clock import clock_finding
 from msas.problem import StoreUnavailable
 from msas.settings import Settings
+from msas.store_errors import ObjectMissing
 
 _REFUSALS = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")
 

@@ -288,7 +288,7 @@ PROBLEMS = {
     421: "unknown_host",
     422: "bad_option empty_song no_audio_stream too_costly too_large_output too_long too_short",
     429: "too_many",
-    500: "internal_error",
+    500: "internal_error store_refused",
     503: "being_removed model_unavailable no_worker queue_full queue_unavailable store_unavailable too_busy "
     "unavailable",
 }
