@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,7 +13,7 @@ from itertools import islice
 from msas import log
 from msas.job import BrokenMessage, Job, State
 from msas.problem import QueueUnavailable, RedisFull
-from msas.queue import Queue
+from msas.queue import LeadershipLost, Queue
 from msas.recovery import publish_again
 from msas.removal import remove
 from msas.store import Store
@@ -27,8 +27,11 @@ _log = logging.getLogger("msas.reconcile")
 class Reconciler:
     """Compares the store with Redis; each `sweep` may be cut short anywhere, and done by anyone."""
 
-    def __init__(self, queue: Queue, store: Store, keep_days: float) -> None:
-        self._queue, self._store = queue, store
+    def __init__(
+        self, queue: Queue, store: Store, keep_days: float, keep_leading: Callable[[], None] = lambda: None
+    ) -> None:
+        """`keep_leading` is called between any two songs; it raises LeadershipLost where another process leads."""
+        self._queue, self._store, self._keep_leading = queue, store, keep_leading
         self._keep_ms = int(keep_days * _DAY_MS)
         self._lost = set[str]()  # jobs that had succeeded at the last sweep, without a report in the store
         self._ghosts = set[str]()  # removed jobs of which something lay in the store at the last sweep
@@ -148,11 +151,12 @@ class Reconciler:
     @contextmanager
     def _surviving(self, songhash: str) -> Iterator[None]:
         """Let one odd object not end the sweep for all others; a server that is away ends it."""
+        self._keep_leading()
         try:
             yield
         except RedisFull as full:  # it refuses jobs; what is over must be removed all the same
             log.event(_log, "song skipped", logging.WARNING, songhash=songhash, why=full.detail)
-        except QueueUnavailable:
+        except (QueueUnavailable, LeadershipLost):
             raise
         except Exception as error:
             self._store.check()

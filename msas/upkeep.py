@@ -1,17 +1,16 @@
-"""What any process of ours does beside its work: tick the queue, and reconcile it with the store."""
+"""Threads that keep the queue and the store in order: every process ticks, one REST process at a time reconciles."""
 
 from __future__ import annotations
 
 import logging
 import math
-import secrets
 import threading
 import time
 from collections.abc import Callable
 
 from msas import log
 from msas.problem import Unavailable
-from msas.queue import Queue
+from msas.queue import Leader, LeadershipLost, Queue
 from msas.reconcile import Reconciler
 from msas.settings import Settings
 from msas.store import Store
@@ -19,43 +18,54 @@ from msas.store import Store
 _log = logging.getLogger("msas.upkeep")
 
 
-class Upkeep:
-    """Two threads that tick often and reconcile now and then, for as long as the process lives.
+def start_ticking(queue: Queue, settings: Settings) -> None:
+    """Tick for as long as the process lives.
 
-    Everybody ticks, and at most one wins; one process at a time reconciles. Without a tick nothing comes back
-    from a lost worker, so REST ticks, too: it may be all that is left once the workers are scaled to zero.
+    Every process ticks, and at most one at a time has an effect. Without a tick nothing comes back from a lost
+    worker, so REST ticks, too: it may be all that is left once the workers are scaled to zero.
     """
+    _start(settings.lease_seconds / 6, queue.tick)
+
+
+class Upkeep:
+    """Reconciles Redis with the store every RECONCILE_SECONDS, in the one process that leads. For REST."""
 
     def __init__(self, queue: Queue, store: Store, settings: Settings) -> None:
-        self._queue, self._store, self._settings = queue, store, settings
-        self._reconciler = Reconciler(queue, store, settings.keep_days)
-        self._name, self._rules_set = secrets.token_hex(8), False
+        self._store, self._settings = store, settings
+        self._leader = Leader(queue, 3 * settings.reconcile_seconds)
+        self._reconciler = Reconciler(queue, store, settings.keep_days, self._leader.keep_leading)
+        self._rules_set = False
 
     def start(self) -> None:
-        for seconds, action in (
-            (self._settings.lease_seconds / 6, self._queue.tick),
-            (self._settings.reconcile_seconds, self._reconcile),
-        ):
-            threading.Thread(target=self._repeat, args=(seconds, action), daemon=True).start()
+        """Reconcile for as long as the process lives."""
+        _start(self._settings.reconcile_seconds, self.reconcile)
 
-    def _repeat(self, seconds: float, action: Callable[[], object]) -> None:
-        while True:
-            time.sleep(seconds)
-            try:
-                action()
-            except Unavailable as problem:
-                log.event(_log, "upkeep missed", logging.WARNING, why=problem.detail)
-            except Exception:  # one odd object must not end the upkeep of all others
-                _log.exception("upkeep failed")
-
-    def _reconcile(self) -> None:
-        if not self._queue.lead(self._name, 3 * self._settings.reconcile_seconds):
+    def reconcile(self) -> None:
+        """Reconcile once, if this process leads."""
+        if not self._leader.lead():
             return
         try:
             if not self._rules_set:
                 self._store.expire_after(math.ceil(2 * self._settings.keep_days) + 1)
                 self._rules_set = True
             self._reconciler.sweep()
+        except LeadershipLost:
+            log.event(_log, "leadership lost", logging.WARNING)
         except Exception:
-            self._queue.resign()  # perhaps it is us alone whom the store refuses
+            self._leader.resign()  # perhaps the store refuses only this process
             raise
+
+
+def _start(seconds: float, action: Callable[[], object]) -> None:
+    threading.Thread(target=_repeat, args=(seconds, action), daemon=True).start()
+
+
+def _repeat(seconds: float, action: Callable[[], object]) -> None:
+    while True:
+        time.sleep(seconds)
+        try:
+            action()
+        except Unavailable as problem:
+            log.event(_log, "upkeep missed", logging.WARNING, why=problem.detail)
+        except Exception:  # one odd object must not end the upkeep of all others
+            _log.exception("upkeep failed")

@@ -17,7 +17,7 @@ from msas.addresses import resolve
 from msas.callbacks import Courier
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
-from msas.upkeep import Upkeep
+from msas.upkeep import Upkeep, start_ticking
 from rest import malformed
 from rest.app import create_app
 from rest.gunicorn_worker import Worker
@@ -69,6 +69,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         log.start("rest", connect(self.settings), self.settings.log_list)
         app = create_app(self.settings)
         found: Services = app.extensions["msas"]
+        start_ticking(found.queue, self.settings)
         Upkeep(found.queue, found.store, self.settings).start()
         # Threads of their own: a name server that does not answer must not keep the threads that resolve our servers.
         resolving = ThreadPool(4)

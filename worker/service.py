@@ -1,4 +1,4 @@
-"""One worker, put together: its receiver, heartbeat, scratch folder and upkeep, around the models it is given."""
+"""One worker, put together: its receiver, heartbeat, scratch folder and ticks, around the models it is given."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from msas.cost import SongLimits
 from msas.queue import Queue, Receiver
 from msas.settings import Settings, SettingsError
 from msas.store import Store
-from msas.upkeep import Upkeep
+from msas.upkeep import start_ticking
 from worker.counts import Counts
 from worker.drain import Drain
 from worker.heartbeat import Heartbeat, Pulse
@@ -51,7 +51,7 @@ def serve(settings: Settings, models: Engines, counts: Counts, pulse: Pulse, **a
     watchdog = Watchdog(settings.stall_seconds)
     with scratch_folder() as scratch:
         log.event(_log, "ready", worker=receiver.worker, model=models.default, **about)
-        Upkeep(Queue.from_settings(settings), store, settings).start()
+        start_ticking(Queue.from_settings(settings), settings)
         limits = SongLimits.from_settings(settings)
         sick = Worker(receiver, store, models, heartbeat, watchdog, drain, counts, scratch, limits).run()
     log.event(_log, "stopped")

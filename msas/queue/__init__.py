@@ -2,8 +2,21 @@
 
 from msas.queue.admission import Bounds, Known
 from msas.queue.connection import connect
+from msas.queue.leader import Leader, LeadershipLost
 from msas.queue.lease import Held, Lease, Receiver
 from msas.queue.outbox import Outbox
 from msas.queue.queue import Listing, Queue
 
-__all__ = ["Bounds", "Held", "Known", "Lease", "Listing", "Outbox", "Queue", "Receiver", "connect"]
+__all__ = [
+    "Bounds",
+    "Held",
+    "Known",
+    "Leader",
+    "LeadershipLost",
+    "Lease",
+    "Listing",
+    "Outbox",
+    "Queue",
+    "Receiver",
+    "connect",
+]

@@ -220,15 +220,6 @@ class Queue:
             for key in self.redis.scan_iter(f"{self.prefix}run:*", count=_SCANNED):
                 self.scripts.run("adopt", cast(bytes, key).removeprefix(f"{self.prefix}run:".encode()))
 
-    def lead(self, name: str, seconds: float) -> bool:
-        """Say whether `name` leads for the next `seconds`: one at a time, the same for as long as it asks."""
-        return bool(self.scripts.run("lead", name, int(seconds * 1000)))
-
-    def resign(self) -> None:
-        """Let another lead; only who leads may say so."""
-        with answering():
-            self.redis.delete(f"{self.prefix}leader")
-
     def now(self) -> int:
         """Return the time by Redis' clock, in ms."""
         with answering():

@@ -91,7 +91,7 @@ def test_a_song_deleted_between_taking_and_claiming_is_never_separated(rest_rig:
 @pytest.mark.parametrize("point", STORING)
 def test_a_song_deleted_while_its_worker_stores_it_is_gone(rest_rig: Rig, point: str, lease: str) -> None:
     """Fault 37. The worker keeps its lease until it goes on, or loses it."""
-    worker = rest_rig.worker(CRASH_AT=f"{point}:STOP", RECONCILE_SECONDS="3600")
+    worker = rest_rig.worker(CRASH_AT=f"{point}:STOP")
     songhash = post(rest_rig)
     eventually(lambda: is_stopped(worker))
 
@@ -256,13 +256,14 @@ def second_rest(rig: Rig, **variables: str) -> Iterator[Rig]:
 
 
 def test_a_song_whose_rest_died_before_the_enqueue_is_separated_all_the_same(rest_rig: Rig) -> None:
-    """Fault 38. A worker's reconciler finds the song's message in the store."""
+    """Fault 38. Another process finds the song's message in the store."""
     content = new_song()
     songhash = songhash_of(io.BytesIO(content), Options("quick", format="wav"))
 
     with second_rest(rest_rig, CRASH_AT="enqueue:before") as dying, pytest.raises(requests.ConnectionError):
         dying.posted(content)
-    rest_rig.worker(RECONCILE_SECONDS="0.5")
+    rest_rig.worker()
+    rest_rig.keeper()
     eventually(lambda: rest_rig.queue.status(songhash), 60)
     rest_rig.finish([songhash], 60)
     again = post(rest_rig, content)

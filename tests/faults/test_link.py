@@ -114,8 +114,8 @@ def test_a_lost_reply_while_one_stem_is_removed_costs_nothing(rest_rig: Rig, pro
 def test_a_lost_reply_while_a_result_is_published_again_costs_nothing(
     rest_rig: Rig, proxy: FaultProxy, finished: str
 ) -> None:
-    """Fault 22. A worker's reconciler publishes what Redis has forgotten."""
-    rest_rig.worker(RECONCILE_SECONDS="0.5")
+    """Fault 22."""
+    rest_rig.keeper()
     proxy.lose_reply_to = name_in_request(rest_rig, "publish")
 
     rest_rig.queue.redis.delete(rest_rig.queue.job_key(finished))
@@ -172,6 +172,7 @@ def test_a_failover_that_loses_the_last_writes_loses_no_job_and_no_result(
     """Fault 20."""
     with rig_with_replica(service, spare_buckets, tmp_path) as (rig, proxy, replica, replica_port):
         worker = rig.worker()
+        rig.keeper()
         rig.ready(worker)
         replica.replicaof("NO", "ONE")  # from here on the replica knows nothing new
         done = rig.accept()

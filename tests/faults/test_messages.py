@@ -257,13 +257,14 @@ def test_a_running_job_that_is_cancelled_stops_and_is_gone(rig: Rig) -> None:
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_cancelled_job_is_gone_when_its_worker_dies_while_it_removes_the_song(rig: Rig, moment: str) -> None:
     """Fault 37."""
-    doomed = rig.worker(CRASH_AT=f"remove_song:{moment}", RECONCILE_SECONDS="3600")
+    doomed = rig.worker(CRASH_AT=f"remove_song:{moment}")
     [songhash] = rig.accept("sleep-60")
     eventually(lambda: rig.running(songhash, "separating"))
 
     rig.removed(songhash)
     assert doomed.process.wait(60) == -signal.SIGKILL
     rig.worker()
+    rig.keeper()
     rig.expire_lease(doomed)
 
     eventually(lambda: not left_of(rig, songhash))

@@ -25,8 +25,9 @@ HOUR = 3_600_000
 
 @pytest.fixture
 def surviving_rig(rest_rig: Rig) -> Iterator[Rig]:
-    """REST and two workers, which outlive every fault of Redis, and log no stack trace."""
-    rest_rig.ready(*(rest_rig.worker(RECONCILE_SECONDS="0.5") for _ in range(2)))
+    """REST, two workers and a process that reconciles, which outlive every fault of Redis, and log no stack trace."""
+    rest_rig.ready(*(rest_rig.worker() for _ in range(2)))
+    rest_rig.keeper()
     yield rest_rig
     rest_rig.queue.redis.replicaof("NO", "ONE")
     assert all(child.alive for child in rest_rig.children)
@@ -153,6 +154,7 @@ def test_a_redis_whose_log_was_cut_off_loses_no_job(rig: Rig) -> None:
     rig.restart_redis()
     after_restart = rig.queue.overview()
     rig.worker()
+    rig.keeper()
     eventually(lambda: all(rig.queue.status(each) for each in songs))
     rig.finish(songs, 60)
 
@@ -211,7 +213,7 @@ def test_a_full_redis_refuses_songs_before_their_upload_and_finishes_those_that_
     assert int(refused.headers["Retry-After"]) >= 1
     assert deletion.status_code == 200
     assert rig.queue.status(deleted) is None
-    assert not list(rig.store.messages())
+    eventually(lambda: not list(rig.store.messages()))
     assert [rig.status(each).attempt for each in (*running, waiting)] == [1, 1, 1]
     rig.finish([post_until_accepted(rig, late)], 60)
 

@@ -183,6 +183,7 @@ def test_buckets_that_were_removed_are_made_again(store: OwnStore, tmp_path: Pat
     with Rig(tmp_path / "rig", store.settings, **TIMES) as rig:
         rig.store.make_buckets()
         rig.ready(rig.worker())
+        rig.keeper()
         for bucket in (rig.settings.bucket_in, rig.settings.bucket_out):
             rig.store.minio.remove_bucket(bucket)
 
@@ -290,6 +291,6 @@ def test_a_process_that_the_store_refuses_leaves_the_reconciling_to_others(own_r
 
     for keeper in keepers:
         with suppress(Unavailable):
-            keeper._reconcile()
+            keeper.reconcile()
 
     assert own_rig.queue.overview()[0] == ["a" * 56]

@@ -120,7 +120,7 @@ def test_a_second_sweep_removes_what_the_first_left(rig: Rig) -> None:
 def test_the_buckets_have_a_rule_that_outlives_our_own_retention(service: Service, tmp_path: Path) -> None:
     with Rig(tmp_path / "rig", service.settings) as rig:
         rig.store.make_buckets()
-        rig.worker()
+        rig.keeper()
 
         def days() -> list[int | None]:
             buckets = (rig.settings.bucket_in, rig.settings.bucket_out)

@@ -326,35 +326,6 @@ def test_a_job_whose_message_is_in_line_taken_or_delayed_is_not_enqueued_again(q
     assert copies(queue) == 1
 
 
-def test_one_process_leads_until_its_time_is_over(queue: Queue) -> None:
-    key = f"{queue.prefix}leader"
-    assert queue.lead("first", 600)
-    assert not queue.lead("second", 600)
-
-    queue.redis.pexpireat(key, 1)
-
-    assert queue.lead("second", 600)
-    assert not queue.lead("first", 600)
-
-
-def test_a_leader_that_asks_again_leads_for_the_whole_time_anew(queue: Queue) -> None:
-    key = f"{queue.prefix}leader"
-    assert queue.lead("first", 600)
-    queue.redis.pexpire(key, 300_000)
-
-    assert queue.lead("first", 600)
-
-    assert queue.redis.pttl(key) > 300_000
-
-
-def test_a_leader_that_resigns_is_followed_at_once(queue: Queue) -> None:
-    assert queue.lead("first", 600)
-
-    queue.resign()
-
-    assert queue.lead("second", 600)
-
-
 def test_workers_on_one_machine_have_different_names(worker: Workers) -> None:
     assert worker().worker != worker().worker
 

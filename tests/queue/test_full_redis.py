@@ -10,7 +10,7 @@ import pytest
 from msas.delivery import Delivery
 from msas.job import State
 from msas.problem import RedisFull
-from msas.queue import Lease, Queue
+from msas.queue import Leader, Lease, Queue
 from msas.queue.outbox import Outbox
 from tests.queue.fixtures import ERROR, Workers, job, job_status, state, taken
 
@@ -102,13 +102,14 @@ def test_a_process_leads_and_adopts_workers_while_redis_is_full(
     queue.redis.delete(f"{queue.prefix}workers")
     full()
 
-    leads = [queue.lead(name, 60) for name in ("me", "another", "me")]
+    me, another = (Leader(queue, 60, name) for name in ("me", "another"))
+    leads = [each.lead() for each in (me, another, me)]
     queue.adopt()
-    queue.resign()
+    me.resign()
 
     assert leads == [True, False, True]
     assert queue.redis.zrange(f"{queue.prefix}workers", 0, -1) == [receiver.worker.encode()]
-    assert queue.lead("another", 60)
+    assert another.lead()
 
 
 def test_new_jobs_and_callbacks_are_refused_with_a_sentence_that_says_why(

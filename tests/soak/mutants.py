@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msas.queue import Queue, Receiver, connection
+from msas.queue import Leader, Queue, Receiver, connection
 
 
 @dataclass(frozen=True)
@@ -64,15 +64,6 @@ def pop_in_two_calls(self: Receiver, _listening: AbstractContextManager[None]) -
 def pop_without_a_look_into_the_own_list(self: Receiver, _listening: AbstractContextManager[None]) -> Any:
     with connection.answering():
         return self._blocking.blmove(self.queue.name, self.taken, 0.01, "RIGHT", "LEFT")  # type: ignore[arg-type]
-
-
-def lead_whoever_asks(self: Queue, name: str, seconds: float) -> bool:
-    return bool(self.redis.set(f"{self.prefix}leader", name, px=int(seconds * 1000)))
-
-
-def lead_without_renewal(self: Queue, name: str, seconds: float) -> bool:
-    key = f"{self.prefix}leader"
-    return self.redis.get(key) == name.encode() or bool(self.redis.set(key, name, nx=True, px=int(seconds * 1000)))
 
 
 def do_nothing(*_: object) -> None:
@@ -298,9 +289,11 @@ MUTATIONS: dict[str, Line | Method] = {
     "pop: in two calls": Method(Receiver, "_next_message", pop_in_two_calls),
     "pop: the own list is not looked at": Method(Receiver, "_next_message", pop_without_a_look_into_the_own_list),
     "leave: nothing is returned": Method(Receiver, "leave", do_nothing),
-    "lead: two lead": Method(Queue, "lead", lead_whoever_asks),
-    "lead: the time is not renewed": Method(Queue, "lead", lead_without_renewal),
-    "resign: the leader stays": Method(Queue, "resign", do_nothing),
+    "lead: two lead": Line("lead", "if leader and leader ~= ARGV[1] then return 0 end"),
+    "lead: the time is not renewed": Line("lead", "'PX', ARGV[2])", "'PX', ARGV[2], 'NX')"),
+    "lead: it goes on after another took over": Method(Leader, "keep_leading", do_nothing),
+    "resign: the leader stays": Method(Leader, "resign", do_nothing),
+    "resign: another's leadership ends": Line("resign", "if redis.call('GET', LEADER) ~= ARGV[1] then return 0 end"),
     "adopt: forgotten workers stay unknown": Method(Queue, "adopt", do_nothing),
 }
 

@@ -16,6 +16,7 @@ pytestmark = pytest.mark.long
 FILES = (
     "races",
     "reclaim",
+    "leader",
     "enqueue_claim_settle",
     "cancel",
     "broken_messages",

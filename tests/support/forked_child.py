@@ -1,4 +1,7 @@
-"""Real workers, forked from a process that has imported their code: imports take most of their start."""
+"""Real workers, and processes that reconcile, forked from one that has imported their code.
+
+Imports take most of the time of a start.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from local.child import Child
 _PR_SET_PDEATHSIG = 1
 # A spawned process takes seconds to import PyTorch.
 FORKING = multiprocessing.get_context("forkserver")
-FORKING.set_forkserver_preload(["tests.support.fake_engine", "worker.engines.runtime"])
+FORKING.set_forkserver_preload(["tests.support.fake_engine", "tests.support.keeper", "worker.engines.runtime"])
 
 
 class ForkedProcess:
@@ -41,7 +44,7 @@ class ForkedProcess:
         self._process.join(timeout)
         code = self.poll()
         if code is None:
-            raise subprocess.TimeoutExpired("worker", timeout or 0)
+            raise subprocess.TimeoutExpired("process", timeout or 0)
         return code
 
     def send_signal(self, number: signal.Signals) -> None:
@@ -56,7 +59,8 @@ class ForkedProcess:
 
 
 class ForkedChild(Child):
-    """A worker of `tests.support.fake_engine`, which counts in `folder`. It ends when the tests end."""
+    """A process that ends when the tests end. Its name says what it is: `worker`, one of `tests.support.fake_engine`,
+    which counts in `folder`; or `keeper`, one of `tests.support.keeper`."""
 
     def __init__(self, name: str, folder: str, environment: Mapping[str, str], log: Path) -> None:
         self.name, self.log = name, log
@@ -67,14 +71,14 @@ class ForkedChild(Child):
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.log.touch()
         self._begin = self.log.stat().st_size
-        process = FORKING.Process(target=_run, args=(self._folder, self._environment, self.log))
+        process = FORKING.Process(target=_run, args=(self.name, self._folder, self._environment, self.log))
         process.start()
         self.process = cast("subprocess.Popen[bytes]", ForkedProcess(process))
 
 
-def _run(folder: str, environment: dict[str, str], log: Path) -> None:
+def _run(name: str, folder: str, environment: dict[str, str], log: Path) -> None:
     """Become that process with this environment, whose output goes to `log`."""
-    from tests.support import fake_engine
+    from tests.support import fake_engine, keeper
 
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     os.setpgid(0, 0)
@@ -83,4 +87,7 @@ def _run(folder: str, environment: dict[str, str], log: Path) -> None:
     os.environ.clear()
     os.environ.update(environment)
     tempfile.tempdir = None  # chosen anew, from this environment
-    fake_engine.main(folder)
+    if name == "keeper":
+        keeper.main()
+    else:
+        fake_engine.main(folder)

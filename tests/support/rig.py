@@ -95,17 +95,24 @@ class Rig:
 
     def worker(self, settings: Settings | None = None, **variables: str) -> Child:
         """Start one more worker."""
-        log, environment = self._new_log("worker"), self._environment(settings, variables)
-        child = ForkedChild("worker", str(self.calls), environment, log)
+        return self._fork("worker", settings, variables)
+
+    def keeper(self, settings: Settings | None = None, **variables: str) -> Child:
+        """Start one more process that reconciles every half second, unless the variables say otherwise."""
+        return self._fork("keeper", settings, {"RECONCILE_SECONDS": str(RECONCILE), **variables})
+
+    def _fork(self, name: str, settings: Settings | None, variables: dict[str, str]) -> Child:
+        log, environment = self._new_log(name), self._environment(settings, variables)
+        child = ForkedChild(name, str(self.calls), environment, log)
         self.children.append(child)
         return child
 
     def reset(self) -> None:
-        """End the workers, and empty Redis, the buckets and the counts of separations, for the next test."""
-        for worker in [child for child in self.children if child.name == "worker"]:
-            worker.process.kill()
-            worker.process.wait()
-            self.children.remove(worker)
+        """End workers and keepers, and empty Redis, the buckets and the counts of separations, for the next test."""
+        for child in [child for child in self.children if child.name in ("worker", "keeper")]:
+            child.process.kill()
+            child.process.wait()
+            self.children.remove(child)
         self.queue.redis.config_set("maxmemory", 0)
         self.queue.redis.flushall()
         self._empty_buckets()
@@ -185,7 +192,7 @@ class Rig:
     def check(self, songhashes: list[str]) -> None:
         """The oracle: each job succeeded, is published whole, and nothing else is left of it.
 
-        Where nobody reconciles, its message may lie in the store.
+        Where its worker was killed just then, its message still lies in the store, until the stores are compared.
         """
         for songhash in songhashes:
             status = self.status(songhash)
@@ -193,8 +200,6 @@ class Rig:
             self.whole(songhash, status)
         eventually(lambda: self.queue.overview() == ([], [], []), 10)
         eventually(lambda: not self.places(), 10)
-        if self.settings.reconcile_seconds < 60:
-            eventually(lambda: not {found for found, _ in self.store.messages()} & set(songhashes), 20)
 
     def whole(self, songhash: str, status: JobStatus) -> None:
         """What the status tells is what the store's report tells, and each stem is there to the byte."""
