@@ -18,17 +18,20 @@ import shutil
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from msas.settings import Settings
 from tests.soak.clients import Clients
-from tests.soak.faults import FAULTS
+from tests.soak.faults import FAULTS, STALL
 from tests.soak.fleet import Fleet
 from tests.soak.verdict import judge
 from tests.support.faultproxy import FaultProxy
 from tests.support.own_store import OwnStore
+from tests.support.refusing_store import RefusingStore
 from tests.support.rig import Rig
 
 PAUSE = (0.5, 3.0)  # seconds from one fault to the next
@@ -52,12 +55,14 @@ def main() -> int:
 
 def run(folder: Path, store: OwnStore, seconds: float, seed: int) -> int:
     """Inject faults for `seconds`; print the counts; return the exit status."""
-    host, port = store.settings.minio_host.split(":")
-    store_proxy, redis_proxy = FaultProxy((host, int(port))), FaultProxy(("127.0.0.1", 0))
-    spoiled: Settings = replace(store.settings, minio_host=f"127.0.0.1:{store_proxy.port}")
-    with Rig(folder / "rig", spoiled, redis_port=redis_proxy.port, reconcile_seconds=1.0) as rig:
+    with RefusingStore(store.settings.minio_host, lambda *_: None) as refusing, ExitStack() as stack:
+        host, port = refusing.address.split(":")
+        store_proxy, redis_proxy = FaultProxy((host, int(port))), FaultProxy(("127.0.0.1", 0))
+        spoiled: Settings = replace(store.settings, minio_host=f"127.0.0.1:{store_proxy.port}")
+        times: dict[str, Any] = {"reconcile_seconds": 1.0, "stall_seconds": STALL}
+        rig = stack.enter_context(Rig(folder / "rig", spoiled, redis_port=redis_proxy.port, **times))
         redis_proxy.target = ("127.0.0.1", rig.own_redis_port)
-        fleet = Fleet(rig, store, redis_proxy, store_proxy, seed)
+        fleet = Fleet(rig, store, refusing, redis_proxy, store_proxy, seed)
         clients = Clients(rig, seed)
         with clients.posting():
             _inject(fleet, clients, seconds)

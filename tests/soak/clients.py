@@ -82,7 +82,8 @@ class Clients:
                     songhash: str = answer.json()["hash"]
                     self.accepted.add(songhash)
                     return songhash
-                assert answer.status_code == 503, answer.text
+                # The one worker that has the model may just be away.
+                assert answer.status_code == 503 or "model" in answer.text, answer.text
             self._over.wait(0.1)
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -10,6 +11,9 @@ from msas.problem import Problem
 from tests.soak.fleet import Fleet
 from tests.support.faultproxy import FaultProxy
 from tests.support.rig import LEASE
+
+STALL = 6.0  # seconds without progress, after which a worker ends itself
+_FEW_MODELS = "quick kill-1"
 
 Fault = Callable[[Fleet], None]
 FAULTS: dict[str, Fault] = {}
@@ -135,6 +139,57 @@ def duplicate_message(fleet: Fleet) -> None:
 def garbage_message(fleet: Fleet) -> None:
     with suppress(Exception):
         fleet.rig.queue.redis.lpush(fleet.rig.queue.name, fleet.dice.randbytes(50))
+
+
+@_fault
+def long_outage(fleet: Fleet) -> None:
+    """Redis or the store is away for longer than the stall limit: who waits for it does not hang."""
+    proxy = fleet.dice.choice([fleet.redis_proxy, fleet.store_proxy])
+    proxy.refusing = True
+    proxy.cut()
+    time.sleep(1.5 * STALL)
+    proxy.refusing = False
+
+
+@_fault
+def full_redis(fleet: Fleet) -> None:
+    """Redis may use no more memory than it does."""
+    with suppress(Exception):
+        redis = fleet.rig.queue.redis
+        redis.config_set("maxmemory", redis.info("memory")["used_memory"])
+        time.sleep(fleet.dice.uniform(2, 6))
+        redis.config_set("maxmemory", 0)
+
+
+@_fault
+def full_store(fleet: Fleet) -> None:
+    """The store takes nothing, as MinIO answers where its disk is full."""
+    fleet.refusing.refuse = lambda method, _: (507, "XMinioStorageFull") if method in ("PUT", "POST") else None
+    time.sleep(fleet.dice.uniform(2, 6))
+    fleet.refusing.refuse = lambda *_: None
+
+
+@_fault
+def sick_worker(fleet: Fleet) -> None:
+    """A worker fails each song, or has lost its GPU; it ends itself."""
+    fleet.replace(fleet.dice.choice(fleet.workers), SICK=fleet.dice.choice(["raise", "cuda"]))
+
+
+@_fault
+def mixed_fleet(fleet: Fleet) -> None:
+    """A worker has two models only; the first one keeps all."""
+    fleet.replace(fleet.dice.choice(fleet.workers[1:]), HAS=_FEW_MODELS)
+
+
+@_fault
+def rolling_upgrade(fleet: Fleet) -> None:
+    """Each process ends as it is told, and is replaced, one after the other."""
+    for worker in list(fleet.workers):
+        fleet.replace(worker)
+    fleet.rest.process.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        fleet.rest.process.wait(10)
+    fleet.restart(fleet.rest)
 
 
 def _silence(proxy: FaultProxy, seconds: float) -> None:

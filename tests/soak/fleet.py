@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import random
 import signal
+import subprocess
 import threading
 import time
 from contextlib import suppress
@@ -13,10 +14,12 @@ from typing import cast
 from local.child import Child
 from tests.support.faultproxy import FaultProxy
 from tests.support.own_store import OwnStore
+from tests.support.refusing_store import RefusingStore
 from tests.support.rig import Rig
 
 WORKERS = 3
 MOST_STUCK = 60.0  # seconds after the last fault
+_DRAIN_SECONDS = 10.0
 _CRASHING = 0.3  # of the workers, which end at one of their first calls
 _CALLS = (
     "claim",
@@ -36,8 +39,17 @@ class Fleet:
     """Each worker that ended is started again, as Kubernetes does. `counts` says how often each fault was injected;
     `recovered` how long, in seconds, the jobs of killed workers took to run again."""
 
-    def __init__(self, rig: Rig, store: OwnStore, redis_proxy: FaultProxy, store_proxy: FaultProxy, seed: int) -> None:
-        self.rig, self.store, self.redis_proxy, self.store_proxy = rig, store, redis_proxy, store_proxy
+    def __init__(
+        self,
+        rig: Rig,
+        store: OwnStore,
+        refusing: RefusingStore,
+        redis_proxy: FaultProxy,
+        store_proxy: FaultProxy,
+        seed: int,
+    ) -> None:
+        self.rig, self.store, self.refusing = rig, store, refusing
+        self.redis_proxy, self.store_proxy = redis_proxy, store_proxy
         self.dice = random.Random(seed)
         self.rest = rig.rest()
         self.workers = [rig.worker() for _ in range(WORKERS)]
@@ -55,17 +67,22 @@ class Fleet:
             if not server.alive:
                 server.start()
 
-    def replace(self, worker: Child, **variables: str) -> Child:
-        """Put a new worker, with these variables, into the place of one that has ended."""
-        new = self.rig.worker(None, **variables)
-        self.workers[self.workers.index(worker)] = new
-        return new
+    def replace(self, worker: Child, **variables: str) -> None:
+        """Tell a worker to stop, and start one with these variables in its place once it has ended."""
+        worker.process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            worker.process.wait(_DRAIN_SECONDS)
+        worker.process.kill()
+        worker.process.wait()
+        self.workers[self.workers.index(worker)] = self.rig.worker(None, **variables)
 
     def calm(self) -> None:
         """End the faults, and replace all workers."""
         self._over = True
         self.redis_proxy.calm()
         self.store_proxy.calm()
+        self.refusing.refuse = lambda *_: None
+        self.rig.queue.redis.config_set("maxmemory", 0)
         for worker in self.workers:
             worker.process.kill()
             worker.process.wait()

@@ -8,7 +8,8 @@
     marked   stems that tell which attempt made them; marked-1 takes a second for them, with progress
     kill-2   the same in the first two attempts at a song only; so with all of these but quick, sleep and marked
 
-Each separation leaves a line in FOLDER/<songhash>. tests/support/process_faults.py has further variables.
+Each separation leaves a line in FOLDER/<songhash>. HAS="quick sleep-1" lets a worker have these models alone;
+SICK=raise does to each song what that model does. tests/support/process_faults.py has further variables.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ class StandInEngine:
             progress((done := done + block.shape[1]) / max(1, survey.length))
 
     def _act(self, attempt: int, progress: Progress) -> None:
-        word, _, number = self.name.partition("-")
+        word, _, number = (os.environ.get("SICK") or self.name).partition("-")
         if word in ("sleep", "marked"):
             for step in range(steps := round(float(number or 0) / _STEP)):
                 time.sleep(_STEP)
@@ -113,12 +114,13 @@ def _limited(what: int, limit: int) -> Iterator[None]:
 
 
 class StandIns:
-    """What a worker offers: MODELS, each a stand-in."""
+    """What a worker offers: MODELS or those in HAS, each a stand-in."""
 
     def __init__(self, folder: Path) -> None:
-        self.default = MODELS[0]
-        self.offer = [Model(name, STEMS, "A stand-in.") for name in MODELS]
-        self.about = {"device": "none", "precision": "float32", "cached": list(MODELS)}
+        names = os.environ.get("HAS", "").split() or list(MODELS)
+        self.default = names[0]
+        self.offer = [Model(name, STEMS, "A stand-in.") for name in names]
+        self.about = {"device": "none", "precision": "float32", "cached": names}
         self._folder = folder
 
     def engine(self, name: str) -> Engine:

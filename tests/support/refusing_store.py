@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 
@@ -32,10 +32,14 @@ class RefusingStore:
                     self.answer(found[0], [("Content-Type", "application/xml")], content)
                     return
                 connection = HTTPConnection(target, timeout=60)
-                connection.request(self.command, self.path, body, dict(self.headers.items()))
-                response = connection.getresponse()
-                self.answer(response.status, response.getheaders(), response.read())
-                connection.close()
+                try:
+                    connection.request(self.command, self.path, body, dict(self.headers.items()))
+                    response = connection.getresponse()
+                    self.answer(response.status, response.getheaders(), response.read())
+                except (OSError, HTTPException):  # the server is away, or the client has gone
+                    self.close_connection = True
+                finally:
+                    connection.close()
 
             def answer(self, status: int, headers: list[tuple[str, str]], content: bytes) -> None:
                 self.send_response_only(status)
