@@ -13,16 +13,15 @@ from email.utils import parsedate_to_datetime
 from typing import Self
 
 from minio import Minio
-from minio.commonconfig import ENABLED, Filter
 from minio.datatypes import Object
 from minio.error import MinioException, S3Error
-from minio.lifecycleconfig import AbortIncompleteMultipartUpload, Expiration, LifecycleConfig, Rule
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool, PoolManager, Timeout
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
 from msas import log
+from msas.lifecycle import expire_objects, has_rule, mark_bucket
 from msas.patience import PatientMinio
 from msas.problem import StoreUnavailable
 from msas.settings import Settings
@@ -32,7 +31,6 @@ _log = logging.getLogger("msas.store")
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # more connections than are kept are no problem
 _STALL_SECONDS = 30.0
 _IDLE_CONNECTIONS = 32  # kept for the next calls; more are opened where more calls are made at once
-_RULE = "msas"
 
 
 class _PlainConnection(HTTPConnection):
@@ -125,25 +123,26 @@ class Buckets:
         return parsedate_to_datetime(headers["Date"])
 
     def expires(self) -> bool:
-        """Say whether the rules of `expire_after` are in force in both buckets."""
+        """Say whether both buckets have our lifecycle rule."""
         with self._answering():
-            found = [self.minio.get_bucket_lifecycle(bucket) for bucket in (self.bucket_in, self.bucket_out)]
-        return all(any(rule.rule_id == _RULE for rule in config.rules) if config else False for config in found)
+            return all(has_rule(self.minio, bucket) for bucket in (self.bucket_in, self.bucket_out))
 
     def expire_after(self, days: int) -> None:
         """Ask the store itself to remove objects after `days`, and what is left of broken uploads after one.
 
-        It is a second net, under our own retention; a store that knows no such rules goes without.
+        It is a second net, under our own retention: a bucket that somebody else made, whatever lies there, and a store
+        that knows no such rules go without.
         """
-        unfinished = AbortIncompleteMultipartUpload(days_after_initiation=1)
-        rule = Rule(ENABLED, Filter(prefix=""), _RULE, unfinished, Expiration(days=days))
         self._ensure_buckets()
         for bucket in (self.bucket_in, self.bucket_out):
+            why = "somebody else made the bucket"
             try:
                 with self._answering():
-                    self.minio.set_bucket_lifecycle(bucket, LifecycleConfig([rule]))
+                    if expire_objects(self.minio, bucket, days):
+                        continue
             except StoreUnavailable as problem:
-                log.event(_log, "no lifecycle rule", bucket=bucket, why=problem.detail)
+                why = problem.detail
+            log.event(_log, "no lifecycle rule", bucket=bucket, why=why)
 
     def _put(self, bucket: str, key: str, content: bytes) -> None:
         self._ensure_buckets()
@@ -185,6 +184,12 @@ class Buckets:
             except S3Error as error:
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
                     raise  # else another process was faster
+                return
+        try:
+            with self._answering():
+                mark_bucket(self.minio, bucket)
+        except StoreUnavailable as problem:
+            log.event(_log, "no lifecycle rule", bucket=bucket, why=problem.detail)
 
     @contextmanager
     def _answering(self) -> Iterator[None]:

@@ -64,8 +64,8 @@ def _lifecycle(store: Buckets, names: str) -> Finding:
         why = _reason(problem)
     return look(
         "lifecycle",
-        f"No lifecycle rule of ours is on {names} ({why}): REST and workers set it within RECONCILE_SECONDS; "
-        "a store that knows no such rules relies on them alone to remove what is old.",
+        f"No lifecycle rule of ours is on {names} ({why}): only buckets that this service made have it; without it, "
+        "REST and the workers alone remove what is old.",
     )
 
 

@@ -13,8 +13,11 @@ from tests.support.manifests import ROOT
 SHARED = ("tests.support", "tests.queue.fixtures")  # the second is a pytest plugin of all folders
 OURS = ("msas", "rest", "worker", "client", "local")
 REDIS_USERS = ("msas/queue/", "msas/log.py")
-MINIO_USERS = tuple(
-    f"msas/{name}.py" for name in ("store", "stems", "conditional", "buckets", "patience", "store_errors")
+MINIO_USERS = (
+    *(
+        f"msas/{name}.py"
+        for name in ("store", "stems", "conditional", "buckets", "patience", "store_errors", "lifecycle")
+    ),
 )
 # The client has settings of its own; the others hand an environment on to a process.
 ENVIRONMENT_READERS = ("client/", "msas/settings.py", "local/service.py")

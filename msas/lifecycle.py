@@ -1,0 +1,46 @@
+"""Our lifecycle rule of a bucket, by which the store itself removes what is old. Only buckets that we made have it.
+
+Anything may lie in a bucket that somebody else made: there the rule is not set. Other rules of a bucket are kept.
+"""
+
+from __future__ import annotations
+
+from minio import Minio
+from minio.commonconfig import ENABLED, Filter
+from minio.lifecycleconfig import AbortIncompleteMultipartUpload, Expiration, LifecycleConfig, Rule
+
+_RULE = "msas"
+_UNTIL_TOLD_DAYS = 3650
+
+
+def mark_bucket(minio: Minio, bucket: str) -> None:
+    """Give a bucket that we have just made our rule, by which it is known as ours; it removes nothing for ten years."""
+    _set_rule(minio, bucket, [], _UNTIL_TOLD_DAYS)
+
+
+def expire_objects(minio: Minio, bucket: str, days: int) -> bool:
+    """Let a bucket of ours remove objects after `days`, and what is left of broken uploads after one day.
+
+    Returns whether the bucket is ours; where it is not, nothing changes.
+    """
+    rules = _rules(minio, bucket)
+    ours = [rule for rule in rules if rule.rule_id == _RULE]
+    if ours and not (ours[0].expiration and ours[0].expiration.days == days):
+        _set_rule(minio, bucket, [rule for rule in rules if rule.rule_id != _RULE], days)
+    return bool(ours)
+
+
+def has_rule(minio: Minio, bucket: str) -> bool:
+    """Say whether the bucket has our rule."""
+    return any(rule.rule_id == _RULE for rule in _rules(minio, bucket))
+
+
+def _rules(minio: Minio, bucket: str) -> list[Rule]:
+    config = minio.get_bucket_lifecycle(bucket)
+    return list(config.rules) if config else []
+
+
+def _set_rule(minio: Minio, bucket: str, others: list[Rule], days: int) -> None:
+    unfinished = AbortIncompleteMultipartUpload(days_after_initiation=1)
+    rule = Rule(ENABLED, Filter(prefix=""), _RULE, unfinished, Expiration(days=days))
+    minio.set_bucket_lifecycle(bucket, LifecycleConfig([*others, rule]))
