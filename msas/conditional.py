@@ -18,6 +18,7 @@ _PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes in one part of an uploa
 _JSON = "application/json"
 _Headers = dict[str, str | list[str] | tuple[str]]
 _NEW: _Headers = {"If-None-Match": "*"}
+_OTHER: _Headers = {"If-Match": '"0"'}  # no object has this ETag
 
 
 class Readable(Protocol):
@@ -36,20 +37,20 @@ class ConditionalBuckets(Buckets):
         if self._honoured is None:
             key = f"probe-{secrets.token_hex(8)}"
             self._put(self.bucket_out, key, b"probe")
-            try:
-                self.minio._put_object(self.bucket_out, key, b"again", _NEW)
-                self._honoured = False
-            except S3Error as error:
-                if error.code not in ("PreconditionFailed", "NotImplemented"):
-                    with self._answering():
-                        raise
-                self._honoured = error.code == "PreconditionFailed"
-            except (MinioException, HTTPError):
-                with self._answering():
-                    raise
+            self._honoured = all(self._refuses(key, condition) for condition in (_NEW, _OTHER))
             with self._answering():
                 self.minio.remove_object(self.bucket_out, key)
         return self._honoured
+
+    def _refuses(self, key: str, condition: _Headers) -> bool:
+        with self._answering():
+            try:
+                self.minio._put_object(self.bucket_out, key, b"again", condition)
+            except S3Error as error:
+                if error.code not in ("PreconditionFailed", "NotImplemented"):
+                    raise
+                return error.code == "PreconditionFailed"
+        return False
 
     def _put_if(self, bucket: str, key: str, content: bytes, seen: str) -> bool:
         """Store `content` where the object still has the ETag `seen`; empty: where there is none.

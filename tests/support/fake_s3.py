@@ -71,6 +71,9 @@ class MemoryMinio:
     def get_object(self, bucket: str, key: str) -> _Response:
         return _Response(self._kept(bucket, key))
 
+    def stat_object(self, bucket: str, key: str) -> Object:
+        return Object(bucket, key, etag=self._kept(bucket, key).etag)
+
     def fget_object(self, bucket: str, key: str, path: str) -> None:
         Path(path).write_bytes(self._kept(bucket, key).content)
 
