@@ -19,7 +19,7 @@ from worker.monitor import Monitor
 from worker.scratch import scratch_folder
 from worker.watchdog import Watchdog
 
-SICK = 3  # exit status; whoever starts the worker again waits longer each time
+SICK = 3  # exit status; Kubernetes waits longer before each start
 
 _log = logging.getLogger("msas.worker")
 
