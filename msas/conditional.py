@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Protocol
 from xml.sax.saxutils import escape
 
+from minio import Minio
 from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError
 
@@ -18,6 +19,7 @@ _PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes in one part of an uploa
 _JSON = "application/json"
 _Headers = dict[str, str | list[str] | tuple[str]]
 _NEW: _Headers = {"If-None-Match": "*"}
+_TOKEN = "x-amz-meta-upload"
 _OTHER: _Headers = {"If-Match": '"0"'}  # no object has this ETag
 
 
@@ -30,17 +32,19 @@ class Readable(Protocol):
 class ConditionalBuckets(Buckets):
     """Writes with a condition. Servers that know no conditions get a check and then a write, which is not atomic."""
 
-    _honoured: bool | None = None
+    def __init__(self, minio: Minio, bucket_in: str = "queue", bucket_out: str = "output") -> None:
+        super().__init__(minio, bucket_in, bucket_out)
+        self._honoured = list[bool]()  # once it is known; shared with copies
 
     def honours_conditions(self) -> bool:
         """Say whether the server refuses a write whose condition does not hold. The first call tries it."""
-        if self._honoured is None:
+        if not self._honoured:
             key = f"probe-{secrets.token_hex(8)}"
             self._put(self.bucket_out, key, b"probe")
-            self._honoured = all(self._refuses(key, condition) for condition in (_NEW, _OTHER))
+            self._honoured.append(all(self._refuses(key, condition) for condition in (_NEW, _OTHER)))
             with self._answering():
                 self.minio.remove_object(self.bucket_out, key)
-        return self._honoured
+        return self._honoured[0]
 
     def _refuses(self, key: str, condition: _Headers) -> bool:
         with self._answering():
@@ -90,9 +94,19 @@ class ConditionalBuckets(Buckets):
     def _upload_parts(
         self, bucket: str, key: str, part: bytes, file: Readable, content_type: str, condition: _Headers
     ) -> None:
+        token = secrets.token_hex(8)
+        try:
+            self._send_parts(bucket, key, part, file, {"Content-Type": content_type, _TOKEN: token}, condition)
+        except (ObjectTaken, StoreUnavailable):
+            if self._token(bucket, key) != token:  # else the store had completed it, and its reply was lost
+                raise
+
+    def _send_parts(
+        self, bucket: str, key: str, part: bytes, file: Readable, about: _Headers, condition: _Headers
+    ) -> None:
         minio, etags = self.minio, list[str]()
         with self._answering():
-            upload = minio._create_multipart_upload(bucket, key, {"Content-Type": content_type})
+            upload = minio._create_multipart_upload(bucket, key, about)
             try:
                 while part:
                     etags.append(minio._upload_part(bucket, key, part, None, upload, len(etags) + 1))
@@ -106,6 +120,13 @@ class ConditionalBuckets(Buckets):
                 raise
         if b"<Error>" in answer.data:  # S3 may begin its answer before it knows
             raise StoreUnavailable("The store could not put the parts of a stem together; try again in a few seconds.")
+
+    def _token(self, bucket: str, key: str) -> str | None:
+        """Return which upload of parts stored the object; None where there is none, or where nobody knows."""
+        with suppress(ObjectMissing, StoreUnavailable), self._answering():
+            metadata = self.minio.stat_object(bucket, key).metadata or {}
+            return next((value for name, value in metadata.items() if name.lower() == _TOKEN), None)
+        return None
 
     def _etag(self, bucket: str, key: str) -> str:
         """Return the object's ETag; empty where there is none."""

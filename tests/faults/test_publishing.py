@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import Barrier
 from typing import Any, TypeVar
 
@@ -12,7 +13,9 @@ import pytest
 
 from msas.problem import StoreUnavailable
 from msas.store import Store
+from tests.support.faultproxy import FaultProxy
 from tests.support.in_process import report_of
+from tests.support.refusing_store import RefusingStore
 from tests.support.rig import Rig
 
 SONG = "7" * 56
@@ -79,6 +82,38 @@ def test_a_stem_that_is_stored_already_is_not_overwritten(rig: Rig, size: int) -
 
     assert set(b"".join(rig.store.open_stem(SONG, "drums", "wav"))) == set(b"a")
     assert not list(rig.store.minio._list_multipart_uploads(rig.settings.bucket_out).uploads)
+
+
+def test_a_stem_whose_completion_loses_its_reply_is_stored_once(rig: Rig) -> None:
+    """Fault 73. A worker repeats the call, and the store refuses it: the object is there."""
+    host, port = rig.settings.minio_host.split(":")
+    proxy = FaultProxy((host, int(port)))
+    store = Store.from_settings(replace(rig.settings, minio_host=f"{host}:{proxy.port}"), retries=0)
+    store.honours_conditions()
+    proxy.lose_reply_to = b"<CompleteMultipartUpload"
+
+    store.patient(lambda: None).put_stem(SONG, "drums", "wav", io.BytesIO(bytes(12_000_000)))
+
+    assert proxy.lose_reply_to is None, "it was lost"
+    proxy.close()
+    assert sum(map(len, rig.store.open_stem(SONG, "drums", "wav"))) == 12_000_000
+
+
+def test_whether_a_store_honours_conditions_is_asked_once(rig: Rig) -> None:
+    """Fault 73."""
+    asked = list[str]()
+
+    def listen(_: str, path: str) -> None:
+        if "probe" in path:
+            asked.append(path)
+
+    with RefusingStore(rig.settings.minio_host, listen) as proxy:
+        store = Store.from_settings(replace(rig.settings, minio_host=proxy.address))
+
+        for _ in range(3):
+            store.patient(lambda: None).begin_attempt(SONG)
+
+    assert len(asked) == 4  # an object is stored, refused twice, and removed
 
 
 def test_a_stem_whose_upload_breaks_off_leaves_nothing(rig: Rig) -> None:

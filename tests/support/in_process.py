@@ -135,7 +135,7 @@ class Process:
         self.queue, self.name = self.receiver.queue, name
         self.receiver.worker, self.receiver.taken = name, f"{self.queue.prefix}run:{name}"  # the same in every run
         self.store = Store(cast(Any, WiredMinio(place.store.minio, self.wire)), *place.buckets)
-        self.store._buckets_made = self.store._honoured = True
+        self.store._buckets_made, self.store._honoured = True, [True]
         self.store.patient = lambda _: self.store  # type: ignore[method-assign, assignment]  # a failed call is put off, too
         self.drain = Drain(0)
         self.heartbeat = Heartbeat(self.receiver, 5, self.drain, Pulse(1e6))
