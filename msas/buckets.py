@@ -166,10 +166,10 @@ class Buckets:
         except ObjectMissing:
             return None, ""
 
-    def _list(self, bucket: str, prefix: str = "") -> Iterator[tuple[str, Object]]:
+    def _list(self, bucket: str, prefix: str = "", after: str | None = None) -> Iterator[tuple[str, Object]]:
         self._ensure_buckets()
         with self._answering():
-            for found in self.minio.list_objects(bucket, prefix=prefix):
+            for found in self.minio.list_objects(bucket, prefix=prefix, start_after=after):
                 if found.object_name:
                     yield found.object_name, found
 

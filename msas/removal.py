@@ -1,10 +1,10 @@
-"""The removal of a song: its job, the song itself, and all that was made of it."""
+"""Removes a job and all of its objects, from Redis and from the store."""
 
 from __future__ import annotations
 
 import secrets
 
-from msas.queue import Queue
+from msas.queue import Queue, UpkeepRecord
 from msas.store import Store
 
 
@@ -32,9 +32,10 @@ def remove(
     if state in ("busy", "kept", "shared") or (owner and not state):
         return state
     try:
-        found = not (ghost and store.message(songhash)) and store.remove_song(songhash)
+        objects, size = (0, 0) if ghost and store.message(songhash) else store.remove_song(songhash)
     except BaseException:
         queue.drop(songhash, remover, removed=False)
         raise
     queue.drop(songhash, remover)
-    return state or ("forgotten" if found else "")
+    UpkeepRecord(queue).note_stored(-size)
+    return state or ("forgotten" if objects else "")

@@ -73,6 +73,7 @@ class Settings:
     drain_seconds: float = 25.0
     stall_seconds: float = 600.0
     reconcile_seconds: float = 60.0
+    compare_seconds: float = 86400.0
     keep_days: float = 7.0
 
     def __post_init__(self) -> None:

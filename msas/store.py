@@ -15,16 +15,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime
-from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
+from minio.datatypes import Object
 from minio.deleteobjects import DeleteObject
 
-from msas.job import SONGHASH
 from msas.problem import StoreUnavailable
-from msas.stems import SONGHASH_LENGTH, StemStore, have_leftovers
+from msas.stems import StemStore
 
 
 class Store(StemStore):
@@ -76,34 +74,31 @@ class Store(StemStore):
         prefix = f"{songhash}-owner-"
         return [key.removeprefix(prefix) for key, _ in self._list(self.bucket_out, prefix)]
 
-    def songs(self) -> Iterator[tuple[str, datetime, bool]]:
-        """Yield the songhash of each song that any object belongs to, when the newest of its objects (of one
-        bucket) was stored, and whether a report is among them. A songhash may come twice."""
-        for bucket in (self.bucket_in, self.bucket_out):
-            for songhash, group in groupby(self._list(bucket), lambda pair: pair[0][:SONGHASH_LENGTH]):
-                objects = list(group)
-                times = [found.last_modified for _, found in objects if found.last_modified]
-                if SONGHASH.fullmatch(songhash) and times:
-                    yield songhash, max(times), any(key.endswith("-report.json") for key, _ in objects)
+    def list_after(self, bucket: str, key: str) -> Iterator[tuple[str, Object]]:
+        """Yield the objects of one of our buckets whose keys come after `key`, in the order of their keys."""
+        return self._list(bucket, after=key)
 
-    def songs_with_leftovers(self, before: datetime) -> Iterator[str]:
-        """Yield the songhash of each song of which `remove_unnamed` may remove objects."""
-        for songhash, group in groupby(self._list(self.bucket_out), lambda pair: pair[0][:SONGHASH_LENGTH]):
-            if SONGHASH.fullmatch(songhash) and have_leftovers(group, before):
-                yield songhash
+    def has_objects(self, songhash: str) -> bool:
+        """Say whether any object belongs to the song."""
+        return any(True for bucket in (self.bucket_out, self.bucket_in) for _ in self._list(bucket, songhash))
 
-    def remove_song(self, songhash: str) -> bool:
+    def separated_bytes(self, songhash: str) -> int:
+        """Return the size of what was made of the song."""
+        return sum(found.size or 0 for _, found in self._list(self.bucket_out, f"{songhash}-"))
+
+    def remove_song(self, songhash: str) -> tuple[int, int]:
         """Remove the song and everything that was made of it: first the report, so that no stem is served alone.
 
-        Returns whether there was anything.
+        Returns how many objects there were, and their bytes.
         """
         self._ensure_buckets()
         with self._answering():
-            stems = [key for key, _ in self._list(self.bucket_out, f"{songhash}-")]
-            songs = [key for key, _ in self._list(self.bucket_in, songhash)]
+            stems = dict(self._list(self.bucket_out, f"{songhash}-"))
+            songs = dict(self._list(self.bucket_in, songhash))
             self.minio.remove_object(self.bucket_out, f"{songhash}-report.json")
             for error in self.minio.remove_objects(self.bucket_out, map(DeleteObject, stems)):
                 raise StoreUnavailable(f"The store kept {error.name}: {error.message}; try again.")
             self.minio.remove_object(self.bucket_in, songhash)
             self.minio.remove_object(self.bucket_in, f"{songhash}.json")
-        return bool(stems or songs)
+        found = [*stems.values(), *songs.values()]
+        return len(found), sum(each.size or 0 for each in found)

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable
 
 from msas import log
+from msas.comparison import Comparison
 from msas.problem import Unavailable
 from msas.queue import Leader, LeadershipLost, Queue
-from msas.reconcile import Reconciler
 from msas.settings import Settings
 from msas.store import Store
+from msas.sweep import Sweep
 
 _log = logging.getLogger("msas.upkeep")
 
@@ -28,13 +29,16 @@ def start_ticking(queue: Queue, settings: Settings) -> None:
 
 
 class Upkeep:
-    """Reconciles Redis with the store every RECONCILE_SECONDS, in the one process that leads. For REST."""
+    """Sweeps every RECONCILE_SECONDS, in the one REST process that leads. Compares Redis with the store every
+    COMPARE_SECONDS, and at once when Redis may have lost something."""
 
     def __init__(self, queue: Queue, store: Store, settings: Settings) -> None:
         self._store, self._settings = store, settings
         self._leader = Leader(queue, 3 * settings.reconcile_seconds)
-        self._reconciler = Reconciler(queue, store, settings.keep_days, self._leader.keep_leading)
-        self._rules_set = False
+        facts = {"keep_days": settings.keep_days, "first_look_seconds": settings.reconcile_seconds}
+        self._sweep = Sweep(queue, store, self._leader, **facts)
+        self._comparison = Comparison(queue, store, self._leader)
+        self._rules_set, self._swept_at = False, 0.0  # the second by the monotonic clock
 
     def start(self) -> None:
         """Reconcile for as long as the process lives."""
@@ -48,12 +52,20 @@ class Upkeep:
             if not self._rules_set:
                 self._store.expire_after(math.ceil(2 * self._settings.keep_days) + 1)
                 self._rules_set = True
-            self._reconciler.sweep()
+            self._run_sweep()
+            if self._comparison.is_due(self._settings.compare_seconds):
+                for _ in self._comparison.run():
+                    if time.monotonic() - self._swept_at >= self._settings.reconcile_seconds:
+                        self._run_sweep()
         except LeadershipLost:
             log.event(_log, "leadership lost", logging.WARNING)
         except Exception:
             self._leader.resign()  # perhaps the store refuses only this process
             raise
+
+    def _run_sweep(self) -> None:
+        self._swept_at = time.monotonic()
+        self._sweep.run()
 
 
 def _start(seconds: float, action: Callable[[], object]) -> None:

@@ -19,7 +19,7 @@ from msas.job import Job, State, song_name, songhash
 from msas.models import Model
 from msas.options import Options
 from msas.problem import BadOption, BeingRemoved, NotFailed, QueueFull, SongMissing, TooMany
-from msas.queue import Bounds, Known
+from msas.queue import Bounds, Known, UpkeepRecord
 from msas.removal import remove
 from msas.settings import Settings
 from rest.auth import caller
@@ -108,12 +108,13 @@ def _refuse_before_the_body(settings: Settings) -> tuple[list[Model], str]:
 def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
     """Store the song and enqueue its job, unless both are there; return whether it was new, and its state.
 
-    The job's message is stored beside the song before Redis learns of it: from then on no job is lost, whatever
-    happens to Redis.
+    The job's message is stored beside the song before Redis learns of the job: from then on no job is lost, whatever
+    happens to Redis. Before both, Redis notes the song, so that the leader enqueues a job that this process could not.
     """
     queue, store = services().queue, services().store
 
     def keep() -> None:
+        UpkeepRecord(queue).note_received(job.songhash, upload.size)
         with _STORING:
             store.put_song(job.songhash, upload.song, upload.size)
         store.put_message(job.songhash, job.message())

@@ -6,6 +6,7 @@ from msas.queue.leader import Leader, LeadershipLost
 from msas.queue.lease import Held, Lease, Receiver
 from msas.queue.outbox import Outbox
 from msas.queue.queue import Listing, Queue
+from msas.queue.upkeep_record import Progress, Span, UpkeepRecord
 
 __all__ = [
     "Bounds",
@@ -16,7 +17,10 @@ __all__ = [
     "Lease",
     "Listing",
     "Outbox",
+    "Progress",
     "Queue",
     "Receiver",
+    "Span",
+    "UpkeepRecord",
     "connect",
 ]

@@ -37,6 +37,12 @@ class Leader:
         if time.monotonic() >= self._renew_at and not self.lead():
             raise LeadershipLost
 
+    def record(self, **fields: str | int) -> None:
+        """Store these fields of the upkeep's Progress; an empty text removes one. Raises LeadershipLost as above."""
+        facts = (str(x) for item in fields.items() for x in item)
+        if not self._queue.scripts.run("record", self._name, *facts):
+            raise LeadershipLost
+
     def resign(self) -> None:
         """Let another process lead, if this one still does."""
         self._renew_at = 0.0

@@ -11,11 +11,11 @@ import requests
 from local import Service
 from msas.queue import Queue, Receiver, connect
 from msas.queue.connection import connect_blocking
-from msas.reconcile import Reconciler
 from msas.settings import Settings, SettingsError
 from msas.store import Store
 from tests.queue.fixtures import ERROR, report, taken
 from tests.support.another_rest import remove_queued, rest_with_own_queue
+from tests.support.reconcile import reconcile
 from tests.support.requests import ALICE, API_KEYS, BOB, EVE, problem
 from tests.support.rig import new_song
 
@@ -137,7 +137,7 @@ def test_owners_survive_a_redis_that_lost_everything(url: str, keyed: tuple[str,
         queue.redis.delete(key)
 
     queue.offer(offered)
-    Reconciler(queue, store, 7).sweep()
+    reconcile(queue, store)
 
     assert [status(url, songhash, key) for key in (ALICE, BOB)] == [200, 200]
 

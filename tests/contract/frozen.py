@@ -89,6 +89,7 @@ REDIS_KEYS = {
     "{Q}:callbacks": "zset",
     "{Q}:callbacks:HOST": "zset",
     "{Q}:claims": "hash",
+    "{Q}:compared": "hash",
     "{Q}:costs": "hash",
     "{Q}:counters": "hash",
     "{Q}:dead": "list",
@@ -102,6 +103,7 @@ REDIS_KEYS = {
     "{Q}:offers": "hash",
     "{Q}:parked": "zset",
     "{Q}:parked:NAME": "zset",
+    "{Q}:received": "zset",
     "{Q}:removed": "zset",
     "{Q}:ring": "zset",
     "{Q}:run:WORKER": "list",
@@ -366,6 +368,7 @@ SETTINGS = {
     "DRAIN_SECONDS": ("25.0", "26.0"),
     "STALL_SECONDS": ("600.0", "601.0"),
     "RECONCILE_SECONDS": ("60.0", "61.0"),
+    "COMPARE_SECONDS": ("86400.0", "86401.0"),
     "KEEP_DAYS": ("7.0", "8.0"),
 }
 REST_METRICS = {

@@ -23,7 +23,7 @@ from msas.job import Job, songhash
 from msas.models import DEMUCS, LITE
 from msas.options import Options
 from msas.problem import Problem
-from msas.queue import Leader, Lease, Outbox, Queue, Receiver
+from msas.queue import Leader, Lease, Outbox, Queue, Receiver, UpkeepRecord
 from msas.settings import Settings
 from msas.store import Store
 from msas_client import Client, Failed, MsasError, NotReachable, Refused
@@ -136,7 +136,10 @@ def test_queue_that_met_every_event_has_these_redis_keys_and_no_others(settings:
     queue = Queue.from_settings(own)
     worker: Workers = partial(Receiver.from_settings, own)
     queue.tick()
-    Leader(queue, 60, "leader").lead()
+    leader = Leader(queue, 60, "leader")
+    leader.lead()
+    leader.record(cursor="-")
+    UpkeepRecord(queue).note_received("0" * 56, 1)
     jobs = [replace(FULL_JOB, songhash=f"{number:056x}") for number in range(7)]
     for job in (jobs[0], jobs[5]):
         queue.enqueue(job)

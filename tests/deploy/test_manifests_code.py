@@ -45,7 +45,7 @@ LEFT = {
     "addresses and the cluster's names suit; with keys, every name": "TRUSTED_HOSTS",
     "nothing inside is to be called, unless an operator says so": "CALLBACK_ALLOW_HOSTS",
     "times that the tests hold with their defaults": (
-        "LEASE_SECONDS BEAT_SECONDS BLOCK_SECONDS RETRY_SECONDS STALL_SECONDS RECONCILE_SECONDS"
+        "LEASE_SECONDS BEAT_SECONDS BLOCK_SECONDS RETRY_SECONDS STALL_SECONDS RECONCILE_SECONDS COMPARE_SECONDS"
     ),
 }
 OURS = ("rest", "worker")

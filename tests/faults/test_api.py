@@ -16,8 +16,8 @@ from local import servers
 from msas.job import State
 from msas.job import songhash as songhash_of
 from msas.options import Options
-from msas.reconcile import Reconciler
 from tests.support.processes import eventually
+from tests.support.reconcile import reconcile
 from tests.support.requests import problem
 from tests.support.rig import Rig, go_on, is_stopped, new_song, stopped
 
@@ -47,7 +47,7 @@ def is_gone(rig: Rig, songhash: str) -> bool:
 
 def stays_gone(rig: Rig, songhash: str) -> bool:
     """The same, and a reconciler finds nothing to bring back."""
-    Reconciler(rig.queue, rig.store, rig.settings.keep_days).sweep()
+    reconcile(rig.queue, rig.store)
     return is_gone(rig, songhash)
 
 
@@ -103,9 +103,8 @@ def test_a_song_deleted_while_its_worker_stores_it_is_gone(rest_rig: Rig, point:
     worker.process.terminate()
     assert worker.process.wait(60) == 0
 
-    reconciler = Reconciler(rest_rig.queue, rest_rig.store, rest_rig.settings.keep_days)
     for _ in range(2):  # it removes what it finds twice
-        reconciler.sweep()
+        reconcile(rest_rig.queue, rest_rig.store)
     assert is_gone(rest_rig, songhash)
 
 
@@ -118,9 +117,8 @@ def test_a_song_posted_again_after_its_delete_waits_in_line_and_stays(rest_rig: 
 
     assert post(rest_rig, content) == songhash
     removed = rest_rig.queue.removed()
-    reconciler = Reconciler(rest_rig.queue, rest_rig.store, rest_rig.settings.keep_days)
     for _ in range(3):
-        reconciler.sweep()
+        reconcile(rest_rig.queue, rest_rig.store)
 
     assert songhash not in removed
     assert songhash in rest_rig.queue.overview()[0]

@@ -9,9 +9,9 @@ import pytest
 import requests
 
 from msas.job import State
-from msas.reconcile import Reconciler
 from tests.support.fake_engine import STEMS
 from tests.support.processes import eventually
+from tests.support.reconcile import reconcile
 from tests.support.rig import Rig, new_song
 
 
@@ -22,7 +22,7 @@ def post(rig: Rig, content: bytes | None = None, **fields: str) -> str:
 
 def stays_gone(rig: Rig, song: str) -> bool:
     """Say whether nothing is left of the song, and a reconciler finds nothing to bring back."""
-    Reconciler(rig.queue, rig.store, rig.settings.keep_days).sweep()
+    reconcile(rig.queue, rig.store)
     return rig.queue.status(song) is None and not rig.objects(song)
 
 

@@ -11,8 +11,8 @@ import pytest
 
 from local import Service
 from msas.options import Options
-from msas.reconcile import Reconciler
 from tests.support.processes import eventually
+from tests.support.reconcile import reconcile
 from tests.support.rig import Rig, new_song
 
 TAG = "0123456789abcdef"
@@ -26,14 +26,9 @@ def rig(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield running
 
 
-@pytest.fixture
-def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a sweep take what lies there for objects that are an hour old."""
-    monkeypatch.setattr("msas.reconcile._LEFTOVER_SECONDS", -5.0)  # the store's clock counts whole seconds
-
-
-def sweep(rig: Rig) -> None:
-    Reconciler(rig.queue, rig.store, 7).sweep()
+def compare(rig: Rig, hours_later: int = 0) -> None:
+    """Compare Redis with the store, now or as if what lies there had lain there for an hour."""
+    reconcile(rig.queue, rig.store, grace_seconds=-5 if hours_later else 3600)  # the store's clock counts whole seconds
 
 
 def separated_twice(rig: Rig) -> str:
@@ -76,15 +71,14 @@ def test_a_second_separation_replaces_the_report_and_no_object(rig: Rig) -> None
     assert tag
     assert f"{song}-vocals.wav" in rig.objects(song)
     assert f"{song}-{tag}-vocals.wav" in rig.objects(song)
-    sweep(rig)
+    compare(rig)
     assert f"{song}-vocals.wav" in rig.objects(song), "kept for an hour"
 
 
-@pytest.mark.usefixtures("an_hour_later")
 def test_what_a_second_separation_replaced_is_removed_after_an_hour(rig: Rig) -> None:
     song = separated_twice(rig)
 
-    sweep(rig)
+    compare(rig, hours_later=1)
 
     rig.check([song])
     tag = rig.status(song).tag
@@ -92,7 +86,6 @@ def test_what_a_second_separation_replaced_is_removed_after_an_hour(rig: Rig) ->
     assert outputs == {f"{song}-report.json"} | {key for key in outputs if key.startswith(f"{song}-{tag}-")}
 
 
-@pytest.mark.usefixtures("an_hour_later")
 def test_what_an_attempt_left_without_a_report_is_removed_after_an_hour(rig: Rig) -> None:
     [song, other] = rig.accept(count=2)
     rig.finish([song, other])
@@ -100,20 +93,19 @@ def test_what_an_attempt_left_without_a_report_is_removed_after_an_hour(rig: Rig
     lost = "5" * 56
     rig.store.put_stem(lost, "drums", "wav", io.BytesIO(b"-"))
 
-    sweep(rig)
+    compare(rig, hours_later=1)
 
     rig.check([song, other])
     assert f"{song}-{TAG}-drums.wav" not in rig.objects(song)
     assert rig.objects(lost) == []
 
 
-@pytest.mark.usefixtures("an_hour_later")
 def test_what_a_running_attempt_has_stored_is_kept(rig: Rig) -> None:
     [song] = rig.accept("sleep-2")
     eventually(lambda: rig.running(song, "separating"))
     rig.store.put_stem(song, "drums", "wav", io.BytesIO(b"-"), TAG)
 
-    sweep(rig)
+    compare(rig, hours_later=1)
 
     assert rig.running(song)
     assert f"{song}-{TAG}-drums.wav" in rig.objects(song)

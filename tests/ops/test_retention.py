@@ -13,10 +13,12 @@ from local import Service
 from msas.job import Job, State
 from msas.job import songhash as songhash_of
 from msas.options import Options
-from msas.reconcile import Reconciler
+from msas.queue import Leader
 from msas.removal import remove
+from msas.sweep import Sweep
 from tests.support.callbacks import courier, going, hook
 from tests.support.processes import eventually
+from tests.support.reconcile import LEADER, reconcile
 from tests.support.rig import Rig, new_song
 
 DAY_MS = 86_400_000
@@ -29,8 +31,8 @@ def rig(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         yield running
 
 
-def sweep(rig: Rig, keep_days: float = 7) -> dict[str, int]:
-    return Reconciler(rig.queue, rig.store, keep_days).sweep()
+def sweep(rig: Rig, keep_days: float = 7, grace_seconds: float = 3600) -> dict[str, int]:
+    return reconcile(rig.queue, rig.store, keep_days, grace_seconds)
 
 
 def forgotten(rig: Rig) -> str:
@@ -73,8 +75,10 @@ def test_redis_keeps_nothing_of_deleted_jobs(rig: Rig) -> None:
         assert rig.queue.publish(f"{number:056x}", rig.queue.now() - 8 * DAY_MS)
     assert len(sizes(rig)) >= len(before) + 200
 
-    assert sweep(rig)["removed"] == 210
+    queue_only = Sweep(rig.queue, rig.store, Leader(rig.queue, 60, LEADER), keep_days=7, first_look_seconds=0)
+    queue_only.run()
 
+    assert queue_only.counts["removed"] == 210
     assert sizes(rig) == before
     rig.whole(first, rig.status(first))
 
@@ -82,16 +86,19 @@ def test_redis_keeps_nothing_of_deleted_jobs(rig: Rig) -> None:
 def sizes(rig: Rig) -> dict[bytes, int]:
     """Return every key of our Redis with its number of elements; 1 for a string.
 
-    Left out are the log, and the queue's three counters, which are there from their first use on.
+    Left out are the log, the queue's counters, and what the upkeep notes: they are there from their first use on.
     """
     redis: Any = rig.queue.redis
     count = {b"list": redis.llen, b"hash": redis.hlen, b"zset": redis.zcard, b"set": redis.scard}
-    fixed = {rig.settings.log_list.encode(), f"{rig.queue.prefix}counters".encode()}
+    names = [rig.settings.log_list, *(f"{rig.queue.prefix}{name}" for name in ("counters", "compared", "leader"))]
+    fixed = {name.encode() for name in names}
     keys = [key for key in redis.scan_iter() if key not in fixed]
     return {key: count.get(redis.type(key), redis.exists)(key) for key in keys}
 
 
-def test_old_objects_without_a_job_are_deleted_and_those_of_running_jobs_kept(rig: Rig) -> None:
+def test_objects_that_no_job_and_no_report_claims_are_deleted_and_those_of_running_jobs_kept(
+    rig: Rig,
+) -> None:
     [orphan] = rig.accept()
     rig.finish([orphan])
     [running] = rig.accept("sleep-1")
@@ -101,7 +108,7 @@ def test_old_objects_without_a_job_are_deleted_and_those_of_running_jobs_kept(ri
     rig.store.minio.remove_object(rig.settings.bucket_out, f"{orphan}-report.json")  # else it would come back
     assert sweep(rig)["removed"] == 0
     assert rig.objects(orphan)
-    sweep(rig, keep_days=0)
+    sweep(rig, grace_seconds=-5)  # the store's clock counts whole seconds
     assert rig.objects(orphan) == []
     assert rig.running(running)
     rig.finish([running])
@@ -170,14 +177,14 @@ def test_a_song_that_failed_as_it_was_just_published_has_succeeded(rig: Rig) -> 
     assert (status.state, status.error) == (State.SUCCEEDED, None)
 
 
-def test_a_job_that_succeeded_but_has_no_report_is_forgotten_by_the_second_sweep(rig: Rig) -> None:
+def test_a_job_that_succeeded_but_has_no_report_is_forgotten(rig: Rig) -> None:
     [song] = rig.accept()
     rig.finish([song])
     rig.store.remove_song(song)
-    keeper = Reconciler(rig.queue, rig.store, 7)
-    assert keeper.sweep()["lost"] == 0
     assert rig.status(song).state is State.SUCCEEDED
-    assert keeper.sweep()["lost"] == 1
+
+    assert sweep(rig)["lost"] == 1
+
     assert rig.queue.status(song) is None
 
 

@@ -53,7 +53,7 @@ def finish(place: Place, plan: Plan, quiet: Callable[[], bool]) -> None:
         try:
             keeper.queue.tick()
             if not place.waiting():
-                keeper.reconciler.sweep()
+                keeper.reconcile()
         except Unavailable:
             pass
         except Killed:

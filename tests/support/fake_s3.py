@@ -85,9 +85,9 @@ class MemoryMinio:
             self.remove_object(bucket, each.name)
         return iter(())
 
-    def list_objects(self, bucket: str, prefix: str = "") -> Iterator[Object]:
+    def list_objects(self, bucket: str, prefix: str = "", start_after: str | None = None) -> Iterator[Object]:
         for (inside, key), kept in sorted(self.objects.items(), key=lambda item: item[0]):
-            if inside == bucket and key.startswith(prefix):
+            if inside == bucket and key.startswith(prefix) and key > (start_after or ""):
                 yield Object(bucket, key, last_modified=kept.stored, etag=kept.etag, size=len(kept.content))
 
     def age(self, days: float, songhash: str = "") -> None:

@@ -18,7 +18,6 @@ import threading
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace, TracebackType
 from typing import Any, cast
@@ -32,7 +31,6 @@ from msas.job import Job, Stage, State
 from msas.models import Model
 from msas.options import Options
 from msas.queue import Queue, Receiver
-from msas.reconcile import Reconciler
 from msas.removal import remove
 from msas.results import Results
 from msas.settings import Settings
@@ -42,6 +40,7 @@ from rest.uploads import Upload
 from tests.support.fake_s3 import MemoryMinio
 from tests.support.faults import Decide, Wire, WiredMinio, WiredRedis, own_redis
 from tests.support.queue_time import end_delays, expire_leases
+from tests.support.reconcile import reconcile
 from worker.counts import Counts
 from worker.drain import Drain
 from worker.engines import Engine
@@ -143,9 +142,9 @@ class Process:
         limits = SongLimits.from_settings(SETTINGS)
         self.worker = Worker(self.receiver, self.store, StandIns(), *watches, self.drain, COUNTS, place.scratch, limits)
 
-    @cached_property
-    def reconciler(self) -> Reconciler:
-        return Reconciler(self.queue, self.store, KEEP_DAYS)
+    def reconcile(self) -> dict[str, int]:
+        """Sweep and compare, as the REST process that leads does, an hour after all objects were stored."""
+        return reconcile(self.queue, self.store, KEEP_DAYS, grace_seconds=0)
 
     def accept(self, number: int = 0) -> tuple[bool, State]:
         """Accept a song, as POST /separate does after it has checked the audio."""

@@ -5,6 +5,7 @@ local QUEUE, DELAYED, DEAD, WORKERS = KEYS[1], PREFIX .. 'delayed', PREFIX .. 'd
 local CLAIMS, STRAYS, ENDED, TICK = PREFIX .. 'claims', PREFIX .. 'strays', PREFIX .. 'ended', PREFIX .. 'tick'
 local REMOVED, CALLBACK_BYTES = PREFIX .. 'removed', PREFIX .. 'callback_bytes'
 local RING, COUNTERS, LEADER = PREFIX .. 'ring', PREFIX .. 'counters', PREFIX .. 'leader'
+local RECEIVED, COMPARED = PREFIX .. 'received', PREFIX .. 'compared'
 local PARKED, OFFERS, OFFER = PREFIX .. 'parked', PREFIX .. 'offers', PREFIX .. 'offer'
 local COSTS, COUNTS = PREFIX .. 'costs', PREFIX .. 'jobs' -- of the jobs of each owner that have not ended
 local ATTEMPTS, LONGEST_RETRY, DEAD_KEPT = 3, 300 * 1000, 1000
@@ -177,6 +178,10 @@ local function add_owners(songhash, names) -- `names` and the field `owners` hol
   if known ~= '' then redis.call('HSET', job_key(songhash), 'owners', known) end
 end
 
+local function count_stored(bytes) -- the store holds so many bytes more; only where it was counted before
+  if redis.call('HEXISTS', COMPARED, 'stored_bytes') == 0 then return end
+  if redis.call('HINCRBY', COMPARED, 'stored_bytes', bytes) < 0 then redis.call('HSET', COMPARED, 'stored_bytes', 0) end
+end
 local function bury(entry) -- to the dead letters, newest first
   redis.call('LPUSH', DEAD, entry)
   redis.call('LTRIM', DEAD, 0, DEAD_KEPT - 1)

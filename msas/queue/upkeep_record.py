@@ -1,0 +1,93 @@
+"""What Redis keeps of the upkeep: which songs to look at, how far the comparison is, how many bytes are stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from msas.queue.connection import answering
+from msas.queue.queue import Queue
+
+Span = tuple[int, int]  # after the first and until the second, in ms of Redis' clock
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Times are in ms of Redis' clock, 0 where it never happened.
+
+    `run_id` is that of the Redis that was compared with the store, `compared_at` when this was complete. `cursor` is
+    the key after which a comparison goes on that is not complete, empty where there is none; `bytes` is the size of
+    what it has seen, `skipped` how many songs it, or the last complete one, could not compare. `stored_bytes` is the
+    size of all that is stored, `counted_at` when it was counted: None and 0 before the first count. `swept_at` is the
+    time of the last sweep.
+    """
+
+    run_id: str = ""
+    compared_at: int = 0
+    cursor: str = ""
+    bytes: int = 0
+    skipped: int = 0
+    stored_bytes: int | None = None
+    counted_at: int = 0
+    swept_at: int = 0
+
+
+class UpkeepRecord:
+    """Every method raises QueueUnavailable where Redis does not answer."""
+
+    def __init__(self, queue: Queue) -> None:
+        self._queue, self._redis = queue, queue.redis
+
+    def progress(self) -> Progress:
+        """Return how far the upkeep is."""
+        with answering():
+            found = cast(dict[bytes, bytes], self._redis.hgetall(f"{self._queue.prefix}compared"))
+        fields: dict[str, Any] = {name.decode(): value.decode() for name, value in found.items()}
+        for name in fields.keys() - {"run_id", "cursor"}:
+            fields[name] = int(fields[name])
+        return Progress(**fields)
+
+    def run_id(self) -> str:
+        """Return the name of this run of Redis: another one may have lost what the one before knew."""
+        with answering():
+            return str(self._redis.info("server")["run_id"])
+
+    def note_received(self, songhash: str, size: int) -> None:
+        """Note that the song, of `size` bytes, and its job's message are about to be stored."""
+        self._queue.scripts.run("receive", songhash, size)
+
+    def note_stored(self, more: int) -> None:
+        """Note that the store holds so many bytes more, or fewer."""
+        if more:
+            self._queue.scripts.run("stored", more)
+
+    def received(self, spans: Sequence[Span]) -> set[str]:
+        """Return the songs that were noted as received in these spans of time, and are not forgotten."""
+        return self._within("received", spans)
+
+    def removed(self, spans: Sequence[Span]) -> set[str]:
+        """Return the jobs that were removed in these spans of time, and not sent again."""
+        return self._within("removed", spans)
+
+    def ended(self, spans: Sequence[Span]) -> set[str]:
+        """Return the jobs that ended in these spans of time."""
+        return self._within("ended", spans)
+
+    def _within(self, name: str, spans: Sequence[Span]) -> set[str]:
+        with answering(), self._redis.pipeline(transaction=False) as pipeline:
+            for after, until in spans:
+                pipeline.zrangebyscore(f"{self._queue.prefix}{name}", f"({after}", until)
+            return {songhash.decode() for found in pipeline.execute() for songhash in found}
+
+    def forget_received(self, songhashes: Iterable[str]) -> None:
+        """Do not look at these songs again."""
+        if found := list(songhashes):
+            with answering():
+                self._redis.zrem(f"{self._queue.prefix}received", *found)
+
+    def oldest_ended(self, before: int, most: int) -> list[str]:
+        """Return at most so many of the jobs that ended before that time, the first to end first."""
+        with answering():
+            found = self._redis.zrangebyscore(f"{self._queue.prefix}ended", "(0", before, 0, most)
+        return [songhash.decode() for songhash in cast(list[bytes], found)]
