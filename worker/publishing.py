@@ -31,21 +31,24 @@ def attempt_at(store: Store, songhash: str) -> Iterator[Attempt]:
         raise
 
 
-def publish(store: Store, attempt: Attempt, report: dict[str, Any], peaks: dict[str, Any]) -> dict[str, Any]:
+def publish(
+    store: Store, patient: Store, attempt: Attempt, report: dict[str, Any], peaks: dict[str, Any]
+) -> dict[str, Any]:
     """Store the peaks, then the report, by which the attempt's stems are published; return the published report.
 
+    `patient` is the same store, but waits while that is away: once the report is stored, there is nothing to wait for.
     Where another attempt was faster, that is the other one's, and what this one stored is removed. Raises
     StoreUnavailable where neither is published.
     """
     if attempt.tag:
         report = {**report, "tag": attempt.tag}
-    store.put_peaks(peaks, attempt.tag)
-    if store.put_report(report, attempt.seen):
+    patient.put_peaks(peaks, attempt.tag)
+    if patient.put_report(report, attempt.seen):
         with suppress(StoreUnavailable):
             store.end_attempt(attempt)
         return report
-    store.withdraw(attempt)
-    found = store.published(attempt.songhash)
+    patient.withdraw(attempt)
+    found = patient.published(attempt.songhash)
     if found is None or "removed" in found[0]:
         raise StoreUnavailable("The report was changed while the song was separated; it will be separated again.")
     return found[0]

@@ -113,7 +113,8 @@ def separate_song(
             length = _length(mixture, rate)
             report = report_of(job, options, engine, mixture, files, round(length / rate, 3), stopwatch, check)
             watch.confirm()
-            return publish(publishing, attempt, report, peaks_of(job.songhash, rate, length, stems.frame, files))
+            peaks = peaks_of(job.songhash, rate, length, stems.frame, files)
+            return publish(store, publishing, attempt, report, peaks)
 
 
 class _Stems:

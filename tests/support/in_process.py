@@ -105,7 +105,7 @@ def separate(
             store.put_stem(job.songhash, stem, "wav", io.BytesIO(stem_of(job.songhash, stem)), attempt.tag)
         watch.report(Stage.STORING, 0.99)
         watch.confirm()
-        return publish(store, attempt, report_of(job.songhash), {"hash": job.songhash})
+        return publish(store, store, attempt, report_of(job.songhash), {"hash": job.songhash})
 
 
 class StandIns:

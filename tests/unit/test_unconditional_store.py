@@ -42,7 +42,7 @@ def separate(store: Store) -> dict[str, Any]:
     with attempt_at(store, SONG) as attempt:
         for stem in STEMS:
             store.put_stem(SONG, stem, "wav", io.BytesIO(stem_of(SONG, stem)), attempt.tag)
-        return publish(store, attempt, report_of(SONG), {"hash": SONG})
+        return publish(store, store, attempt, report_of(SONG), {"hash": SONG})
 
 
 def test_a_separation_is_published_under_a_tag(store: Store) -> None:
@@ -59,7 +59,7 @@ def test_of_two_separations_the_slower_one_is_not_published_and_leaves_nothing(s
     with attempt_at(store, SONG) as slow:
         store.put_stem(SONG, "drums", "wav", io.BytesIO(b"slow"), slow.tag)
         fast = separate(store)
-        report = publish(store, slow, report_of(SONG), {"hash": SONG})
+        report = publish(store, store, slow, report_of(SONG), {"hash": SONG})
 
     assert report == fast
     assert store.report(SONG) == fast
