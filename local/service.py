@@ -151,7 +151,8 @@ class Service:
             "REST_HOST": servers.LOOPBACK,
             "REST_PORT": str(rest_port),
         }
-        self.settings = Settings.from_environment({**self._environment, **places})
+        space = {"MAX_STORE_GB": f"{self._store_gb():.3f}"}
+        self.settings = Settings.from_environment({**space, **self._environment, **places})
         self._run("redis", servers.redis_command(redis_port, self._folder("redis")))
         self._run("store", servers.store_command(self._store_ports, self._folder("store")))
         self._tell_where()
@@ -174,6 +175,15 @@ class Service:
         folder = self._data / name
         folder.mkdir(exist_ok=True)
         return folder
+
+    def _store_gb(self) -> float:
+        """Return what the store may hold, in GB: 70 % of what it has and what is free on its disk.
+
+        SeaweedFS gives the room of removed objects back once they are 30 % of a volume.
+        """
+        folder = self._folder("store")
+        held = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        return max(0.7 * (held + shutil.disk_usage(folder).free) / 1e9, 0.001)
 
     def _store_takes_objects(self) -> None:
         """SeaweedFS answers seconds before it takes the first object, for which it makes its volumes."""

@@ -218,5 +218,10 @@ class QueueFull(Unavailable):
     retry_after_seconds = 30
 
 
+class StoreFull(Unavailable):
+    code, title = "store_full", "The store is full"
+    retry_after_seconds = 60
+
+
 class RedisFull(QueueFull, QueueUnavailable):
     """Redis uses all the memory that it may (maxmemory), and refuses what adds to it."""

@@ -75,6 +75,7 @@ class Settings:
     reconcile_seconds: float = 60.0
     compare_seconds: float = 86400.0
     keep_days: float = 7.0
+    max_store_gb: float = 0.0  # 0: no bound is known
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():

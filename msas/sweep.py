@@ -84,13 +84,15 @@ class Sweep:
                     remove(self._queue, self._store, songhash, 0, ghost=True)
 
     def _note_ended(self, span: Span) -> None:
-        """Count the bytes of songs that have ended. Note as succeeded what failed although it was published."""
-        is_counted = self._record.progress().stored_bytes is not None
+        """Add the bytes of songs that have ended since the store was counted. Note as succeeded what failed although it
+        was published."""
+        counted_at = self._record.progress().counted_at
+        uncounted = self._record.ended([(max(span[0], counted_at), span[1])]) if counted_at else set()
         for songhash, state in self._queue.states(list(self._record.ended([span]))).items():
             with self._recovery.surviving(songhash):
                 if state is State.FAILED and self._recovery.publish(songhash):
                     self.counts["published"] += 1
-                if is_counted and state is not State.CANCELLED:
+                if songhash in uncounted and state is not State.CANCELLED:
                     self._record.note_stored(self._store.separated_bytes(songhash))
 
     def _remove_expired(self, before: int) -> None:

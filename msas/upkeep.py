@@ -35,7 +35,11 @@ class Upkeep:
     def __init__(self, queue: Queue, store: Store, settings: Settings) -> None:
         self._store, self._settings = store, settings
         self._leader = Leader(queue, 3 * settings.reconcile_seconds)
-        facts = {"keep_days": settings.keep_days, "first_look_seconds": settings.reconcile_seconds}
+        facts = {
+            "keep_days": settings.keep_days,
+            "first_look_seconds": settings.reconcile_seconds,
+            "max_store_bytes": settings.max_store_gb * 1e9,
+        }
         self._sweep = Sweep(queue, store, self._leader, **facts)
         self._comparison = Comparison(queue, store, self._leader)
         self._rules_set, self._swept_at = False, 0.0  # the second by the monotonic clock

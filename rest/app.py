@@ -32,6 +32,7 @@ from rest.prober import Prober
 from rest.redis_memory import RedisMemory
 from rest.schemas import ProblemAnswer
 from rest.services import Services
+from rest.store_space import StoreSpace
 
 
 def create_app(settings: Settings) -> OpenAPI:
@@ -60,6 +61,7 @@ def create_app(settings: Settings) -> OpenAPI:
         counts=Counts(),
         results=results,
         redis_memory=RedisMemory(queue),
+        store_space=StoreSpace(queue, settings.max_store_gb),
     )
     hygiene.install(app)
     metrics.install(app)

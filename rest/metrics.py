@@ -34,6 +34,7 @@ class _Queue(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
             found = Outlook(self._services.queue).numbers()
+            stored = self._services.store_space.stored_bytes()
         except QueueUnavailable:
             found = None
         yield GaugeMetricFamily("msas_redis_up", "Whether Redis answers", int(found is not None))
@@ -47,6 +48,10 @@ class _Queue(Collector):
         yield GaugeMetricFamily("msas_queue_oldest_seconds", about, found.oldest_seconds)
         about = "Jobs in line for models that no worker with a lease offers"
         yield GaugeMetricFamily("msas_jobs_unoffered", about, found.unoffered)
+        about = "Bytes in the store; 0 before they were counted first"
+        yield GaugeMetricFamily("msas_store_bytes", about, stored)
+        about = "Bytes that the store may hold (MAX_STORE_GB); 0 where no bound is known"
+        yield GaugeMetricFamily("msas_store_max_bytes", about, self._services.store_space.max_bytes)
 
 
 def install(app: Flask) -> None:

@@ -18,10 +18,10 @@ blueprint = APIBlueprint("models", __name__, abp_security=NEEDS_KEY)
 def models() -> Response:
     """List the models that the workers can run, the stems each yields, and the default.
 
-    Beside them: how large a song may be, and whether the queue has room for one more.
+    Beside them: how large a song may be, and whether the queue and the store have room for one more.
     """
     offered, default = services().offered_models()
     found = [ModelAnswer(name=model.name, stems=list(model.stems), about=model.about) for model in offered]
     settings = services().settings
-    room = services().queue.has_room(caller(), Bounds.from_settings(settings))
+    room = services().store_space.has_room() and services().queue.has_room(caller(), Bounds.from_settings(settings))
     return answer(ModelsAnswer(models=found, default=default, max_upload_mb=settings.max_upload_mb, room=room))

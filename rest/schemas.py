@@ -138,7 +138,7 @@ class ModelsAnswer(Answer):
     models: list[ModelAnswer]
     default: str
     max_upload_mb: int = Field(description="how large a song may be")
-    room: bool = Field(description="false while the queue holds as many songs as it may: a new one is refused")
+    room: bool = Field(description="false while the queue or the store holds as much as it may: a new song is refused")
 
 
 class Health(Answer):

@@ -82,6 +82,7 @@ def retry(path: SongPath) -> Response:
     if known.state is not State.FAILED:
         raise NotFailed(f"The song is {known.state}; only one that failed can be tried again.")
     services().redis_memory.check()
+    services().store_space.check()
     message = services().store.message(known.songhash)
     if message is None:
         raise SongMissing("The song is no longer in the store; send it again.")
@@ -98,6 +99,7 @@ def retry(path: SongPath) -> Response:
 def _refuse_before_the_body(settings: Settings) -> tuple[list[Model], str]:
     """Raise what would refuse any song of this caller; return the models on offer and the default's name."""
     services().redis_memory.check()
+    services().store_space.check()
     offer = services().queue.offer_with_room(caller(), Bounds.from_settings(settings))
     offered, default = models_in(offer)
     if request.mimetype.startswith(BARE):  # the options are in the query

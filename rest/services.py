@@ -22,6 +22,7 @@ from rest.load import Load
 from rest.long_poll import LongPolls
 from rest.prober import Prober
 from rest.redis_memory import RedisMemory
+from rest.store_space import StoreSpace
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Services:
     counts: Counts
     results: Results
     redis_memory: RedisMemory
+    store_space: StoreSpace
 
     def offered_models(self) -> tuple[list[Model], str]:
         """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""

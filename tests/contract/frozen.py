@@ -291,13 +291,14 @@ PROBLEMS = {
     422: "bad_option empty_song no_audio_stream too_costly too_large_output too_long too_short",
     429: "too_many",
     500: "internal_error store_refused",
-    503: "being_removed model_unavailable no_worker queue_full queue_unavailable store_unavailable too_busy "
+    503: "being_removed model_unavailable no_worker queue_full queue_unavailable store_full store_unavailable too_busy "
     "unavailable",
 }
 RETRY_AFTER_SECONDS = {
     2: "being_removed no_worker queue_unavailable store_unavailable unavailable",
     5: "too_busy",
     30: "queue_full",
+    60: "store_full",
 }
 REFUSED_CALLS = {"GET /nothing": (404, 404, "not_found"), "POST /apiv1/queue": (405, 405, "method_not_allowed")}
 # Errors that Flask finds: the code by the HTTP status.
@@ -370,6 +371,7 @@ SETTINGS = {
     "RECONCILE_SECONDS": ("60.0", "61.0"),
     "COMPARE_SECONDS": ("86400.0", "86401.0"),
     "KEEP_DAYS": ("7.0", "8.0"),
+    "MAX_STORE_GB": ("0.0", "1.0"),
 }
 REST_METRICS = {
     "msas_http_requests_total": "counter method route status",
@@ -384,6 +386,8 @@ REST_METRICS = {
     "msas_workers": "gauge",
     "msas_queue_oldest_seconds": "gauge",
     "msas_jobs_unoffered": "gauge",
+    "msas_store_bytes": "gauge",
+    "msas_store_max_bytes": "gauge",
 }
 WORKER_METRICS = {
     "msas_jobs_total": "counter result",

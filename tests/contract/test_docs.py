@@ -17,6 +17,7 @@ from msas.queue.outlook import Numbers, Outlook
 from msas.settings import Settings
 from rest.app import create_app
 from rest.services import Services
+from rest.store_space import StoreSpace
 from tests.support.manifests import ROOT
 from worker.counts import Counts as WorkerCounts
 
@@ -58,7 +59,8 @@ def test_the_page_of_operations_lists_every_metric_with_its_type_and_service_and
     listed = {name: (kind, service) for name, kind, service, _ in rows("operations.md", 4) if name.startswith("msas_")}
 
     services: Services = create_app(Settings()).extensions["msas"]
-    with patch.object(Outlook, "numbers", return_value=Numbers(0, 0, 0, 0, 0.0)):
+    numbers = patch.object(Outlook, "numbers", return_value=Numbers(0, 0, 0, 0, 0.0))
+    with numbers, patch.object(StoreSpace, "stored_bytes", return_value=0):
         found = [("REST", metric) for metric in services.counts.registry.collect()]
     found += [("worker", metric) for metric in WorkerCounts().registry.collect()]
     names = {"counter": "{}_total"}
