@@ -26,6 +26,7 @@ from bench import (
     redis_bytes,
     rest_speed,
     separation_speed,
+    upkeep_speed,
 )
 from bench.material import Setup
 from msas.settings import Settings, SettingsError
@@ -36,6 +37,7 @@ PARTS: dict[str, Part] = {
     "queue": queue_speed.measure,
     "redis": redis_bytes.measure,
     "crashes": queue_crashes.measure,
+    "upkeep": upkeep_speed.measure,
     "rest": rest_speed.measure,
     "crowd": crowd.measure,
     "accuracy": accuracy.measure,

@@ -32,6 +32,7 @@ AT_MOST = {
     "redis_bytes_done": 410.0,
     "recover_vs_lease": 2.0,
     "admit_100000_vs_10": 1.2,
+    "sweep_100000_vs_1000": 2.0,
     "scale_lost": 0.0,
     "scale_doubled": 0.0,
     "rest_peak_vs_sent": 0.75,
