@@ -116,19 +116,18 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
     queue, store = services().queue, services().store
 
     def keep() -> None:
-        UpkeepRecord(queue).note_received(job.songhash, upload.size)
         with _STORING:
             store.put_song(job.songhash, upload.song, upload.size)
         store.put_message(job.songhash, job.message())
 
-    known = queue.known(job.songhash, job.owner)
+    known = queue.known(job.songhash, job.owner, upload.size)
     _check_callbacks(job, known)
     state = known.state
     if state is State.CANCELLED:
         return False, State.CANCELLED
     if state is State.SUCCEEDED and not known.is_pruned and store.published(job.songhash) is None:
         remove(queue, store, job.songhash)  # its stems are gone, whoever took them
-        state, known = None, queue.known(job.songhash, job.owner)
+        state, known = None, queue.known(job.songhash, job.owner, upload.size)
     is_kept = state in (None, State.FAILED) or known.is_pruned
     before = store.message(job.songhash) if state is State.FAILED else None
     if is_kept:
@@ -142,6 +141,7 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
             remove(queue, store, job.songhash, ended_before=0)  # unless it was enqueued meanwhile
         raise
     if (created and not is_kept) or may_be_gone:
+        UpkeepRecord(queue).note_received(job.songhash, upload.size)
         keep()
     if job.owner and job.owner not in known.owners:
         store.put_owner(job.songhash, job.owner)

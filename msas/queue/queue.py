@@ -58,9 +58,13 @@ class Queue:
         """Say whether one more job of `owner` keeps the bounds."""
         return not self.scripts.run("room", owner, *astuple(bounds))[0]
 
-    def known(self, songhash: str, owner: str) -> Known:
-        """Return what is known of a job that may be enqueued by `owner`."""
-        status, pruned, callback_bytes, removals, owners = self.scripts.run("known", songhash, owner)
+    def known(self, songhash: str, owner: str, size: int | None = None) -> Known:
+        """Return what is known of a job that may be enqueued by `owner`.
+
+        With the `size` of its song in bytes, the song is noted as received unless it is stored already.
+        """
+        arguments = (songhash, owner, "" if size is None else size)
+        status, pruned, callback_bytes, removals, owners = self.scripts.run("known", *arguments)
         state = State(status.decode()) if status else None
         return Known(state, bool(pruned), callback_bytes, removals, frozenset(owners.decode().split()))
 

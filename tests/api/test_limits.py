@@ -81,10 +81,14 @@ def test_songs_are_refused_before_their_body_once_redis_uses_80_percent_of_its_m
     small_rest: tuple[str, Settings], redis: Redis
 ) -> None:
     url, _ = small_rest
-    used = redis.info("memory")["used_memory"]
-    try:
+
+    def is_refused() -> bool:
+        used = redis.info("memory")["used_memory"]  # which goes up and down by itself
         redis.config_set("maxmemory", round(used / 0.9))
-        eventually(lambda: b" 503 " in announce(url), 10)
+        return b" 503 " in announce(url)
+
+    try:
+        eventually(is_refused, 10)
         refused = send(url)
         other = requests.get(f"{url}/apiv1/queue", timeout=60)
     finally:

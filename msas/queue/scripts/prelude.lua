@@ -182,6 +182,10 @@ local function count_stored(bytes) -- the store holds so many bytes more; only w
   if redis.call('HEXISTS', COMPARED, 'stored_bytes') == 0 then return end
   if redis.call('HINCRBY', COMPARED, 'stored_bytes', bytes) < 0 then redis.call('HSET', COMPARED, 'stored_bytes', 0) end
 end
+local function receive(songhash, bytes) -- a process begins to store a song: the leader looks at it soon
+  redis.call('ZADD', RECEIVED, NOW, songhash)
+  count_stored(bytes)
+end
 local function bury(entry) -- to the dead letters, newest first
   redis.call('LPUSH', DEAD, entry)
   redis.call('LTRIM', DEAD, 0, DEAD_KEPT - 1)
