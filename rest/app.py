@@ -20,7 +20,6 @@ from rest import (
     metrics,
     models,
     origin,
-    page,
     problems,
     separate,
     tracks,
@@ -33,6 +32,7 @@ from rest.redis_memory import RedisMemory
 from rest.schemas import ProblemAnswer
 from rest.services import Services
 from rest.store_space import StoreSpace
+from rest.web import page
 
 
 def create_app(settings: Settings) -> OpenAPI:

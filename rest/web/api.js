@@ -1,6 +1,6 @@
 // The service: every call with the key, every failure in its own words.
 
-import { read, write } from "./kept.js";
+import { read, write } from "./storage.js";
 
 const KEY = "msas.key";
 

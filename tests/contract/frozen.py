@@ -220,7 +220,7 @@ ROUTES = {
     "/docs": "GET HEAD",
     "/docs/start.js": "GET HEAD",
     "/docs/<any(css,js):folder>/<name>": "GET HEAD",
-    "/page/<digest>/<name>": "GET HEAD",
+    "/page/<digest>/<path:name>": "GET HEAD",
     "/apiv1/openapi.json": "GET HEAD",
     "/apiv1/models": "GET HEAD",
     "/apiv1/separate": "POST",

@@ -134,9 +134,9 @@ def test_files_are_cached_forever_under_hashed_names_and_the_page_is_not_cached(
     assert "script-src 'self'" in page.headers["Content-Security-Policy"]
     assert "unsafe" not in page.headers["Content-Security-Policy"]
     digest = page.text.partition("/page/")[2].partition("/")[0]
-    kept = requests.get(f"{service.url}/page/{digest}/main.js", timeout=10)
+    kept = requests.get(f"{service.url}/page/{digest}/app.js", timeout=10)
     assert "immutable" in kept.headers["Cache-Control"]
-    other = requests.get(f"{service.url}/page/0123/main.js", timeout=10)
+    other = requests.get(f"{service.url}/page/0123/app.js", timeout=10)
     assert (other.content, other.headers["Cache-Control"]) == (kept.content, "no-cache")
     assert requests.get(f"{service.url}/page/{digest}/nothing.js", timeout=10).status_code == 404
     assert requests.get(service.url, timeout=10).text.startswith("MSaaS, Music Separation as a Service.")

@@ -167,7 +167,7 @@ def test_a_player_closed_while_loading_does_not_open(visit: Visit, client: Clien
 
 def test_a_response_that_breaks_off_is_a_passing_error(visit: Visit) -> None:
     assert visit.page.evaluate("""async () => {
-      const { content } = await import(document.querySelector("script").src.replace("main.js", "api.js"));
+      const { content } = await import(document.querySelector("script").src.replace("app.js", "api.js"));
       const body = new ReadableStream({ start: (controller) => controller.error(new TypeError("network error")) });
       return content(new Response(body), "arrayBuffer").catch(({ message, passing }) => [message, passing]);
     }""") == ["The service can't be reached.", True]

@@ -1,9 +1,9 @@
 // The list of songs as a person sees it: one item a song, what it is doing, and what can be done with it.
 
 import { button, element, set } from "./dom.js";
-import { Player } from "./player.js";
-import { ask } from "./watch.js";
-import { described } from "./words.js";
+import { Player } from "./player/player.js";
+import { ask } from "./polling.js";
+import { described } from "./status-text.js";
 
 export class List {
   #songs;

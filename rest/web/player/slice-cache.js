@@ -1,7 +1,7 @@
 // The sound of a song, five seconds of a track at a time: fetched and decoded when it is wanted, kept for a moment.
 
-import { Changed, call, content } from "./api.js";
-import * as cut from "./cut.js";
+import { Changed, call, content } from "../api.js";
+import * as cut from "./slice-formats.js";
 
 const KEPT = 3; // slices of each track
 

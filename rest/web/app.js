@@ -2,11 +2,11 @@
 
 import { backoff, call, key } from "./api.js";
 import { set } from "./dom.js";
-import { Form } from "./form.js";
-import { List } from "./list.js";
-import { Songs } from "./songs.js";
-import { Uploads } from "./upload.js";
-import { Watch } from "./watch.js";
+import { Form } from "./upload-form.js";
+import { List } from "./library-view.js";
+import { Songs } from "./library.js";
+import { Uploads } from "./uploads.js";
+import { Watch } from "./polling.js";
 
 const at = (id) => document.getElementById(id);
 const songs = new Songs();

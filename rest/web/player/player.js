@@ -1,9 +1,9 @@
 // The player of one song: a waveform per track, one playhead, mute, solo, volume, and the song itself to compare.
 
-import { Changed, call, content, download, key } from "./api.js";
-import { button, clock, element, set, size } from "./dom.js";
-import { Slices } from "./slices.js";
-import { Transport } from "./transport.js";
+import { Changed, call, content, download, key } from "../api.js";
+import { button, clock, element, set, size } from "../dom.js";
+import { Slices } from "./slice-cache.js";
+import { Transport } from "./playback.js";
 import { draw, read } from "./waveform.js";
 
 const MIXTURE = "mixture";

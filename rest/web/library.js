@@ -1,6 +1,6 @@
 // This browser's songs: their names, hashes, options and final statuses are kept in it; all else is asked of the service.
 
-import { follow, names, read, write } from "./kept.js";
+import { follow, names, read, write } from "./storage.js";
 
 const KEPT = "msas.song."; // a name for each song: several tabs keep songs, and none may undo what another kept
 const DAY_MS = 86_400_000;

@@ -2,7 +2,7 @@
 
 import { call, content } from "./api.js";
 import { element } from "./dom.js";
-import { read, write } from "./kept.js";
+import { read, write } from "./storage.js";
 
 const KEPT = "msas.options";
 const at = (id) => document.getElementById(id);

@@ -1,6 +1,6 @@
 // All tracks of a song, started together and kept together: each slice begins at a sample of the context's own clock.
 
-import { backoff } from "./api.js";
+import { backoff } from "../api.js";
 
 const AHEAD_SECONDS = 4; // a slice is fetched and scheduled so long before its turn
 const LEAD_SECONDS = 0.05; // from when all sources were told to when they start

@@ -1,7 +1,7 @@
 """The web page: a document that is never kept, and files that may be kept for ever: their address changes with them.
 
-The files lie in rest/web and go out as they are: there is no build step. All of them are served under one digest of
-all, so that modules find each other by their plain names and never meet one of another version.
+The files lie beside this one and go out as they are: there is no build step. All of them are served under one digest
+of all, so that modules find each other by their plain names and never meet one of another version.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import gzip
 import hashlib
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
@@ -55,7 +55,7 @@ class File:
 
 @dataclass(frozen=True)
 class Page:
-    """The document and all its files, by name; `digest` changes with any of them."""
+    """The document and all its files, by their paths; `digest` changes with any of them."""
 
     digest: str
     files: dict[str, File]
@@ -64,9 +64,9 @@ class Page:
 @cache
 def page() -> Page:
     """Read the page from its folder, once."""
-    folder = files("rest") / "web"
-    ours = [path for path in folder.iterdir() if path.name.rpartition(".")[2] in _KINDS]  # and not an editor's
-    found = {path.name: path.read_bytes() for path in sorted(ours, key=lambda path: path.name)}
+    folder = Path(__file__).parent
+    ours = [path for path in folder.rglob("*") if path.name.rpartition(".")[2] in _KINDS]  # and not an editor's
+    found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(ours)}
     digest = hashlib.sha256(b"".join(name.encode() + content for name, content in found.items())).hexdigest()[:16]
     modules = "".join(
         f'<link rel="modulepreload" href="/page/{digest}/{name}">\n' for name in found if name.endswith(".js")
@@ -101,7 +101,7 @@ def index() -> Response:
     return response
 
 
-@blueprint.get("/page/<digest>/<name>", doc_ui=False)
+@blueprint.get("/page/<digest>/<path:name>", doc_ui=False)
 def asset(path: FilePath) -> Response:
     """One of the page's files. Of another version than ours, as pods have while they are replaced: ours, unkept."""
     found = page().files.get(path.name)
