@@ -1,37 +1,37 @@
-// The service: every call with the key, every failure in its own words.
+// Calls to the service: adds the API key to each one, turns failures into errors with a message for people.
 
 import { read, write } from "./storage.js";
 
 const KEY = "msas.key";
 
-/** What the service refused: `code` is stable, the message is for people. `retryAfter` in seconds, or null. */
+/** An error response of the service: `code` is stable, the message is for people, `retryAfter` is in seconds or null. */
 export class Problem extends Error {
   constructor(status, { code = "", detail = "" }, retryAfter = null) {
     super(detail || `The service answered with ${status}.`);
     Object.assign(this, { status, code, retryAfter });
   }
 
-  /** Whether a good key is needed. Calls without one get `too_many` where many came from the same address. */
-  get locked() {
+  /** Whether the call needs a valid key. Calls without one get `too_many` if many came from the same address. */
+  get needsKey() {
     return this.status === 401 || (this.code === "too_many" && !key.get());
   }
 
-  /** Whether the same call may succeed a little later. */
-  get passing() {
+  /** Whether the same call may succeed later. */
+  get temporary() {
     return this.status === 429 || this.status >= 502;
   }
 }
 
-/** What was fetched in part is another file now. */
-export class Changed extends Error {
+/** A range was requested of a stem that the service has replaced by another one. */
+export class StemReplaced extends Error {
   constructor() {
     super("The song was separated again meanwhile.");
   }
 }
 
-/** The service did not answer at all. */
-export class Away extends Error {
-  passing = true;
+/** The service did not respond. */
+export class Unreachable extends Error {
+  temporary = true;
   retryAfter = null;
   constructor() {
     super("The service can't be reached.");
@@ -42,57 +42,57 @@ export const key = {
   get: () => String(read(KEY, "")),
   set: (value) => write(KEY, value),
   forget: () => write(KEY, null),
-  /** Whether it can be sent at all: what was copied along with a key may be a letter that no header can hold. */
-  fits: (value) => /^[\x21-\x7e]+$/.test(value),
+  /** Whether an HTTP header can hold this value: a copied key may contain other characters. */
+  isValid: (value) => /^[\x21-\x7e]+$/.test(value),
 };
 
-/** The headers that every call takes along. */
+/** Return the headers that authenticate a call. */
 export function credentials() {
   return key.get() ? { Authorization: `Bearer ${key.get()}` } : {};
 }
 
-/** Call the service; return its answer, 304 among them. Raises Problem, Away, or an AbortError. */
+/** Call the service; return its response, also one of 304. Throws Problem, Unreachable or an AbortError. */
 export async function call(path, { headers = {}, ...options } = {}) {
-  let answer;
-  const given = new Headers({ ...headers, ...credentials() });
+  let response;
+  const allHeaders = new Headers({ ...headers, ...credentials() });
   try {
-    answer = await fetch(path, { ...options, headers: given });
+    response = await fetch(path, { ...options, headers: allHeaders });
   } catch (error) {
-    throw error.name === "AbortError" ? error : new Away();
+    throw error.name === "AbortError" ? error : new Unreachable();
   }
-  if (answer.ok || answer.status === 304) return answer;
-  throw problem(answer.status, await content(answer, "text"), answer.headers.get("Retry-After"));
+  if (response.ok || response.status === 304) return response;
+  throw toProblem(response.status, await readBody(response, "text"), response.headers.get("Retry-After"));
 }
 
-/** Read an answer's body, as `json`, `text` or `arrayBuffer`: one that breaks off is no better than none. */
-export async function content(answer, kind) {
+/** Read a response's body as `json`, `text` or `arrayBuffer`. A body that breaks off throws Unreachable. */
+export async function readBody(response, kind) {
   try {
-    return await answer[kind]();
+    return await response[kind]();
   } catch (error) {
-    throw error.name === "AbortError" ? error : new Away();
+    throw error.name === "AbortError" ? error : new Unreachable();
   }
 }
 
-/** Read a refusal; what stands between us and the service may answer in other words than its own. */
-export function problem(status, text, retryAfter) {
-  let said = {};
+/** Make a Problem of an error response. A proxy may send a body that is no problem document. */
+export function toProblem(status, text, retryAfter) {
+  let body = {};
   try {
-    said = JSON.parse(text) ?? {};
+    body = JSON.parse(text) ?? {};
   } catch {
-    // a proxy's page
+    // not JSON: the page of a proxy
   }
-  return new Problem(status, said, Number(retryAfter) || null);
+  return new Problem(status, body, Number(retryAfter) || null);
 }
 
-/** How long to wait before the next try, in ms: as long as the service said, else twice as long each time. */
+/** The pause before the next attempt, in ms: the service's Retry-After, or a pause that doubles with each failure. */
 export function backoff(error, failures) {
   return error.retryAfter ? error.retryAfter * 1000 : Math.min(30_000, 500 * 2 ** failures);
 }
 
-/** Have the browser download a file by a signed link, which brings no key along. Each link works for minutes only. */
+/** Have the browser download a file by a signed link, for it can't send the key. A link is valid for minutes. */
 export async function download(path) {
   const headers = { "Content-Type": "application/json" };
-  const answer = await call("/apiv1/links", { method: "POST", headers, body: JSON.stringify({ paths: [path] }) });
-  const [href] = (await content(answer, "json")).links;
+  const response = await call("/apiv1/links", { method: "POST", headers, body: JSON.stringify({ paths: [path] }) });
+  const [href] = (await readBody(response, "json")).links;
   Object.assign(document.createElement("a"), { href, download: "" }).click();
 }

@@ -1,48 +1,48 @@
-// The page: puts form, uploads, songs, news and list together.
+// Connects the parts of the page: form, uploads, library, polling, list; the actions on a song; the API key.
 
 import { backoff, call, key } from "./api.js";
 import { set } from "./dom.js";
-import { Form } from "./upload-form.js";
-import { List } from "./library-view.js";
-import { Songs } from "./library.js";
+import { UploadForm } from "./upload-form.js";
+import { LibraryView } from "./library-view.js";
+import { Library } from "./library.js";
 import { Uploads } from "./uploads.js";
-import { Watch } from "./polling.js";
+import { StatusPoller } from "./polling.js";
 
 const at = (id) => document.getElementById(id);
-const songs = new Songs();
-const form = new Form(dropped);
-const uploads = new Uploads({ locked: told, unwanted: takeBack });
-const watch = new Watch(songs, told);
-const list = new List(songs, { retry, cancel, remove });
+const library = new Library();
+const form = new UploadForm(addFiles);
+const uploads = new Uploads({ onKeyNeeded: showFailure, onCancelledLate: cancelLate });
+const poller = new StatusPoller(library, showFailure);
+const view = new LibraryView(library, { retry, cancel, remove });
 
-/** The newest songs stand on top, the first of several above the others and first in line. */
-function dropped(files) {
+/** Add songs at the top, in the order of their files, and send them in that order. */
+function addFiles(files) {
   const { options } = form;
-  const added = files.reverse().map((file) => songs.add({ file, name: file.name, options }));
+  const added = files.reverse().map((file) => library.add({ file, name: file.name, options }));
   added.reverse().forEach(send);
 }
 
 function send(song) {
   const refusal = form.refusal(song.file);
-  if (refusal) song.say({ phase: "refused", file: null, error: refusal });
+  if (refusal) song.update({ phase: "refused", file: null, error: refusal });
   else uploads.add(song);
 }
 
-/** A failure of the service as a whole; null: all is well. */
-function told(error) {
-  const locked = Boolean(error?.locked);
-  set(at("notice"), "textContent", error && !locked ? `${error.message} Trying again.` : "");
-  at("notice").hidden = !error || locked;
-  if (locked) lock(key.get() ? "That key does not fit: the service does not know it." : "Those who run it can give you one.");
+/** Show a failure of the service as a whole; null removes it. */
+function showFailure(error) {
+  const needsKey = Boolean(error?.needsKey);
+  set(at("notice"), "textContent", error && !needsKey ? `${error.message} Trying again.` : "");
+  at("notice").hidden = !error || needsKey;
+  if (needsKey) askForKey(key.get() ? "The service does not know this key." : "The operator of the service can give you one.");
 }
 
-/** Ask for a key, and say why. */
-function lock(why) {
-  set(at("key-why"), "textContent", why);
-  at("forget").hidden = true;
+/** Show the form for a key, with the reason. */
+function askForKey(reason) {
+  set(at("key-reason"), "textContent", reason);
+  at("forget-key").hidden = true;
   if (at("key").hidden) {
     at("key").hidden = false;
-    at("key-given").focus();
+    at("key-input").focus();
   }
 }
 
@@ -50,21 +50,21 @@ async function start() {
   for (let failures = 0; ; failures++) {
     try {
       await form.load();
-      told(null);
+      showFailure(null);
       at("key").hidden = true;
-      at("forget").hidden = !key.get();
+      at("forget-key").hidden = !key.get();
       uploads.resume();
-      watch.wake();
+      poller.wake();
       return;
     } catch (error) {
-      told(error);
-      if (error.locked) return;
+      showFailure(error);
+      if (error.needsKey) return;
       await new Promise((resolve) => setTimeout(resolve, backoff(error, failures)));
     }
   }
 }
 
-/** Have the service try again what it still has; send it again otherwise. */
+/** Have the service retry a failed song; send the file again if the service does not have it. */
 async function retry(song) {
   const { status, error } = song.status ?? {};
   if (status === "failed" && error?.code !== "song_missing") {
@@ -75,26 +75,26 @@ async function retry(song) {
         await sendAgain(song);
         return;
       }
-      if (problem.code !== "not_failed") { // else somebody else was faster
-        song.say({ error: problem.message });
+      if (problem.code !== "not_failed") { // not_failed: somebody else has retried it
+        song.update({ error: problem.message });
         return;
       }
     }
-    song.say({ phase: "sent", status: null, etag: null, error: null });
+    song.update({ phase: "sent", status: null, etag: null, error: null });
   } else {
     await sendAgain(song);
   }
 }
 
 async function sendAgain(song) {
-  const file = song.file ?? (await chosen());
+  const file = song.file ?? (await chooseFile());
   if (!file) return;
-  song.say({ file, name: file.name });
+  song.update({ file, name: file.name });
   send(song);
 }
 
-/** Ask for a file that the page does not have any more; null where nobody gives it. */
-function chosen() {
+/** Ask for a file that the page does not have any more; null if the person cancels. */
+function chooseFile() {
   const input = document.createElement("input");
   Object.assign(input, { type: "file", accept: "audio/*,video/*" });
   return new Promise((resolve) => {
@@ -105,71 +105,71 @@ function chosen() {
 }
 
 async function cancel(song) {
-  if (["waiting", "uploading", "unwanted"].includes(song.phase)) uploads.cancel(song);
-  else if (song.phase === "sent" && (await leave(song))) song.say({ phase: "cancelled", hash: null, status: null, etag: null, gone: false });
+  if (["waiting", "uploading", "cancelling"].includes(song.phase)) uploads.cancel(song);
+  else if (song.phase === "sent" && (await removeFromService(song))) song.update({ phase: "cancelled", hash: null, status: null, etag: null, gone: false });
 }
 
-/** The service took a song that was cancelled meanwhile: take it back, unless it was there before. */
-function takeBack(song, { hash, status }) {
-  const twin = songs.find(hash);
-  if (twin && !twin.gone) {
-    songs.remove(song);
+/** Cancel a song that the service accepted after it was cancelled here; not one that it has had before. */
+function cancelLate(song, { hash, status }) {
+  const earlier = library.find(hash);
+  if (earlier && !earlier.gone) {
+    library.remove(song);
   } else {
-    song.sent(hash);
+    song.markSent(hash);
     if (status !== "succeeded") cancel(song);
   }
 }
 
-/** Remove it from the service; whether that is done. */
-async function leave(song) {
-  song.say({ phase: "leaving", error: null });
+/** Remove a song from the service; return whether the service has done it. */
+async function removeFromService(song) {
+  song.update({ phase: "removing", error: null });
   try {
     await call(`/apiv1/remove/${song.hash}`, { method: "DELETE" });
   } catch (error) {
     if (error.code !== "unknown_song") {
-      song.say({ phase: "sent", error: error.message });
-      watch.wake();
+      song.update({ phase: "sent", error: error.message });
+      poller.wake();
       return false;
     }
   }
   return true;
 }
 
-async function remove(song, everywhere) {
+async function remove(song, fromService) {
   const { hash } = song;
-  if (everywhere && !(await leave(song))) return;
-  songs.remove(song);
+  if (fromService && !(await removeFromService(song))) return;
+  library.remove(song);
   if (location.hash === `#${hash}`) history.replaceState(null, "", location.pathname);
 }
 
-/** A link to a song names its hash. */
-function follow() {
+/** Open the song whose hash is in the page's address. */
+function openLinkedSong() {
   const hash = location.hash.slice(1);
   if (!/^[0-9a-f]{56}$/.test(hash)) return;
-  const song = songs.find(hash) ?? songs.add({ hash });
-  song.goneSince = 0; // opening the song says that it is gone, even after a week
-  list.reveal(song);
-  watch.wake();
+  const song = library.find(hash) ?? library.add({ hash });
+  song.goneSince = 0; // so that a song that has been gone for a week stays in the list, which says so
+  view.reveal(song);
+  poller.wake();
 }
 
-songs.addEventListener("change", ({ detail }) => detail.open && !detail.status && watch.wake());
-songs.addEventListener("ended", () => uploads.wake());
+library.addEventListener("change", ({ detail: song }) => song.unfinished && !song.status && poller.wake());
+library.addEventListener("ended", () => uploads.wake());
 at("key").onsubmit = (event) => {
   event.preventDefault();
-  const given = at("key-given").value.trim();
-  at("key-given").value = "";
-  if (key.fits(given)) {
-    key.set(given);
+  const entered = at("key-input").value.trim();
+  at("key-input").value = "";
+  if (key.isValid(entered)) {
+    key.set(entered);
     start();
   } else {
-    lock("That can't be a key: it has a blank in it, or a letter that no key has. Copy it once more.");
+    askForKey("That can't be a key: it contains a space, or a character that no key has. Copy it again.");
   }
 };
-at("forget").onclick = () => {
+at("forget-key").onclick = () => {
   key.forget();
   location.reload();
 };
-window.addEventListener("hashchange", follow);
-follow();
-watch.run();
+window.addEventListener("hashchange", openLinkedSong);
+openLinkedSong();
+poller.run();
 start();

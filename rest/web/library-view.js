@@ -1,72 +1,72 @@
-// The list of songs as a person sees it: one item a song, what it is doing, and what can be done with it.
+// The list of songs in the page: one item for each song, with its status, its actions and its player.
 
 import { button, element, set } from "./dom.js";
 import { Player } from "./player/player.js";
-import { ask } from "./polling.js";
-import { described } from "./status-text.js";
+import { requestStatus } from "./polling.js";
+import { statusText } from "./status-text.js";
 
-export class List {
-  #songs;
+export class LibraryView {
+  #library;
   #actions;
   #items = new Map();
-  #said = document.getElementById("said");
+  #announcement = document.getElementById("announcement");
 
-  /** `actions`: retry, cancel, remove(song, everywhere); each gets the song. */
-  constructor(songs, actions) {
-    this.#songs = songs;
+  /** `actions`: retry(song), cancel(song), remove(song, fromService). */
+  constructor(library, actions) {
+    this.#library = library;
     this.#actions = actions;
-    songs.addEventListener("change", ({ detail }) => this.#show(detail));
-    for (const song of songs.all) this.#show(song);
-    this.#order();
+    library.addEventListener("change", ({ detail }) => this.#show(detail));
+    for (const song of library.songs) this.#show(song);
+    this.#arrange();
   }
 
-  /** Open the player of a song, and bring it into view. */
+  /** Open the player of a song, and scroll to it. */
   reveal(song) {
     const item = this.#items.get(song);
-    item.wanted = true;
+    item.openWhenDone = true;
     item.root.scrollIntoView({ block: "nearest" });
     this.#show(song);
   }
 
   #show(song) {
-    if (this.#songs.all.includes(song)) {
+    if (this.#library.songs.includes(song)) {
       const item = this.#items.get(song) ?? this.#make(song);
-      const { words, share, error, kind } = described(song);
+      const { text, progress, error, kind } = statusText(song);
       set(item.name, "textContent", song.name || "A song");
-      set(item.words, "textContent", words);
+      set(item.status, "textContent", text);
       set(item.error, "textContent", error ?? "");
       set(item.error, "hidden", !error);
-      set(item.bar, "hidden", share === null);
-      if (share !== null && share !== undefined) item.bar.value = share;
+      set(item.bar, "hidden", progress === null);
+      if (progress !== null && progress !== undefined) item.bar.value = progress;
       else item.bar.removeAttribute("value");
       if (item.kind !== kind) {
-        // What was so when the page came up is no news.
-        if (![undefined, "asking"].includes(item.kind) && kind !== "asking") {
-          this.#said.textContent = `${song.name}: ${words}. ${error ?? ""}`;
+        // The first status after the page was loaded is not announced.
+        if (![undefined, "unknown"].includes(item.kind) && kind !== "unknown") {
+          this.#announcement.textContent = `${song.name}: ${text}. ${error ?? ""}`;
         }
-        this.#turned(song, item, kind);
+        this.#showActions(song, item, kind);
       }
-      if (item.wanted && kind === "succeeded" && !item.player) this.#listen(song, item);
+      if (item.openWhenDone && kind === "succeeded" && !item.player) this.#openPlayer(song, item);
     }
-    this.#order();
+    this.#arrange();
   }
 
   #make(song) {
     const item = {
       name: element("h3"),
-      words: element("p", { className: "words" }),
+      status: element("p", { className: "status" }),
       bar: element("progress", { max: 1, "aria-label": "Progress" }),
       error: element("p", { className: "error" }),
       actions: element("div", { className: "actions" }),
       slot: element("div"),
     };
-    item.root = element("li", { className: "song", tabIndex: -1 }, item.name, item.words, item.bar, item.error, item.actions, item.slot);
+    item.root = element("li", { className: "song", tabIndex: -1 }, item.name, item.status, item.bar, item.error, item.actions, item.slot);
     this.#items.set(song, item);
     return item;
   }
 
-  /** It went off the list; who stood on it by keyboard goes on with its neighbour. */
-  #drop(song) {
+  /** Remove a song's item; a neighbour gets the focus if the item had it. */
+  #removeItem(song) {
     const item = this.#items.get(song);
     if (!item) return;
     const next = item.root.nextElementSibling ?? item.root.previousElementSibling;
@@ -77,38 +77,38 @@ export class List {
     if (focused) (next?.querySelector("button") ?? document.getElementById("choose")).focus();
   }
 
-  /** It is in another kind of state than before: other things can be done with it. */
-  #turned(song, item, kind) {
+  /** Show the actions of this kind of status. */
+  #showActions(song, item, kind) {
     const before = item.kind;
     item.kind = kind;
     item.root.dataset.kind = kind;
     const { retry, cancel } = this.#actions;
-    // The second click of a double click is meant for the button that was there, not for the one that came.
-    const act = (text, action, properties) => button(text, (event) => event.detail < 2 && action(), properties);
-    const remove = act("Remove", () => this.#ask(song, item), { className: "quiet" });
+    // Ignore the second click of a double click: it was meant for the button that this one replaced.
+    const actionButton = (text, action, properties) => button(text, (event) => event.detail < 2 && action(), properties);
+    const remove = actionButton("Remove", () => this.#askWhereToRemove(song, item), { className: "quiet" });
     const focused = item.root === document.activeElement || item.actions.contains(document.activeElement);
-    item.open = button("Listen", () => (item.player ? this.#fold(item) : this.#listen(song, item)), { className: "main" });
-    const choices = {
-      asking: [remove],
-      moving: [act("Cancel", () => cancel(song))],
-      leaving: [],
-      failed: [act("Retry", () => retry(song), { className: "main" }), remove],
+    item.open = button("Listen", () => (item.player ? this.#closePlayer(item) : this.#openPlayer(song, item)), { className: "main" });
+    const buttons = {
+      unknown: [remove],
+      active: [actionButton("Cancel", () => cancel(song))],
+      removing: [],
+      failed: [actionButton("Retry", () => retry(song), { className: "main" }), remove],
       succeeded: [item.open, remove],
     };
-    item.actions.replaceChildren(...choices[kind]);
+    item.actions.replaceChildren(...buttons[kind]);
     if (focused) (item.actions.querySelector("button") ?? item.root).focus();
-    if (kind !== "succeeded") this.#fold(item);
-    else if (before === "moving" && ![...this.#items.values()].some((each) => each.player)) item.wanted = true;
-    this.#name(item);
+    if (kind !== "succeeded") this.#closePlayer(item);
+    else if (before === "active" && ![...this.#items.values()].some((each) => each.player)) item.openWhenDone = true;
+    this.#labelButton(item);
   }
 
-  /** Open the player, on what the service has of the song now: others may have removed it, or some of it. */
-  async #listen(song, item, position = null) {
-    const player = (item.player = new Player((seconds) => this.#reopen(song, item, seconds)));
-    this.#name(item);
-    song.say({ error: null });
+  /** Open the player with the stems that the service has now: others may have removed some. */
+  async #openPlayer(song, item, position = null) {
+    const player = (item.player = new Player((seconds) => this.#reopenPlayer(song, item, seconds)));
+    this.#labelButton(item);
+    song.update({ error: null });
     try {
-      await ask(song);
+      await requestStatus(song);
       if (item.player !== player) return;
       await player.open(song.status);
       if (item.player !== player) return;
@@ -116,61 +116,62 @@ export class List {
       if (position !== null) player.resume(position);
     } catch (error) {
       if (item.player !== player) return;
-      this.#fold(item);
-      song.say({ error: error.message });
+      this.#closePlayer(item);
+      song.update({ error: error.message });
     }
   }
 
-  /** The stems that it plays are no more: play on with those that the service has now. */
-  async #reopen(song, item, position) {
+  /** Open the player again at its position: the stems that it played were replaced. */
+  async #reopenPlayer(song, item, position) {
     const focused = item.slot.contains(document.activeElement);
-    this.#fold(item);
-    await this.#listen(song, item, position);
+    this.#closePlayer(item);
+    await this.#openPlayer(song, item, position);
     if (focused) (item.slot.querySelector(".play") ?? item.root).focus();
   }
 
-  #fold(item) {
-    item.wanted = false;
+  #closePlayer(item) {
+    item.openWhenDone = false;
     item.player?.close();
     item.player = null;
     item.slot.replaceChildren();
-    this.#name(item);
+    this.#labelButton(item);
   }
 
-  /** Say on the button whether the player is open. */
-  #name({ open, player }) {
+  /** Show on the button whether the player is open. */
+  #labelButton({ open, player }) {
     set(open, "textContent", player ? "Close" : "Listen");
     open.setAttribute("aria-expanded", String(Boolean(player)));
   }
 
-  /** Removing from the service takes it from everybody who has its link. */
-  #ask(song, item) {
+  /** Ask whether to remove the song from the list alone, or from the service, for everybody who has its link. */
+  #askWhereToRemove(song, item) {
     const { remove } = this.#actions;
     if (!song.hash || song.gone) {
       remove(song, false);
       return;
     }
     const back = () => {
-      this.#turned(song, item, item.kind);
+      this.#showActions(song, item, item.kind);
       item.actions.querySelector("button").focus();
     };
-    const first = button("From this list", () => remove(song, false));
+    const fromList = button("From this list", () => remove(song, false));
     item.actions.replaceChildren(
       element("p", {}, "Remove it from where?"),
-      first,
+      fromList,
       button("From the service, with all stems", () => remove(song, true)),
       button("Keep it", back, { className: "quiet" }),
     );
-    first.focus();
+    fromList.focus();
   }
 
-  #order() {
-    const place = document.getElementById("songs");
-    const { all } = this.#songs;
-    const here = new Set(all);
-    for (const song of this.#items.keys()) if (!here.has(song)) this.#drop(song);
-    const roots = all.filter((song) => this.#items.has(song)).map((song) => this.#items.get(song).root);
-    roots.forEach((root, i) => place.children[i] !== root && place.insertBefore(root, place.children[i] ?? null));
-    document.getElementById("empty").hidden = this.#songs.all.length > 0;
+  /** Bring the items into the order of the library, and remove those whose songs are gone. */
+  #arrange() {
+    const list = document.getElementById("songs");
+    const { songs } = this.#library;
+    const listed = new Set(songs);
+    for (const song of this.#items.keys()) if (!listed.has(song)) this.#removeItem(song);
+    const roots = songs.filter((song) => this.#items.has(song)).map((song) => this.#items.get(song).root);
+    roots.forEach((root, i) => list.children[i] !== root && list.insertBefore(root, list.children[i] ?? null));
+    document.getElementById("empty").hidden = this.#library.songs.length > 0;
   }
 }

@@ -1,38 +1,38 @@
-// This browser's songs: their names, hashes, options and final statuses are kept in it; all else is asked of the service.
+// The songs that this browser lists. It stores their names, hashes, options and final statuses; the service has the rest.
 
-import { follow, names, read, write } from "./storage.js";
+import { namesWith, read, watch, write } from "./storage.js";
 
-const KEPT = "msas.song."; // a name for each song: several tabs keep songs, and none may undo what another kept
+const PREFIX = "msas.song."; // one entry for each song, so that no tab overwrites what another one stored
 const DAY_MS = 86_400_000;
 
-/** What becomes of a kept song in another tab, or at the next visit. */
-function restored({ since = 0, name = "", hash = null, options = {}, phase = "", error = null, final = null, checked = 0, goneSince = 0 }) {
+/** Return the fields of a song from its stored entry. A song that was not sent completely is interrupted. */
+function fromStored({ since = 0, name = "", hash = null, options = {}, phase = "", error = null, final = null, checked = 0, goneSince = 0 }) {
   const settled = ["refused", "cancelled"].includes(phase) ? phase : "interrupted";
   return { since, name, hash, options, error, phase: hash ? "sent" : settled, status: hash ? final : null, checked, goneSince };
 }
 
 /**
- * A song in the list. Its `phase` on the way to the service: waiting, uploading, unwanted (cancelled after all its bytes
- * were on their way), refused, cancelled, interrupted (the page was closed meanwhile), and sent; from then on `status` is
- * what the service last said of it, until it is leaving the service again. `checked` is when it said so, and `goneSince`
- * when it first had it no more, both in ms; of a status that an earlier visit kept only the main fields are there.
+ * A song in the list. Its `phase` in this browser: waiting, uploading, cancelling (cancelled after its last byte was
+ * sent), refused, cancelled, interrupted (the page was closed during the upload), sent, removing. From `sent` on `status`
+ * is the service's last answer; one that an earlier visit stored has only the main fields. `checked` is the time of that
+ * answer, `goneSince` the time of the first answer that the service does not have the song, both in ms.
  */
 export class Song {
   etag = null;
-  asked = false; // whether the service said anything of it in this visit
+  answered = false; // whether the service has answered about it in this visit
   uploaded = 0;
   file = null;
   gone = false;
-  full = false; // whether it waits for room in the queue
+  queueFull = false; // whether it waits because the queue is full
 
-  /** `id` is its name here, `kept` what is known of it, since when (in ms) among it. */
-  constructor(songs, id, kept) {
-    Object.assign(this, { songs, id, ...restored(kept) });
+  /** `id` names its stored entry; `stored` holds the entry's fields. */
+  constructor(library, id, stored) {
+    Object.assign(this, { library, id, ...fromStored(stored) });
   }
 
-  /** Whether this tab is doing something to it. */
+  /** Whether this tab is sending, cancelling or removing it. */
   get busy() {
-    return ["waiting", "uploading", "unwanted", "leaving"].includes(this.phase);
+    return ["waiting", "uploading", "cancelling", "removing"].includes(this.phase);
   }
 
   /** Whether its status is final. */
@@ -40,121 +40,121 @@ export class Song {
     return ["succeeded", "failed", "cancelled"].includes(this.status?.status);
   }
 
-  /** Whether the service still has something to do with it. */
-  get open() {
+  /** Whether its status may still change. */
+  get unfinished() {
     return this.phase === "sent" && !this.gone && !this.ended;
   }
 
-  /** Whether the service is to be asked at once: nothing is known of it, or what is known is older than a day. */
-  get due() {
+  /** Whether its status must be requested at once: there is none, or a final one that is older than a day. */
+  get statusDue() {
     return this.phase === "sent" && !this.gone && (!this.status || (this.ended && !(Date.now() - this.checked < DAY_MS)));
   }
 
-  /** Whether it has, or may have, a place in the queue or a worker. */
-  get held() {
+  /** Whether the service may have it queued or running. */
+  get inService() {
     return Boolean(this.hash) && !this.gone && !this.ended;
   }
 
-  /** Note what is new, and tell whoever shows it. */
-  say(news) {
-    const held = this.held;
-    Object.assign(this, news);
-    if ("phase" in news || "name" in news) this.keep();
-    this.songs.changed(this);
-    if (held && !this.held) this.songs.dispatchEvent(new Event("ended"));
+  /** Set fields, and dispatch `change`; `ended` too if the service is done with it. */
+  update(fields) {
+    const before = this.inService;
+    Object.assign(this, fields);
+    if ("phase" in fields || "name" in fields) this.store();
+    this.library.changed(this);
+    if (before && !this.inService) this.library.dispatchEvent(new Event("ended"));
   }
 
-  /** Note its status as the service has it. */
-  heard(status, etag = null) {
-    const error = status.status === this.status?.status ? this.error : null; // what failed before is over
+  /** Set the status that the service answered. */
+  setStatus(status, etag = null) {
+    const error = status.status === this.status?.status ? this.error : null; // an older failure is over
     const name = this.name ? {} : { name: status.name };
-    const found = this.goneSince > 0;
-    this.say({ status, etag, error, asked: true, checked: Date.now(), goneSince: 0, ...name });
-    if (this.ended || found) this.keep();
+    const wasGone = this.goneSince > 0;
+    this.update({ status, etag, error, answered: true, checked: Date.now(), goneSince: 0, ...name });
+    if (this.ended || wasGone) this.store();
   }
 
-  /** Note that the service has it no more, and why; one that has been gone for a week goes off the list. */
-  missed(why) {
+  /** Set that the service does not have it, with its message. A song that has been gone for a week is removed from the list. */
+  markGone(message) {
     const goneSince = this.goneSince || Date.now();
-    this.say({ gone: true, goneSince, status: null, etag: null, error: why });
-    if (Date.now() - goneSince < 7 * DAY_MS) this.keep();
-    else this.songs.remove(this);
+    this.update({ gone: true, goneSince, status: null, etag: null, error: message });
+    if (Date.now() - goneSince < 7 * DAY_MS) this.store();
+    else this.library.remove(this);
   }
 
-  /** It arrived, under this hash. */
-  sent(hash) {
-    this.songs.forgetTwin(this, hash);
-    this.say({ phase: "sent", hash, status: null, etag: null, gone: false, goneSince: 0, error: null });
+  /** Set that the service has it, under this hash. */
+  markSent(hash) {
+    this.library.removeDuplicates(this, hash);
+    this.update({ phase: "sent", hash, status: null, etag: null, gone: false, goneSince: 0, error: null });
   }
 
-  /** Keep it in this browser, unless it went off the list: late news must not bring it back. */
-  keep() {
-    if (!this.songs.all.includes(this)) return;
+  /** Store it in this browser. A song that was removed from the list is not stored again. */
+  store() {
+    if (!this.library.songs.includes(this)) return;
     const { since, name, hash, options, phase, error, checked, goneSince, status } = this;
     const final = this.ended ? { status: status.status, model: status.model, error: status.error } : null;
-    write(KEPT + this.id, { since, name, hash, options, phase, error: hash ? null : error, final, checked, goneSince });
+    write(PREFIX + this.id, { since, name, hash, options, phase, error: hash ? null : error, final, checked, goneSince });
   }
 }
 
-export class Songs extends EventTarget {
-  all = []; // the newest first
+export class Library extends EventTarget {
+  songs = []; // the newest first
 
-  /** Bring back what this browser kept. */
+  /** Read the songs that this browser stored. */
   constructor() {
     super();
-    names(KEPT).forEach((name) => this.#hear(name));
-    follow(KEPT, (name) => this.#hear(name));
+    namesWith(PREFIX).forEach((name) => this.#readEntry(name));
+    watch(PREFIX, (name) => this.#readEntry(name));
   }
 
-  /** Add a song on top: one with a `file` to be sent, or one that the service has under a `hash`. */
+  /** Add a song at the top: one with a `file` to send, or one that the service has under a `hash`. */
   add({ file = null, name = "", hash = null, options = {} }) {
-    const since = Math.max(Date.now(), (this.all[0]?.since ?? 0) + 1);
+    const since = Math.max(Date.now(), (this.songs[0]?.since ?? 0) + 1);
     const song = new Song(this, crypto.getRandomValues(new Uint32Array(2)).join("-"), { since, name, hash, options });
     if (file) Object.assign(song, { file, phase: "waiting" });
-    this.all.unshift(song);
-    song.keep();
+    this.songs.unshift(song);
+    song.store();
     this.changed(song);
     return song;
   }
 
-  /** Take a song off the list. */
+  /** Remove a song from the list, not from the service. */
   remove(song) {
-    write(KEPT + song.id, null);
-    this.#drop(song);
+    write(PREFIX + song.id, null);
+    this.#removeFromList(song);
   }
 
-  /** The same song with the same options is one: what stood here of it goes. */
-  forgetTwin(song, hash) {
-    for (const twin of this.all.filter((each) => each !== song && each.hash === hash)) this.remove(twin);
+  /** Remove all other songs with the same hash from the list. */
+  removeDuplicates(song, hash) {
+    for (const other of this.songs.filter((each) => each !== song && each.hash === hash)) this.remove(other);
   }
 
   find(hash) {
-    return this.all.find((song) => song.hash === hash);
+    return this.songs.find((song) => song.hash === hash);
   }
 
   changed(song) {
     this.dispatchEvent(new CustomEvent("change", { detail: song }));
   }
 
-  #drop(song) {
-    this.all = this.all.filter((each) => each !== song);
+  #removeFromList(song) {
+    this.songs = this.songs.filter((each) => each !== song);
     this.changed(song);
   }
 
-  /** Take over what another tab, or an earlier visit, kept under this name; but not of what we have in hands. */
-  #hear(name) {
-    const id = name.slice(KEPT.length);
-    const kept = read(name, null);
-    const song = this.all.find((each) => each.id === id);
+  /** Read a stored entry, which another tab or an earlier visit wrote; ignore it while this tab works on the song. */
+  #readEntry(name) {
+    const id = name.slice(PREFIX.length);
+    const stored = read(name, null);
+    const song = this.songs.find((each) => each.id === id);
     if (song?.busy) return;
-    if (!(kept instanceof Object)) {
-      if (song) this.#drop(song);
+    if (!(stored instanceof Object)) {
+      if (song) this.#removeFromList(song);
     } else if (!song) {
-      const added = new Song(this, id, kept);
-      this.all = [...this.all, added].sort((one, other) => other.since - one.since);
+      const added = new Song(this, id, stored);
+      this.songs = [...this.songs, added].sort((one, other) => other.since - one.since);
       this.changed(added);
     } else {
-      const { hash, phase, error, status, checked, goneSince } = restored(kept);
+      const { hash, phase, error, status, checked, goneSince } = fromStored(stored);
       if (hash !== song.hash || phase !== song.phase || status?.status !== (song.ended ? song.status.status : undefined)) {
         Object.assign(song, { hash, phase, error, status, checked, goneSince, etag: null, gone: false });
       }

@@ -1,128 +1,128 @@
-// News of the songs: those of which nothing is known are asked about together, then those that wait or run by the long
-// poll of their status. One call at a time, at most two and a half a second, whatever the number of songs; seldom while
-// nobody looks. (And one more when a player opens.)
+// Requests the statuses of the songs in the list: unknown ones together in one call, those of queued and running songs by
+// long polls. One call at a time and at most two and a half a second for any number of songs; few while the page is
+// hidden. (Opening a player costs one call more.)
 
-import { backoff, call, content } from "./api.js";
+import { backoff, call, readBody } from "./api.js";
 
 const GAP_MS = 400;
-const TOGETHER = 500; // songs, of which one call may ask
+const SONGS_PER_CALL = 500;
 const ALONE_SECONDS = 25;
 const AMONG_OTHERS_SECONDS = 2;
 const HIDDEN_MS = [5_000, 15_000, 60_000];
 
 /**
- * Ask how a song is doing, once that changed, or after `wait` seconds, and note it: also that the service has it no
- * more. Raises Problem, Away, AbortError.
+ * Request a song's status and set it on the song; with `wait`, the service answers when it changes, or after that many
+ * seconds. Throws Problem, Unreachable, AbortError.
  */
-export async function ask(song, wait = 0, signal = undefined) {
+export async function requestStatus(song, wait = 0, signal = undefined) {
   const { hash, etag } = song;
-  const meant = asNow(song);
+  const stillSame = unchangedSince(song);
   try {
-    const answer = await call(`/apiv1/status/${hash}?wait=${wait}`, { headers: wait ? { "If-None-Match": etag } : {}, signal });
-    const unchanged = answer.status === 304;
-    const status = unchanged ? song.status : await content(answer, "json");
-    if (!meant()) return;
-    // Its estimate changes all the time, and counts for no change: after a 304 the next call asks for it.
+    const response = await call(`/apiv1/status/${hash}?wait=${wait}`, { headers: wait ? { "If-None-Match": etag } : {}, signal });
+    const unchanged = response.status === 304;
+    const status = unchanged ? song.status : await readBody(response, "json");
+    if (!stillSame()) return;
+    // eta_seconds is not part of the ETag: after a 304 the next call is unconditional, to get the present estimate.
     if (unchanged) {
       song.etag = null;
       return;
     }
-    song.heard(status, answer.headers.get("ETag"));
+    song.setStatus(status, response.headers.get("ETag"));
   } catch (error) {
     if (error.code !== "unknown_song") throw error;
-    if (meant()) song.missed(error.message);
+    if (stillSame()) song.markGone(error.message);
   }
 }
 
-/** Ask how several songs are doing, in one call, and note it. Raises Problem, Away. */
-async function askTogether(songs) {
-  const asked = songs.map((song) => [song, song.hash, asNow(song)]);
+/** Request the statuses of several songs in one call, and set them. Throws Problem, Unreachable. */
+async function requestStatuses(songs) {
+  const requested = songs.map((song) => [song, song.hash, unchangedSince(song)]);
   const body = JSON.stringify({ songs: songs.map(({ hash }) => hash) });
-  const answer = await call("/apiv1/status", { method: "POST", headers: { "Content-Type": "application/json" }, body });
-  const found = new Map((await content(answer, "json")).songs.map((status) => [status.hash, status]));
-  for (const [song, hash, meant] of asked) {
-    if (!meant()) continue;
-    if (found.has(hash)) song.heard(found.get(hash));
-    else song.missed("The service has no song under that hash any more.");
+  const response = await call("/apiv1/status", { method: "POST", headers: { "Content-Type": "application/json" }, body });
+  const found = new Map((await readBody(response, "json")).songs.map((status) => [status.hash, status]));
+  for (const [song, hash, stillSame] of requested) {
+    if (!stillSame()) continue;
+    if (found.has(hash)) song.setStatus(found.get(hash));
+    else song.markGone("The service has no song under that hash any more.");
   }
 }
 
-/** A function that says whether the song is still the one that it is now: neither cancelled nor sent anew meanwhile. */
-function asNow(song) {
+/** Return a function that says whether the song has still its present hash: not cancelled or sent again meanwhile. */
+function unchangedSince(song) {
   const { hash } = song;
   return () => song.hash === hash && song.phase === "sent";
 }
 
-export class Watch {
-  #songs;
-  #told;
+export class StatusPoller {
+  #library;
+  #onFailure;
   #stop = new AbortController();
-  #turn = 0;
+  #calls = 0;
 
-  /** `told` gets every failure that is no song's own: Away, or a Problem; null once all is well again. */
-  constructor(songs, told) {
-    this.#songs = songs;
-    this.#told = told;
+  /** `onFailure` gets every failure that concerns no single song (Unreachable or a Problem), and null after the next success. */
+  constructor(library, onFailure) {
+    this.#library = library;
+    this.#onFailure = onFailure;
     document.addEventListener("visibilitychange", () => this.wake());
   }
 
-  /** Look at once: there is a new song, somebody looks again, or there is a key. */
+  /** Poll at once: a song was added, the page became visible, or a key was entered. */
   wake() {
     this.#stop.abort();
   }
 
   async run() {
     let failures = 0;
-    let looks = 0;
+    let hiddenCalls = 0;
     for (;;) {
       this.#stop = new AbortController();
-      looks = document.hidden ? looks + 1 : 0;
-      const due = this.#songs.all.filter((song) => song.due).slice(0, TOGETHER);
+      hiddenCalls = document.hidden ? hiddenCalls + 1 : 0;
+      const due = this.#library.songs.filter((song) => song.statusDue).slice(0, SONGS_PER_CALL);
       const song = due[0] ?? this.#next();
       if (!song) {
-        if (failures) this.#told(null);
+        if (failures) this.#onFailure(null);
         failures = 0;
         await this.#sleep(Infinity);
         continue;
       }
       try {
-        await (due.length > 1 ? askTogether(due) : this.#ask(song, failures > 0));
-        if (failures) this.#told(null);
+        await (due.length > 1 ? requestStatuses(due) : this.#poll(song, failures > 0));
+        if (failures) this.#onFailure(null);
         failures = 0;
-        await this.#sleep(looks ? HIDDEN_MS[Math.min(looks, HIDDEN_MS.length) - 1] : GAP_MS, !looks);
+        await this.#sleep(hiddenCalls ? HIDDEN_MS[Math.min(hiddenCalls, HIDDEN_MS.length) - 1] : GAP_MS, !hiddenCalls);
       } catch (error) {
         if (error.name === "AbortError") {
           await this.#sleep(GAP_MS, true);
           continue;
         }
-        this.#told(error);
-        await this.#sleep(error.locked ? Infinity : backoff(error, failures++));
+        this.#onFailure(error);
+        await this.#sleep(error.needsKey ? Infinity : backoff(error, failures++));
       }
     }
   }
 
-  /** The song that moves, or comes next in line, each second time; else the others in turn. */
+  /** Every second call is about the running song, or the first in the queue; the calls between rotate through the others. */
   #next() {
-    const open = this.#songs.all.filter((song) => song.open);
-    this.#turn++;
-    const place = (song) => (song.status.status === "running" ? 0 : (song.status.queue_position ?? Infinity));
-    const first = open.reduce((best, song) => (best && place(best) <= place(song) ? best : song), undefined);
-    if (open.length < 2 || this.#turn % 2) return first;
-    const others = open.filter((song) => song !== first);
-    return others[(this.#turn / 2) % others.length];
+    const unfinished = this.#library.songs.filter((song) => song.unfinished);
+    this.#calls++;
+    const rank = (song) => (song.status.status === "running" ? 0 : (song.status.queue_position ?? Infinity));
+    const first = unfinished.reduce((best, song) => (best && rank(best) <= rank(song) ? best : song), undefined);
+    if (unfinished.length < 2 || this.#calls % 2) return first;
+    const others = unfinished.filter((song) => song !== first);
+    return others[(this.#calls / 2) % others.length];
   }
 
-  /** After a failure the call doesn't wait for a change, so that its answer tells at once that the service is back. */
-  #ask(song, failed) {
-    const waits = !failed && song.etag && !document.hidden && (this.#turn % 2 || this.#alone);
-    return ask(song, waits ? (this.#alone ? ALONE_SECONDS : AMONG_OTHERS_SECONDS) : 0, this.#stop.signal);
+  /** Poll one song. The first call after a failure is no long poll, so that its response comes at once. */
+  #poll(song, failed) {
+    const waits = !failed && song.etag && !document.hidden && (this.#calls % 2 || this.#alone);
+    return requestStatus(song, waits ? (this.#alone ? ALONE_SECONDS : AMONG_OTHERS_SECONDS) : 0, this.#stop.signal);
   }
 
   get #alone() {
-    return this.#songs.all.filter((song) => song.open).length === 1;
+    return this.#library.songs.filter((song) => song.unfinished).length === 1;
   }
 
-  /** Wait so many ms, or until `wake`; where `whole`, the pause between two calls is kept all the same. */
+  /** Wait for `ms`, or until `wake`; with `whole`, wait for all of it. */
   #sleep(ms, whole = false) {
     const { signal } = this.#stop;
     return new Promise((resolve) => {

@@ -1,38 +1,38 @@
-// What this browser keeps from visit to visit; where it keeps nothing, or has no room, as long as the page is open.
+// Values in localStorage, as JSON; in memory where the browser refuses to store them.
 
-const unkept = new Map();
+const inMemory = new Map();
 
-/** Return what was kept under a name; `otherwise` where there is nothing, or nothing that can be read. */
-export function read(name, otherwise) {
-  if (unkept.has(name)) return unkept.get(name) ?? otherwise;
+/** Return the value stored under a name; `fallback` if there is none, or none that is JSON. */
+export function read(name, fallback) {
+  if (inMemory.has(name)) return inMemory.get(name) ?? fallback;
   try {
-    return JSON.parse(localStorage.getItem(name)) ?? otherwise;
+    return JSON.parse(localStorage.getItem(name)) ?? fallback;
   } catch {
-    return otherwise;
+    return fallback;
   }
 }
 
-/** Keep a value under a name; null forgets it. */
+/** Store a value under a name; null removes it. */
 export function write(name, value) {
   try {
     if (value === null) localStorage.removeItem(name);
     else localStorage.setItem(name, JSON.stringify(value));
-    unkept.delete(name);
+    inMemory.delete(name);
   } catch {
-    unkept.set(name, value);
+    inMemory.set(name, value);
   }
 }
 
-/** Return all names that begin so and were kept by an earlier visit or another tab. */
-export function names(beginning) {
+/** Return all names in localStorage that begin with `prefix`. */
+export function namesWith(prefix) {
   try {
-    return Object.keys(localStorage).filter((name) => name.startsWith(beginning));
+    return Object.keys(localStorage).filter((name) => name.startsWith(prefix));
   } catch {
     return [];
   }
 }
 
-/** Call `changed` with each name that begins so, whenever another tab keeps something else under it, or forgets it. */
-export function follow(beginning, changed) {
-  window.addEventListener("storage", ({ key }) => key?.startsWith(beginning) && changed(key));
+/** Call `onChange` with each name that begins with `prefix`, whenever another tab stores or removes its value. */
+export function watch(prefix, onChange) {
+  window.addEventListener("storage", ({ key }) => key?.startsWith(prefix) && onChange(key));
 }

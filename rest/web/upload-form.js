@@ -1,27 +1,27 @@
-// What a person chooses: songs, and what is to be made of them. The choice is kept in this browser.
+// The form: choosing or dropping songs, and the options of their separation, which this browser stores.
 
-import { call, content } from "./api.js";
+import { call, readBody } from "./api.js";
 import { element } from "./dom.js";
 import { read, write } from "./storage.js";
 
-const KEPT = "msas.options";
+const STORED_NAME = "msas.options";
 const at = (id) => document.getElementById(id);
 
-export class Form {
+export class UploadForm {
   #models = [];
-  #usual = ""; // the default model's name
-  #most = Infinity; // MB that a song may have
+  #defaultModel = "";
+  #maxUploadMb = Infinity;
 
-  /** `dropped` gets the files. */
-  constructor(dropped) {
+  /** `onFiles` gets the chosen or dropped files. */
+  constructor(onFiles) {
     const [drop, files] = [at("drop"), at("files")];
     at("separate").onsubmit = (event) => event.preventDefault();
     at("choose").onclick = () => files.click();
     files.onchange = () => {
-      dropped([...files.files]);
+      onFiles([...files.files]);
       files.value = "";
     };
-    // Anywhere on the page: who misses the zone would else leave the page for the song.
+    // On the whole document: a browser opens a file that is dropped beside the zone, and leaves the page.
     document.ondragover = (event) => {
       event.preventDefault();
       drop.classList.add("over");
@@ -30,37 +30,38 @@ export class Form {
     document.ondrop = (event) => {
       event.preventDefault();
       drop.classList.remove("over");
-      if (event.dataTransfer.files.length) dropped([...event.dataTransfer.files]);
+      if (event.dataTransfer.files.length) onFiles([...event.dataTransfer.files]);
     };
     at("options").onchange = ({ target }) => {
-      if (target === at("model")) this.#stems();
-      if (!this.#checked.length) target.checked = true; // one stem it must be
-      this.#show();
-      this.#keep();
+      if (target === at("model")) this.#showStems();
+      if (!this.#checked.length) target.checked = true; // at least one stem
+      this.#showSummary();
+      this.#store();
     };
   }
 
-  /** Ask which models there are, and show them. Raises Problem, Away. */
+  /** Request the models, and show them. Throws Problem, Unreachable. */
   async load() {
-    const { models, default: usual, max_upload_mb: most } = await content(await call("/apiv1/models"), "json");
-    [this.#models, this.#usual, this.#most] = [models, usual, most];
-    const kept = read(KEPT, {});
-    const wanted = models.some(({ name }) => name === kept.model) ? kept.model : usual;
+    const { models, default: defaultModel, max_upload_mb: maxUploadMb } = await readBody(await call("/apiv1/models"), "json");
+    [this.#models, this.#defaultModel, this.#maxUploadMb] = [models, defaultModel, maxUploadMb];
+    const stored = read(STORED_NAME, {});
+    const wanted = models.some(({ name }) => name === stored.model) ? stored.model : defaultModel;
     at("model").replaceChildren(
-      ...models.map(({ name }) => element("option", { value: name, selected: name === wanted }, name === usual ? `${name} (default)` : name)),
+      ...models.map(({ name }) => element("option", { value: name, selected: name === wanted }, name === defaultModel ? `${name} (default)` : name)),
     );
-    if (kept.format) at("format").value = kept.format;
+    if (stored.format) at("format").value = stored.format;
     if (!at("format").value) at("format").selectedIndex = 0;
-    this.#stems(kept.stems, kept.residual);
-    this.#show();
+    this.#showStems(stored.stems, stored.residual);
+    this.#showSummary();
   }
 
-  /** Why a file can't be sent at all; empty where it can. */
+  /** Return the reason why a file can't be sent; empty if it can. */
   refusal(file) {
-    return file.size > this.#most * 1e6 ? `The song is larger than this service takes; send one of at most ${this.#most} MB.` : "";
+    const maxMb = this.#maxUploadMb;
+    return file.size > maxMb * 1e6 ? `The song is larger than this service takes; send one of at most ${maxMb} MB.` : "";
   }
 
-  /** The options as the API wants them in a query; empty before the models are known: then the service chooses. */
+  /** The options as parameters of the API's query; empty before the models are known, for the service's defaults. */
   get options() {
     const model = this.#model;
     if (!model) return {};
@@ -83,34 +84,34 @@ export class Form {
     return [...at("stems").querySelectorAll("[name=stem]:checked")].map((box) => box.value);
   }
 
-  #stems(chosen, residual = false) {
-    const box = (properties, text) => element("label", {}, element("input", { type: "checkbox", ...properties }), text);
+  #showStems(chosen, residual = false) {
+    const checkbox = (properties, text) => element("label", {}, element("input", { type: "checkbox", ...properties }), text);
     const { stems } = this.#model;
     const wanted = stems.filter((stem) => Array.isArray(chosen) && chosen.includes(stem));
     at("stems").replaceChildren(
-      ...stems.map((stem) => box({ name: "stem", value: stem, checked: !wanted.length || wanted.includes(stem) }, stem)),
-      box({ id: "residual", checked: residual === true }, "and what they leave of the song"),
+      ...stems.map((stem) => checkbox({ name: "stem", value: stem, checked: !wanted.length || wanted.includes(stem) }, stem)),
+      checkbox({ id: "residual", checked: residual === true }, "and what they leave of the song"),
     );
   }
 
-  /** Keep what was chosen: where that is the service's own choice, it may change with the service. */
-  #keep() {
+  /** Store the options; null for the service's defaults, which may change. */
+  #store() {
     const model = this.#model;
     const stems = this.#checked;
-    write(KEPT, {
-      model: model.name === this.#usual ? null : model.name,
+    write(STORED_NAME, {
+      model: model.name === this.#defaultModel ? null : model.name,
       stems: stems.length === model.stems.length ? null : stems,
       residual: at("residual").checked,
       format: at("format").value,
     });
   }
 
-  #show() {
+  #showSummary() {
     const model = this.#model;
-    at("about").textContent = `${model.name}: ${model.about}`;
+    at("model-about").textContent = `${model.name}: ${model.about}`;
     const stems = this.#checked;
-    const which = stems.length === model.stems.length ? "all stems" : stems.join(", ");
+    const stemNames = stems.length === model.stems.length ? "all stems" : stems.join(", ");
     const rest = at("residual").checked ? " and the rest" : "";
-    at("chosen").textContent = `${model.name}, ${which}${rest}, ${at("format").selectedOptions[0].text}`;
+    at("options-summary").textContent = `${model.name}, ${stemNames}${rest}, ${at("format").selectedOptions[0].text}`;
   }
 }

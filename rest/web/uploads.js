@@ -1,89 +1,90 @@
-// Songs on their way to the service, one at a time; where it is away, busy or full, they wait. Once it refused one, it
-// is asked whether there is room before a file is sent.
+// Uploads songs to the service, one at a time; retries while it is unreachable, busy or its queue is full. After a
+// refusal it first asks whether the queue has room, and then sends the file.
 
-import { Away, Problem, backoff, call, content, credentials, problem } from "./api.js";
+import { Unreachable, Problem, backoff, call, readBody, credentials, toProblem } from "./api.js";
 
 const LONGEST_PAUSE_MS = 600_000;
-const FULL_SECONDS = 30; // after which a full queue is looked at again
+const FULL_SECONDS = 30; // between two questions whether a full queue has room again
 
 export class Uploads {
-  #line = [];
-  #busy = false;
-  #refused = false; // whether one of those in line was, for a reason that passes
+  #pending = [];
+  #running = false;
+  #refused = false; // whether the service refused one of the pending songs, for a temporary reason
   #wake = null;
-  #locked;
-  #unwanted;
+  #onKeyNeeded;
+  #onCancelledLate;
 
-  /** `locked` is called where a key is wanted; what waits goes on with `resume`. `unwanted` gets each song that was
-   * cancelled too late to be stopped, and what the service answered. */
-  constructor({ locked, unwanted }) {
-    this.#locked = locked;
-    this.#unwanted = unwanted;
+  /** `onKeyNeeded` is called with the error if the service wants a key; `resume` continues. `onCancelledLate` gets each song
+   * that was cancelled after its upload, and the service's response. */
+  constructor({ onKeyNeeded, onCancelledLate }) {
+    this.#onKeyNeeded = onKeyNeeded;
+    this.#onCancelledLate = onCancelledLate;
   }
 
-  /** Send the song's file with its options; the song is told how it goes. */
+  /** Send the song's file with its options; the song's fields follow the upload. */
   add(song) {
-    song.say({ phase: "waiting", full: false, error: null });
-    this.#line.push(song);
+    song.update({ phase: "waiting", queueFull: false, error: null });
+    this.#pending.push(song);
     this.resume();
   }
 
-  /** Don't send it, or no further. Once all of it is on its way, the first time is a wish, the second time an end. */
+  /** Cancel an upload. If the whole body was sent, the first cancel waits for the response, which decides whether the
+   * service has the song; a second cancel aborts the request. */
   cancel(song) {
     if (song.phase === "uploading" && song.uploaded === 1) {
-      song.say({ phase: "unwanted" }); // the service may have it already: only its answer says so
+      song.update({ phase: "cancelling" }); // the response says whether the service has it
     } else {
-      song.say({ phase: "cancelled", error: null });
+      song.update({ phase: "cancelled", error: null });
       song.abort?.();
-      if (song === this.#line[0]) this.wake();
+      if (song === this.#pending[0]) this.wake();
     }
   }
 
-  /** Don't wait any longer before the next try: a song has ended, so there may be room. */
+  /** End the pause before the next attempt: a song has ended, so the queue may have room. */
   wake() {
     this.#wake?.();
   }
 
-  /** Go on with what waits. */
+  /** Send all pending songs. */
   async resume() {
-    if (this.#busy) return;
-    this.#busy = true;
+    if (this.#running) return;
+    this.#running = true;
     try {
-      while (this.#line.length && (await this.#send(this.#line[0]))) this.#line.shift();
+      while (this.#pending.length && (await this.#send(this.#pending[0]))) this.#pending.shift();
     } finally {
-      this.#busy = this.#refused = false;
+      this.#running = this.#refused = false;
     }
   }
 
-  /** Send one song; whether it is settled, and the next one may follow. */
+  /** Send one song; return whether the next one may follow. */
   async #send(song) {
     let sent = 0;
     for (let failures = 0; song.phase === "waiting"; failures++) {
       try {
-        if (this.#refused) await expectRoom();
+        if (this.#refused) await requireRoom();
         if (song.phase !== "waiting") break;
         sent++;
-        const taken = await send(song);
-        if (song.phase === "unwanted") this.#unwanted(song, taken);
-        else song.sent(taken.hash);
+        const accepted = await send(song);
+        if (song.phase === "cancelling") this.#onCancelledLate(song, accepted);
+        else song.markSent(accepted.hash);
         return true;
       } catch (error) {
-        const lost = error instanceof Away && !(await readable(song.file));
-        if (["cancelled", "unwanted"].includes(song.phase)) {
-          song.say({ phase: "cancelled", error: null });
-        } else if (error.locked) {
-          song.say({ phase: "waiting" });
-          this.#locked(error);
+        const unreadable = error instanceof Unreachable && !(await canRead(song.file));
+        if (["cancelled", "cancelling"].includes(song.phase)) {
+          song.update({ phase: "cancelled", error: null });
+        } else if (error.needsKey) {
+          song.update({ phase: "waiting" });
+          this.#onKeyNeeded(error);
           return false;
-        } else if (lost) {
-          song.say({ phase: "refused", file: null, error: "The file can't be read any more; Retry asks for it." });
-        } else if (!error.passing) {
-          song.say({ phase: "refused", error: error.message });
+        } else if (unreadable) {
+          song.update({ phase: "refused", file: null, error: "The file can't be read any more; Retry asks for it." });
+        } else if (!error.temporary) {
+          song.update({ phase: "refused", error: error.message });
         } else {
           this.#refused = true;
-          const full = error.code === "queue_full";
-          song.say({ phase: "waiting", full, error: full ? null : error.message });
-          // Twice as long each time that the whole file was sent in vain.
+          const queueFull = error.code === "queue_full";
+          song.update({ phase: "waiting", queueFull, error: queueFull ? null : error.message });
+          // Doubles with each time that the whole file was sent without success.
           await this.#pause(Math.min(LONGEST_PAUSE_MS, backoff(error, failures) * 2 ** Math.max(0, sent - 1)));
         }
       }
@@ -91,7 +92,7 @@ export class Uploads {
     return true;
   }
 
-  /** Wait so many ms, or until `wake`. */
+  /** Wait for `ms`, or until `wake`. */
   #pause(ms) {
     return new Promise((resolve) => {
       this.#wake = resolve;
@@ -100,13 +101,13 @@ export class Uploads {
   }
 }
 
-/** Ask whether the service takes one more song. Raises Problem, `queue_full` where it does not; Away. */
-async function expectRoom() {
-  const { room } = await content(await call("/apiv1/models"), "json");
+/** Throw a Problem `queue_full` if the queue has no room for one more song. Throws Unreachable too. */
+async function requireRoom() {
+  const { room } = await readBody(await call("/apiv1/models"), "json");
   if (room === false) throw new Problem(503, { code: "queue_full" }, FULL_SECONDS);
 }
 
-/** Post the song's bytes as they are: fetch can't say how much is on its way, the older request can. */
+/** Post the song's bytes. XMLHttpRequest reports the progress of an upload, fetch does not. */
 function send(song) {
   const request = new XMLHttpRequest();
   const { file, options } = song;
@@ -116,22 +117,22 @@ function send(song) {
   const kind = /^(audio|video)\//.test(file.type) ? file.type : "application/octet-stream";
   request.setRequestHeader("Content-Type", kind);
   return new Promise((resolve, reject) => {
-    request.upload.onprogress = ({ loaded, total }) => song.say({ uploaded: loaded / total });
+    request.upload.onprogress = ({ loaded, total }) => song.update({ uploaded: loaded / total });
     request.onload = () => {
       const { status, responseText } = request;
-      if (status !== 200) reject(problem(status, responseText, request.getResponseHeader("Retry-After")));
-      else if (!responseText.startsWith("{")) reject(new Away()); // what stands between us answered in its place
+      if (status !== 200) reject(toProblem(status, responseText, request.getResponseHeader("Retry-After")));
+      else if (!responseText.startsWith("{")) reject(new Unreachable()); // the page of a proxy
       else resolve(JSON.parse(responseText));
     };
-    request.onerror = request.onabort = () => reject(new Away());
-    song.say({ phase: "uploading", uploaded: 0, error: null, abort: () => request.abort() });
+    request.onerror = request.onabort = () => reject(new Unreachable());
+    song.update({ phase: "uploading", uploaded: 0, error: null, abort: () => request.abort() });
     request.send(file);
   });
 }
 
-/** Whether the file is still there as it was: a browser says of one that is not, or of a folder, that the service is
- * away. */
-async function readable(file) {
+/** Whether the file can still be read. If not, or if it is a folder, a browser reports the same error as for a service
+ * that is unreachable. */
+async function canRead(file) {
   try {
     await file.slice(0, 1).arrayBuffer();
     return true;

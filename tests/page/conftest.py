@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, sync_playwright
 
 from local import Service
 from tests.page import CHROMIUM
-from tests.page.songs import novel
+from tests.page.songs import unseen_song
 from tests.page.visit import Visit, visiting
 from tests.support.audio import RATE, true_waves, write
 
@@ -27,8 +27,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visit(browser: Browser, service: Service) -> Iterator[Visit]:
     with visiting(browser, service.url) as opened:
-        opened.go()
-        opened.ready()
+        opened.open()
+        opened.wait_until_ready()
         yield opened
 
 
@@ -41,4 +41,4 @@ def short(tmp_path: Path) -> Path:
 @pytest.fixture
 def long(tmp_path: Path) -> Path:
     """A new song of two minutes, whose separation lasts for many times as long as a reload of the page."""
-    return write(tmp_path / "long.flac", np.tile(novel(true_waves()["mixture"]), 20), codec="flac")
+    return write(tmp_path / "long.flac", np.tile(unseen_song(true_waves()["mixture"]), 20), codec="flac")

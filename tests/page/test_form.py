@@ -1,4 +1,4 @@
-"""The page as such: for everybody's eyes and hands, on a phone, small, and asking nobody outside."""
+"""Accessibility, small screens, the options, the size of the first load, caching of the page's files."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from tests.support.audio import RATE, true_waves, write
 from tests.support.rig import stopped
 
 
-def serious(visit: Visit) -> list[str]:
-    """Return what axe-core finds in the light theme, and in the dark one, which has other colours and nothing else."""
-    found = visit.serious()
+def violations_in_both_themes(visit: Visit) -> list[str]:
+    """Return what axe-core finds in the light theme, and which contrasts it finds too low in the dark one."""
+    found = visit.axe_violations()
     visit.page.emulate_media(color_scheme="dark")
-    found += visit.serious("color-contrast")
+    found += visit.axe_violations("color-contrast")
     visit.page.emulate_media(color_scheme="light")
     return found
 
 
-def test_axe_finds_nothing_serious_in_any_state(browser: Browser, service: Service, short: Path) -> None:
+def test_axe_finds_nothing_serious_with_any_status(browser: Browser, service: Service, short: Path) -> None:
     with visiting(browser, service.url, color_scheme="light") as visit:
-        visit.go()
-        visit.ready()
+        visit.open()
+        visit.wait_until_ready()
         visit.page.locator("#options summary").click()
-        assert serious(visit) == [], "empty, with options"
+        assert violations_in_both_themes(visit) == [], "empty, with options"
         broken = short.with_name("broken.mp3")
         broken.write_bytes(b"words" * 100)
         visit.choose(broken)
-        visit.until(lambda: visit.words("broken") == "Refused")
-        assert serious(visit) == [], "refused"
+        visit.until(lambda: visit.status("broken") == "Refused")
+        assert violations_in_both_themes(visit) == [], "refused"
         visit.choose(short)
-        visit.done("short")
-        visit.drawn("other")
-        assert serious(visit) == [], "player"
+        visit.wait_until_done("short")
+        visit.wait_for_waveform("other")
+        assert violations_in_both_themes(visit) == [], "player"
         visit.press("Mute Drums")
         visit.press("Remove", visit.item("short"))
-        assert serious(visit) == [], "a question"
+        assert violations_in_both_themes(visit) == [], "a question"
         with stopped(service.children["worker"]):
-            visit.choose(write(short.with_name("in line.wav"), true_waves()["mixture"][:, : RATE + 5]))
-            visit.until(lambda: visit.words("in line").startswith("Queued"))
-            assert serious(visit) == [], "in line"
+            visit.choose(write(short.with_name("queued.wav"), true_waves()["mixture"][:, : RATE + 5]))
+            visit.until(lambda: visit.status("queued").startswith("Queued"))
+            assert violations_in_both_themes(visit) == [], "queued"
             visit.page.context.set_offline(True)
             visit.until(lambda: visit.page.locator("#notice").is_visible())
-            assert serious(visit) == [], "away"
+            assert violations_in_both_themes(visit) == [], "away"
             visit.page.context.set_offline(False)
             visit.until(lambda: not visit.page.locator("#notice").is_visible())
-        visit.done("in line")
+        visit.wait_until_done("queued")
         visit.failed.clear()
 
 
@@ -60,8 +60,8 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(visit: Visit, short: Path, 
     visit.page.set_viewport_size({"width": width, "height": 844})
     visit.page.locator("#options summary").click()
     visit.choose(short)
-    visit.done("short")
-    visit.drawn("other")
+    visit.wait_until_done("short")
+    visit.wait_for_waveform("other")
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
     for each in visit.page.locator("button:visible, input:visible, a:visible").all():
         box = each.bounding_box()
@@ -85,8 +85,8 @@ def test_the_page_works_by_keyboard_alone(visit: Visit, short: Path) -> None:
     visit.page.on("filechooser", lambda chooser: chooser.set_files(str(short)))
     tab_to("#choose")
     keys.press("Enter")
-    visit.done("short")
-    visit.drawn("other")
+    visit.wait_until_done("short")
+    visit.wait_for_waveform("other")
     visit.page.locator("body").evaluate("each => each.ownerDocument.activeElement.blur()")
     tab_to(".play")
     keys.press("Enter")
@@ -106,21 +106,21 @@ def test_options_are_sent_and_remembered(visit: Visit, service: Service, short: 
     visit.page.get_by_label("and what they leave").check()
     visit.page.locator("#format").select_option("flac 24")
     visit.choose(short)
-    visit.done("short")
+    visit.wait_until_done("short")
     status = requests.get(f"{service.url}/apiv1/status/{visit.songhash()}", timeout=10).json()
     assert [track["name"] for track in status["tracks"]] == ["vocals", "bass", "other", "residual"]
     assert (status["options"]["format"], status["options"]["bit_depth"]) == ("flac", 24)
     visit.page.reload()
-    visit.ready()
-    assert "FLAC, 24 bit" in visit.page.locator("#chosen").inner_text()
+    visit.wait_until_ready()
+    assert "FLAC, 24 bit" in visit.page.locator("#options-summary").inner_text()
 
 
 def test_the_first_load_is_small(browser: Browser, service: Service) -> None:
     with visiting(browser, service.url) as visit:
         answers: list[Any] = []
         visit.page.on("requestfinished", lambda request: answers.append(request))
-        visit.go()
-        visit.ready()
+        visit.open()
+        visit.wait_until_ready()
         sizes = [each.sizes() for each in answers]
         assert len(sizes) > 10
         assert sum(size["responseBodySize"] + size["responseHeadersSize"] for size in sizes) < 150_000

@@ -1,4 +1,4 @@
-"""What the browser keeps: in several tabs, over reloads, and where it keeps nothing at all."""
+"""What the page stores in the browser: with several tabs, after reloads, and where the browser stores nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser
 
 from local import Service
-from tests.page.songs import novel
+from tests.page.songs import unseen_song
 from tests.page.visit import Visit, visiting
 from tests.support.audio import RATE, true_waves, write
 from tests.support.rest_process import rest_stopped
@@ -29,28 +29,28 @@ STORAGE = {
 @pytest.fixture
 def pair(tmp_path: Path) -> list[Path]:
     return [
-        write(tmp_path / f"{name}.wav", novel(true_waves()["mixture"][:, RATE : RATE + RATE // 4]))
+        write(tmp_path / f"{name}.wav", unseen_song(true_waves()["mixture"][:, RATE : RATE + RATE // 4]))
         for name in ("one", "two")
     ]
 
 
 def test_two_tabs_share_one_list(visit: Visit, pair: list[Path]) -> None:
     other = Visit(visit.page.context.new_page(), visit.url)
-    other.go()
-    other.ready()
+    other.open()
+    other.wait_until_ready()
     visit.choose(pair[0])
     other.choose(pair[1])
     for tab in (visit, other):
-        tab.done("one")
-        tab.done("two")
+        tab.wait_until_done("one")
+        tab.wait_until_done("two")
     visit.page.reload()
-    visit.done("one")
-    visit.done("two")
+    visit.wait_until_done("one")
+    visit.wait_until_done("two")
     visit.press("Remove", visit.item("one"))
     visit.press("From this list")
     other.until(lambda: other.item("one").count() == 0)
     other.page.reload()
-    other.done("two")
+    other.wait_until_done("two")
     assert other.item("one").count() == 0
     assert (other.errors, other.failed) == ([], [])
 
@@ -58,37 +58,37 @@ def test_two_tabs_share_one_list(visit: Visit, pair: list[Path]) -> None:
 def test_a_song_sent_again_in_one_tab_is_updated_in_all(visit: Visit, service: Service, pair: list[Path]) -> None:
     with stopped(service.children["worker"]):
         visit.choose(pair[0])
-        visit.until(lambda: visit.words("one").startswith("Queued"))
+        visit.until(lambda: visit.status("one").startswith("Queued"))
         visit.press("Cancel")
-        visit.until(lambda: visit.words("one") == "Cancelled")
+        visit.until(lambda: visit.status("one") == "Cancelled")
         other = Visit(visit.page.context.new_page(), visit.url)
-        other.go()
-        other.ready()
-        assert other.words("one") == "Cancelled"
+        other.open()
+        other.wait_until_ready()
+        assert other.status("one") == "Cancelled"
     visit.press("Retry")
-    visit.done("one")
-    other.done("one")
+    visit.wait_until_done("one")
+    other.wait_until_done("one")
     other.choose(pair[1])
-    other.done("two")
+    other.wait_until_done("two")
     visit.page.reload()
-    visit.done("one")
+    visit.wait_until_done("one")
     assert (other.errors, other.failed) == ([], [])
     visit.failed.clear()  # the browser itself may complain of the call that was in flight when the song was cancelled
 
 
 def test_no_tab_removes_a_song_that_another_is_sending(visit: Visit, service: Service, pair: list[Path]) -> None:
     other = Visit(visit.page.context.new_page(), visit.url)
-    other.go()
-    other.ready()
+    other.open()
+    other.wait_until_ready()
     with rest_stopped(service):
         visit.choose(pair[0])
-        visit.until(lambda: visit.words("one") == "Sent; being checked")
-        other.until(lambda: other.words("one") == "Not sent")
+        visit.until(lambda: visit.status("one") == "Sent; being checked")
+        other.until(lambda: other.status("one") == "Not sent")
         other.press("Remove")
         other.until(lambda: other.item("one").count() == 0)
-    visit.done("one")
+    visit.wait_until_done("one")
     visit.page.reload()
-    visit.done("one")
+    visit.wait_until_done("one")
     assert (other.errors, other.failed) == ([], [])
 
 
@@ -98,23 +98,23 @@ def test_the_page_works_with_any_content_of_local_storage(
 ) -> None:
     with visiting(browser, service.url) as visit:
         visit.page.add_init_script(STORAGE[storage])
-        visit.go()
-        visit.ready()
+        visit.open()
+        visit.wait_until_ready()
         visit.choose(short)
-        visit.done("short")
-        visit.drawn("other")
+        visit.wait_until_done("short")
+        visit.wait_for_waveform("other")
 
 
 def test_refused_and_cancelled_songs_stay_so_after_a_reload(visit: Visit, tmp_path: Path) -> None:
     broken = tmp_path / "broken.mp3"
     broken.write_bytes(b"These are words." * 90)
     visit.choose(broken)
-    visit.until(lambda: visit.words("broken") == "Refused")
-    said = visit.item("broken").locator(".error").inner_text()
+    visit.until(lambda: visit.status("broken") == "Refused")
+    message = visit.item("broken").locator(".error").inner_text()
     visit.page.reload()
-    visit.ready()
-    assert (visit.words("broken"), visit.item("broken").locator(".error").inner_text()) == ("Refused", said)
-    visit.failed.clear()  # the browser itself complains of the 415
+    visit.wait_until_ready()
+    assert (visit.status("broken"), visit.item("broken").locator(".error").inner_text()) == ("Refused", message)
+    visit.failed.clear()  # the browser itself logs the 415
 
 
 def test_only_an_explicitly_chosen_model_is_remembered(visit: Visit) -> None:
@@ -124,7 +124,7 @@ def test_only_an_explicitly_chosen_model_is_remembered(visit: Visit) -> None:
     visit.page.get_by_label("and what they leave").check()
     assert (visit.page.evaluate(kept)["model"], visit.page.evaluate(kept)["stems"]) == (None, None)
     visit.page.reload()
-    visit.ready()
+    visit.wait_until_ready()
     visit.page.locator("#options summary").click()
     assert visit.page.get_by_label("and what they leave").is_checked()
     for stem in ("vocals", "drums", "bass"):
@@ -137,21 +137,21 @@ def test_only_an_explicitly_chosen_model_is_remembered(visit: Visit) -> None:
 
 def test_screen_readers_announce_changes_only(visit: Visit, pair: list[Path]) -> None:
     def aloud() -> str:
-        return visit.page.locator("#said").inner_text()
+        return visit.page.locator("#announcement").inner_text()
 
     visit.choose(pair[0])
-    visit.done("one")
+    visit.wait_until_done("one")
     assert aloud() == "one.wav: Done, with lite."
     visit.page.reload()
-    visit.done("one")
+    visit.wait_until_done("one")
     assert aloud() == ""
     assert visit.page.locator(".player").count() == 0, "nobody asked for it in this visit"
 
 
 def test_focus_moves_to_a_neighbour_when_a_song_is_removed(visit: Visit, pair: list[Path]) -> None:
     visit.choose(*pair)
-    visit.done("one")
-    visit.done("two")
+    visit.wait_until_done("one")
+    visit.wait_until_done("two")
     keys = visit.page.keyboard
     for _, neighbour in ((visit.item("one"), "two"), (visit.item("two"), "Choose songs")):
         visit.page.locator(".song").first.get_by_role("button", name="Remove").focus()

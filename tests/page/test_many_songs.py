@@ -1,4 +1,4 @@
-"""A list of many songs: how often the page asks about them, and when it forgets them."""
+"""Many songs in the list: the number of status calls, and when songs leave the list."""
 
 from __future__ import annotations
 
@@ -49,16 +49,16 @@ def visit_again(visit: Visit, *songs: dict[str, Any]) -> list[str]:
     return asked
 
 
-def test_a_running_song_below_five_hundred_others_moves_after_a_few_calls(
+def test_the_progress_of_a_running_song_below_five_hundred_others_is_shown_after_a_few_calls(
     visit: Visit, service: Service, running: list[str]
 ) -> None:
     queue = Queue.from_settings(service.settings)
     others = [unknown(f"other {number}") for number in range(499)]
 
     asked = visit_again(visit, *others, {"name": "runs", "hash": running[0]})
-    visit.until(lambda: visit.words("runs").startswith("Separating, 25 %"))
+    visit.until(lambda: visit.status("runs").startswith("Separating, 25 %"))
     queue.redis.hset(queue.job_key(running[0]), "progress", 0.5)
-    visit.until(lambda: visit.words("runs").startswith("Separating, 50 %"))
+    visit.until(lambda: visit.status("runs").startswith("Separating, 50 %"))
 
     assert len([url for url in asked if url.endswith("/status")]) == 1
     assert len(asked) < 10
@@ -72,7 +72,7 @@ def test_running_songs_cost_no_more_than_a_few_calls_a_second(
     names = [f"song {number}" for number in range(len(running))]
 
     asked = visit_again(visit, *({"name": name, "hash": each} for name, each in zip(names, running, strict=True)))
-    visit.until(lambda: all(visit.words(name).startswith("Separating") for name in names))
+    visit.until(lambda: all(visit.status(name).startswith("Separating") for name in names))
     asked.clear()
     visit.page.wait_for_timeout(4_000)
     assert 1 < len(asked) <= 13
@@ -80,49 +80,49 @@ def test_running_songs_cost_no_more_than_a_few_calls_a_second(
     error = json.dumps({"code": "not_audio", "message": "No song."})
     for songhash in running:
         queue.redis.hset(queue.job_key(songhash), mapping={"status": "failed", "error": error})
-    visit.until(lambda: all(visit.words(name) == "Failed" for name in names))
+    visit.until(lambda: all(visit.status(name) == "Failed" for name in names))
 
 
 def test_more_than_five_hundred_songs_are_asked_about_in_two_calls(visit: Visit) -> None:
     asked = visit_again(visit, *(unknown(f"other {number}") for number in range(502)))
-    visit.until(lambda: visit.words("other 501") == "Gone")
+    visit.until(lambda: visit.status("other 501") == "Gone")
 
     assert len(asked) == 2
 
 
 def test_a_finished_song_is_asked_about_when_it_is_opened_or_a_day_old(visit: Visit, short: Path) -> None:
     visit.choose(short)
-    visit.done("short")
+    visit.wait_until_done("short")
     songhash = visit.songhash()
 
     asked = visit_again(visit, unknown("other"))
-    visit.until(lambda: visit.words("other") == "Gone")
-    assert visit.words("short") == "Done, with lite"
+    visit.until(lambda: visit.status("other") == "Gone")
+    assert visit.status("short") == "Done, with lite"
     assert not [url for url in asked if songhash in url or url.endswith("/status")]
 
     visit.press("Listen")
-    visit.drawn("vocals")
+    visit.wait_for_waveform("vocals")
     assert [url for url in asked if songhash in url]
 
     visit.page.evaluate(_AGE, ["short.wav", 1])
     asked.clear()
     visit.page.reload()
     visit.until(lambda: asked)
-    visit.done("short")
-    visit.failed.clear()  # the browser itself complains of the 404
+    visit.wait_until_done("short")
+    visit.failed.clear()  # the browser itself logs the 404
 
 
 def test_a_song_that_has_been_gone_for_a_week_leaves_the_list(visit: Visit) -> None:
     now = time.time_ns() // 1_000_000
 
     visit_again(visit, unknown("old", goneSince=now - 8 * DAY_MS), unknown("new", goneSince=now - 6 * DAY_MS))
-    visit.until(lambda: visit.words("new") == "Gone")
+    visit.until(lambda: visit.status("new") == "Gone")
 
     assert visit.item("old").count() == 0
     visit.page.reload()
-    visit.until(lambda: visit.words("new") == "Gone")
+    visit.until(lambda: visit.status("new") == "Gone")
     assert visit.item("old").count() == 0
-    visit.failed.clear()  # the browser itself complains of the 404
+    visit.failed.clear()  # the browser itself logs the 404
 
 
 def test_a_link_to_a_song_that_has_been_gone_for_a_week_says_so(visit: Visit) -> None:
@@ -131,5 +131,5 @@ def test_a_link_to_a_song_that_has_been_gone_for_a_week_says_so(visit: Visit) ->
     visit.page.evaluate("hash => history.replaceState(null, '', `#${hash}`)", old["hash"])
     visit_again(visit, old)
 
-    visit.until(lambda: visit.words("old") == "Gone")
-    visit.failed.clear()  # the browser itself complains of the 404
+    visit.until(lambda: visit.status("old") == "Gone")
+    visit.failed.clear()  # the browser itself logs the 404

@@ -1,4 +1,4 @@
-"""The page of a service that wants keys."""
+"""The page of a service that requires API keys."""
 
 from __future__ import annotations
 
@@ -36,47 +36,47 @@ def test_the_page_asks_for_a_key_when_others_at_its_address_made_too_many_calls_
         answers = [requests.get(f"{url}/apiv1/queue", timeout=20).status_code for _ in range(FAILED_PER_MINUTE + 1)]
         assert answers[-1] == 429
 
-        visit.go()
+        visit.open()
         visit.until(lambda: visit.page.locator("#key").is_visible())
         give(visit, KEY)
-        visit.ready()
-        visit.failed.clear()  # the browser itself complains of each 429
+        visit.wait_until_ready()
+        visit.failed.clear()  # the browser itself logs each 429
 
 
 def test_a_wrong_key_is_reported_and_the_right_one_accepted(browser: Browser, locked: str, short: Path) -> None:
     with visiting(browser, locked) as visit:
-        visit.go()
+        visit.open()
         visit.until(lambda: visit.page.locator("#key").is_visible())
         assert "needs a key" in visit.page.locator("#key h2").inner_text()
-        assert visit.serious() == []
+        assert visit.axe_violations() == []
         give(visit, "alices\N{NON-BREAKING HYPHEN}key")
-        visit.until(lambda: "can't be a key" in visit.page.locator("#key-why").inner_text())
+        visit.until(lambda: "can't be a key" in visit.page.locator("#key-reason").inner_text())
         give(visit, "mallorys-key")
-        visit.until(lambda: "does not fit" in visit.page.locator("#key-why").inner_text())
+        visit.until(lambda: "does not know this key" in visit.page.locator("#key-reason").inner_text())
         give(visit, KEY)
-        visit.ready()
+        visit.wait_until_ready()
         assert not visit.page.locator("#key").is_visible()
         visit.choose(short)
-        visit.done("short")
-        visit.drawn("vocals")
+        visit.wait_until_done("short")
+        visit.wait_for_waveform("vocals")
         visit.press("Play")
         visit.until(lambda: visit.position() > 0.2)
         visit.press("Forget the key")
         visit.until(lambda: visit.page.locator("#key").is_visible())
-        visit.failed.clear()  # the browser itself complains of each 401
+        visit.failed.clear()  # the browser itself logs each 401
 
 
 @pytest.fixture
 def admitted(browser: Browser, locked: str, short: Path) -> Iterator[Visit]:
     """The player of a song, on a page that has a good key."""
     with visiting(browser, locked) as visit:
-        visit.go()
+        visit.open()
         give(visit, KEY)
-        visit.ready()
+        visit.wait_until_ready()
         visit.choose(short)
-        visit.done("short")
-        visit.drawn("vocals")
-        visit.failed.clear()  # the browser itself complains of the 401 before there was a key
+        visit.wait_until_done("short")
+        visit.wait_for_waveform("vocals")
+        visit.failed.clear()  # the browser itself logs the 401 before there was a key
         yield visit
 
 
@@ -107,4 +107,4 @@ def test_a_download_that_the_service_refuses_is_reported_in_the_player(admitted:
     admitted.page.get_by_role("link", name="Download Vocals").click()
 
     admitted.until(lambda: "needs a key" in admitted.page.locator(".player .error").inner_text())
-    admitted.failed.clear()  # the browser itself complains of the 401
+    admitted.failed.clear()  # the browser itself logs the 401

@@ -1,4 +1,4 @@
-"""The player: tracks that stay together to the sample, mute, solo, seek, the original."""
+"""The player: tracks in sync to the sample, mute, solo, seek, the original."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TRACKS = ("vocals", "drums", "bass", "other", "mixture")
 @pytest.fixture
 def player(visit: Visit, client: Client, song: Path) -> Visit:
     """The stempeg song's player, opened by its link."""
-    visit.go(f"#{client.separate(song, wait=True).songhash}")
+    visit.open(f"#{client.separate(song, wait=True).songhash}")
     visit.page.locator(".player canvas").first.wait_for()
     return visit
 
@@ -53,19 +53,19 @@ def test_all_tracks_play_in_sync_without_gaps_and_equal_their_files(
     """The player plays from `start` to `stop`, in seconds, or to the song's end; the slices meet at 5 and 10 s."""
     song = write(tmp_path / "song.wav", true_waves()["mixture"], rate)
     songhash = client.separate(song, wait=True, **form).songhash
-    with visiting(browser, service.url, bypass_csp=True) as visit:  # the tape is code that the page would not run
-        visit.go(f"#{songhash}")
+    with visiting(browser, service.url, bypass_csp=True) as visit:  # the policy forbids the recorder's code
+        visit.open(f"#{songhash}")
         visit.press("Play")
         visit.until(lambda: visit.page.evaluate("gains.length") == 5)
         visit.press("Pause")
-        visit.start_tape()
+        visit.start_recording()
         visit.page.get_by_label("Position").fill(str(start))
         visit.press("Original")  # all five are fetched from now on; and all but it are silent
-        visit.open_all()
+        visit.unmute_all()
         visit.press("Play")
         visit.until(lambda: visit.position() > start + 0.1)
         visit.until(lambda: visit.position() == 0 if stop is None else visit.position() > stop + 0.2)
-        heard = visit.tape()
+        heard = visit.recording()
     files = []
     for name in TRACKS:
         path = tmp_path / f"{name}.{form['format']}"
@@ -137,14 +137,14 @@ def test_four_waveforms_and_the_originals_are_drawn_before_any_sound_is_fetched(
     player.page.reload()
     player.page.locator(".player canvas").nth(4).wait_for()
     for name in TRACKS:
-        player.drawn(name)
-    shapes = {tuple(player.shape(name)) for name in TRACKS}
+        player.wait_for_waveform(name)
+    shapes = {tuple(player.inked_rows(name)) for name in TRACKS}
     assert len(shapes) == 5, "each has its own shape"
     assert not [url for url in asked if "/track/" in url]
 
 
 def test_waveforms_follow_a_change_of_theme(player: Visit) -> None:
-    player.drawn("vocals")
+    player.wait_for_waveform("vocals")
     canvas = player.page.locator(".vocals canvas")
     for theme in ("dark", "light"):
         before = canvas.evaluate("each => each.toDataURL()")

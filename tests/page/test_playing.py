@@ -1,4 +1,4 @@
-"""Playing where something is in the way: no waveforms, no service, no end of seeking, nobody who looks."""
+"""Playback under difficulties: no waveforms, an outage, many seeks, stems that are replaced, a hidden page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from local import Service
 from msas.queue import Queue
 from msas.store import Store
 from msas_client import Client
-from tests.page.songs import novel
+from tests.page.songs import unseen_song
 from tests.page.visit import Visit
 from tests.support.audio import true_waves, write
 from tests.support.rig import stopped
@@ -42,7 +42,7 @@ def separated(client: Client, tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture
 def player(visit: Visit, separated: str) -> Visit:
     """The player of that song, opened by its link."""
-    visit.go(f"#{separated}")
+    visit.open(f"#{separated}")
     visit.page.locator(".player canvas").first.wait_for()
     return visit
 
@@ -54,7 +54,7 @@ def test_a_song_without_waveforms_can_be_downloaded(
     songhash = client.separate(song, wait=True).songhash
     store = Store.from_settings(service.settings)
     store.minio.remove_object(service.settings.bucket_out, f"{songhash}-peaks.json")
-    visit.go(f"#{songhash}")
+    visit.open(f"#{songhash}")
     visit.page.locator(".player").wait_for()
     told = requests.get(f"{service.url}/apiv1/peaks/{songhash}", timeout=10).json()["detail"]
     assert visit.page.locator(".player .error").inner_text() == told
@@ -63,13 +63,13 @@ def test_a_song_without_waveforms_can_be_downloaded(
         visit.page.get_by_role("link", name="Download Vocals").click()
     stem = requests.get(f"{service.url}/apiv1/track/{songhash}/vocals", timeout=20).content
     assert download.value.path().read_bytes() == stem
-    visit.failed.clear()  # the browser itself complains of the 404
+    visit.failed.clear()  # the browser itself logs the 404
 
 
 def test_a_song_of_whole_slices_is_played_to_its_end(visit: Visit, client: Client, tmp_path: Path) -> None:
     wave = true_waves()["mixture"].repeat(3, axis=1)[:, : 3 * SLICE]
     song = write(tmp_path / "whole.wav", wave, 48_000)
-    visit.go(f"#{client.separate(song, wait=True).songhash}")
+    visit.open(f"#{client.separate(song, wait=True).songhash}")
     visit.page.get_by_label("Position").fill("14")
     visit.press("Play")
     visit.until(lambda: visit.position() > 14.5)
@@ -108,7 +108,10 @@ def test_playback_continues_during_and_after_an_outage_of_the_service(player: Vi
     player.page.context.set_offline(False)
     player.until(lambda: player.position() > 5.5)
     assert not trouble.is_visible()
-    player.failed.clear()  # the browser itself complains of the network
+    player.failed.clear()  # the browser itself logs the network
+
+
+TAG = "0123456789abcdef"  # what a later separation has in the names of its objects
 
 
 def give_other_stems(service: Service, songhash: str, other: str) -> None:
@@ -118,9 +121,10 @@ def give_other_stems(service: Service, songhash: str, other: str) -> None:
     assert found
     for name in (*found["stems"], "mixture"):
         stem = b"".join(store.open_stem(other, name, "flac"))
-        store.put_stem(songhash, name, "flac", io.BytesIO(stem))
-    store.put_peaks({**json.loads(store.peaks(other) or b""), "hash": songhash})
-    store.put_report({**found, "hash": songhash})
+        store.put_stem(songhash, name, "flac", io.BytesIO(stem), TAG)
+    store.put_peaks({**json.loads(store.peaks(other) or b""), "hash": songhash}, TAG)
+    _, seen = store.report_and_etag(songhash)
+    assert store.put_report({**found, "hash": songhash, "tag": TAG}, seen)
     queue.redis.hset(queue.job_key(songhash), "ended_at", queue.now())
 
 
@@ -130,10 +134,10 @@ def test_a_song_that_is_separated_again_while_it_plays_goes_on_with_the_new_stem
     wave = np.tile(true_waves()["mixture"], 2)
     options: dict[str, Any] = {"format": "flac", "stems": "vocals"}
     first, second = (
-        client.separate(write(tmp_path / f"{number}.wav", novel(wave[:, ::step])), wait=True, **options).songhash
+        client.separate(write(tmp_path / f"{number}.wav", unseen_song(wave[:, ::step])), wait=True, **options).songhash
         for number, step in enumerate((1, -1))
     )
-    visit.go(f"#{first}")
+    visit.open(f"#{first}")
     visit.press("Play")
     visit.until(lambda: visit.position() > 0.1)
     opened = visit.calls("/peaks/")
@@ -148,7 +152,7 @@ def test_a_song_that_is_separated_again_while_it_plays_goes_on_with_the_new_stem
 
 
 def test_a_player_closed_while_loading_does_not_open(visit: Visit, client: Client, song: Path) -> None:
-    visit.go(f"#{client.separate(song, wait=True).songhash}")
+    visit.open(f"#{client.separate(song, wait=True).songhash}")
     visit.page.locator(".player canvas").first.wait_for()
     held: list[Route] = []
     visit.page.route("**/apiv1/peaks/*", lambda route: held.append(route))
@@ -165,18 +169,18 @@ def test_a_player_closed_while_loading_does_not_open(visit: Visit, client: Clien
     visit.page.locator(".player canvas").first.wait_for()
 
 
-def test_a_response_that_breaks_off_is_a_passing_error(visit: Visit) -> None:
+def test_a_response_that_breaks_off_is_a_temporary_error(visit: Visit) -> None:
     assert visit.page.evaluate("""async () => {
-      const { content } = await import(document.querySelector("script").src.replace("app.js", "api.js"));
+      const { readBody } = await import(document.querySelector("script").src.replace("app.js", "api.js"));
       const body = new ReadableStream({ start: (controller) => controller.error(new TypeError("network error")) });
-      return content(new Response(body), "arrayBuffer").catch(({ message, passing }) => [message, passing]);
+      return readBody(new Response(body), "arrayBuffer").catch(({ message, temporary }) => [message, temporary]);
     }""") == ["The service can't be reached.", True]
 
 
 def test_a_hidden_page_polls_rarely(visit: Visit, service: Service, tmp_path: Path) -> None:
     with stopped(service.children["worker"]):
         visit.choose(write(tmp_path / "unseen.wav", true_waves()["mixture"][:, :60_001]))
-        visit.until(lambda: visit.words("unseen").startswith("Queued"))
+        visit.until(lambda: visit.status("unseen").startswith("Queued"))
         visit.page.evaluate("""() => {
           Object.defineProperty(document, "hidden", { get: () => window.unseen, configurable: true });
           window.unseen = true;
@@ -189,7 +193,7 @@ def test_a_hidden_page_polls_rarely(visit: Visit, service: Service, tmp_path: Pa
       window.unseen = false;
       document.dispatchEvent(new Event("visibilitychange"));
     }""")
-    visit.done("unseen", 4)
+    visit.wait_until_done("unseen", 4)
 
 
 def test_forced_colors_keep_pressed_buttons_and_the_playhead_visible(player: Visit) -> None:
@@ -198,5 +202,5 @@ def test_forced_colors_keep_pressed_buttons_and_the_playhead_visible(player: Vis
     colour = "(each, part) => getComputedStyle(each, part).backgroundColor"
     pressed, other = (player.page.get_by_label(f"Mute {stem}").evaluate(colour) for stem in ("Drums", "Bass"))
     assert pressed != other
-    playhead = player.page.locator(".drums .scope").evaluate(colour, "::after")
+    playhead = player.page.locator(".drums .waveform").evaluate(colour, "::after")
     assert playhead != player.page.locator("body").evaluate(colour)

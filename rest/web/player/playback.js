@@ -1,16 +1,16 @@
-// All tracks of a song, started together and kept together: each slice begins at a sample of the context's own clock.
+// Plays all tracks of a song in step: schedules each slice at a sample of the audio context's clock.
 
 import { backoff } from "../api.js";
 
-const AHEAD_SECONDS = 4; // a slice is fetched and scheduled so long before its turn
-const LEAD_SECONDS = 0.05; // from when all sources were told to when they start
-const LOOK_MS = 200;
-const SETTLE_MS = 80; // so long must a place be sought before its sound is fetched: while one drags, none is
-const PATIENCE_MS = 3_000;
+const AHEAD_SECONDS = 4; // a slice is fetched and scheduled this long before it sounds
+const LEAD_SECONDS = 0.05; // between the scheduling of the first slices and their start
+const SCHEDULE_MS = 200;
+const SEEK_DELAY_MS = 80; // after a seek, before its sound is fetched: dragging fetches none
+const NO_OUTPUT_MS = 3_000;
 const FADE_SECONDS = 0.01;
 
-/** Tells by `change` whenever it starts, stops or moves, and by `trouble` what keeps it from playing, or null. */
-export class Transport extends EventTarget {
+/** Dispatches `change` when it starts, stops or moves, and `failure` with the error that keeps it from playing, or null. */
+export class Playback extends EventTarget {
   playing = false;
   loading = false;
   #context;
@@ -18,13 +18,13 @@ export class Transport extends EventTarget {
   #peaks;
   #names;
   #gains = new Map();
-  #levels = new Map(); // of each track, what was last asked for: a gain's own value is late in some browsers
-  #position = 0; // in seconds of song, where it stands or was started
-  #zero = 0; // the moment, by the context's clock, at which the song's beginning was or would have been
+  #volumes = new Map(); // the last one set for each track: a gain's own value is late in some browsers
+  #position = 0; // in seconds of song, where it is paused or was started
+  #songStart = 0; // the time of the context's clock at which the song's first sample was, or would have been, played
   #next = 0; // the slice to schedule next
   #sources = [];
-  #turn = 0; // each start and stop is a new one: what an older one still waits for is void
-  #troubled = false;
+  #run = 0; // counts starts and stops: what an older one still awaits is ignored
+  #failing = false;
 
   constructor(context, slices, peaks, names) {
     super();
@@ -38,7 +38,7 @@ export class Transport extends EventTarget {
       const gain = context.createGain();
       gain.connect(out);
       this.#gains.set(name, gain);
-      this.#levels.set(name, 1);
+      this.#volumes.set(name, 1);
     }
   }
 
@@ -46,18 +46,18 @@ export class Transport extends EventTarget {
     return this.#peaks.samples / this.#peaks.rate;
   }
 
-  /** Where it is, in seconds of song: where it waits for sound, at the end of what it has. */
+  /** The position in seconds of song; while it waits for sound, the end of what is scheduled. */
   get position() {
     if (!this.playing || this.loading) return this.#position;
-    const heard = Math.max(this.#position, this.#context.currentTime - this.#zero);
-    return Math.min(heard, this.#begin(this.#next), this.seconds);
+    const heard = Math.max(this.#position, this.#context.currentTime - this.#songStart);
+    return Math.min(heard, this.#startOf(this.#next), this.seconds);
   }
 
-  /** How loud a track is, 0 to 1, from now on. */
-  level(name, volume) {
-    const before = this.#levels.get(name);
+  /** Set a track's volume, 0 to 1. */
+  setVolume(name, volume) {
+    const before = this.#volumes.get(name);
     if (volume === before) return;
-    this.#levels.set(name, volume);
+    this.#volumes.set(name, volume);
     const { gain } = this.#gains.get(name);
     const now = this.#context.currentTime;
     gain.cancelScheduledValues(now);
@@ -65,7 +65,7 @@ export class Transport extends EventTarget {
     gain.linearRampToValueAtTime(volume, now + FADE_SECONDS);
   }
 
-  /** Play this track, too, from now on; its sound is not fetched before. */
+  /** Play this track too, from now on; its sound is not fetched before. */
   include(name) {
     if (this.#names.has(name)) return;
     this.#names.add(name);
@@ -77,101 +77,101 @@ export class Transport extends EventTarget {
   }
 
   pause() {
-    this.#trouble(null);
+    this.#report(null);
     this.#position = this.position;
-    this.#silence();
+    this.#cancelRun();
     this.playing = this.loading = false;
-    this.#changed();
+    this.#dispatchChange();
   }
 
   seek(seconds) {
     const to = Math.min(Math.max(0, seconds), this.seconds);
-    if (this.playing && to < this.seconds) this.#start(to, SETTLE_MS);
+    if (this.playing && to < this.seconds) this.#start(to, SEEK_DELAY_MS);
     else {
       if (this.playing) this.pause();
       this.#position = to;
-      this.#changed();
+      this.#dispatchChange();
     }
   }
 
-  async #start(position, settle = 0) {
-    const turn = this.#silence();
+  async #start(position, delay = 0) {
+    const run = this.#cancelRun();
     this.#position = position;
     this.playing = this.loading = true;
-    this.#changed();
-    // Counted in samples: in seconds, a slice's own beginning may come out a hair before it.
+    this.#dispatchChange();
+    // Counted in samples: rounding may put the beginning of a slice, in seconds, into the slice before.
     const { rate, samples, slice } = this.#peaks;
     const sample = Math.min(Math.round(position * rate), samples - 1);
     const index = Math.floor(sample / slice);
     try {
-      if (settle) await sleep(settle);
-      if (turn === this.#turn) await this.#wake(turn);
-      const buffers = await this.#load(index, turn);
-      for (let lead = LEAD_SECONDS; turn === this.#turn; lead *= 2) {
-        const when = this.#sample(this.#context.currentTime + lead);
-        this.#zero = when - this.#sample(position);
-        this.#schedule(buffers, index, sample / rate - this.#begin(index));
+      if (delay) await sleep(delay);
+      if (run === this.#run) await this.#resumeContext(run);
+      const buffers = await this.#load(index, run);
+      for (let lead = LEAD_SECONDS; run === this.#run; lead *= 2) {
+        const when = this.#toSample(this.#context.currentTime + lead);
+        this.#songStart = when - this.#toSample(position);
+        this.#schedule(buffers, index, sample / rate - this.#startOf(index));
         await sleep(0);
-        if (turn !== this.#turn) return;
+        if (run !== this.#run) return;
         if (this.#context.currentTime < when) break;
-        this.#stopSources(); // told too late, some of them would be out of step
+        this.#stopSources(); // scheduled too late: they would not start together
       }
     } catch (error) {
-      if (turn === this.#turn) this.#fail(error);
+      if (run === this.#run) this.#fail(error);
       return;
     }
-    if (turn !== this.#turn) return;
+    if (run !== this.#run) return;
     this.#next = index + 1;
     this.loading = false;
-    this.#changed();
-    this.#follow(turn);
+    this.#dispatchChange();
+    this.#scheduleAhead(run);
   }
 
-  /** Schedule slice after slice, each a while before its turn; where one comes too late, start anew there. */
-  async #follow(turn) {
+  /** Schedule slice after slice, AHEAD_SECONDS before each one's time; start again where one comes too late. */
+  async #scheduleAhead(run) {
     const slices = Math.ceil(this.#peaks.samples / this.#peaks.slice);
-    while (turn === this.#turn) {
-      const due = this.#begin(this.#next);
+    while (run === this.#run) {
+      const due = this.#startOf(this.#next);
       if (this.#next >= slices) {
         if (this.position >= this.seconds) return this.#end();
-      } else if (this.#zero + due - this.#context.currentTime < AHEAD_SECONDS) {
+      } else if (this.#songStart + due - this.#context.currentTime < AHEAD_SECONDS) {
         try {
-          const buffers = await this.#load(this.#next, turn);
-          if (turn !== this.#turn) return;
-          if (this.#zero + due < this.#context.currentTime + LEAD_SECONDS) return this.#start(due);
+          const buffers = await this.#load(this.#next, run);
+          if (run !== this.#run) return;
+          if (this.#songStart + due < this.#context.currentTime + LEAD_SECONDS) return this.#start(due);
           this.#schedule(buffers, this.#next, 0);
           this.#next++;
         } catch (error) {
-          if (turn === this.#turn) this.#fail(error);
+          if (run === this.#run) this.#fail(error);
           return;
         }
         continue;
       }
-      await sleep(LOOK_MS);
+      await sleep(SCHEDULE_MS);
     }
   }
 
-  /** Have the context run; one that finds nothing to play on may never do. */
-  async #wake(turn) {
-    const silent = new Error("The browser finds nothing to play sound on.");
-    const late = setTimeout(() => turn === this.#turn && this.#trouble(silent), PATIENCE_MS);
+  /** Start the context's clock. A browser without an audio output may never do that. */
+  async #resumeContext(run) {
+    const noOutput = new Error("The browser finds no audio output.");
+    const timer = setTimeout(() => run === this.#run && this.#report(noOutput), NO_OUTPUT_MS);
     try {
       await this.#context.resume();
     } finally {
-      clearTimeout(late);
+      clearTimeout(timer);
     }
   }
 
-  /** Load a slice of every track; where the service is away or busy, again and again until the turn is over. */
-  async #load(index, turn) {
-    for (let failures = 0; turn === this.#turn; failures++) {
+  /** Load a slice of every track; retry while the service is unreachable or busy, until the run is over. */
+  async #load(index, run) {
+    for (let failures = 0; run === this.#run; failures++) {
       try {
         const loaded = await Promise.all([...this.#names].map(async (name) => [name, await this.#slices.get(name, index)]));
-        if (turn === this.#turn) this.#trouble(null);
+        if (run === this.#run) this.#report(null);
         return loaded;
       } catch (error) {
-        if (turn !== this.#turn || !error.passing) throw error;
-        this.#trouble(error);
+        if (run !== this.#run || !error.temporary) throw error;
+        this.#report(error);
         await sleep(backoff(error, failures));
       }
     }
@@ -179,11 +179,11 @@ export class Transport extends EventTarget {
   }
 
   #schedule(buffers, index, offset) {
-    const when = this.#sample(this.#zero + this.#begin(index) + offset);
+    const when = this.#toSample(this.#songStart + this.#startOf(index) + offset);
     for (const [name, buffer] of buffers) {
       const source = new AudioBufferSourceNode(this.#context, { buffer });
       source.connect(this.#gains.get(name));
-      source.start(when, this.#sample(offset));
+      source.start(when, this.#toSample(offset));
       this.#sources.push(source);
       source.onended = () => {
         source.disconnect();
@@ -192,19 +192,19 @@ export class Transport extends EventTarget {
     }
   }
 
-  /** Where a slice begins, in seconds of song. */
-  #begin(index) {
+  /** The start of a slice, in seconds of song. */
+  #startOf(index) {
     return (index * this.#peaks.slice) / this.#peaks.rate;
   }
 
-  /** The moment of the sample nearest to it. */
-  #sample(seconds) {
+  /** Round a time to the nearest sample of the context. */
+  #toSample(seconds) {
     return Math.round(seconds * this.#context.sampleRate) / this.#context.sampleRate;
   }
 
-  #silence() {
+  #cancelRun() {
     this.#stopSources();
-    return ++this.#turn;
+    return ++this.#run;
   }
 
   #stopSources() {
@@ -219,20 +219,20 @@ export class Transport extends EventTarget {
   #end() {
     this.pause();
     this.#position = 0;
-    this.#changed();
+    this.#dispatchChange();
   }
 
   #fail(error) {
     this.pause();
-    this.#trouble(error);
+    this.#report(error);
   }
 
-  #trouble(error) {
-    if (error || this.#troubled) this.dispatchEvent(new CustomEvent("trouble", { detail: error }));
-    this.#troubled = Boolean(error);
+  #report(error) {
+    if (error || this.#failing) this.dispatchEvent(new CustomEvent("failure", { detail: error }));
+    this.#failing = Boolean(error);
   }
 
-  #changed() {
+  #dispatchChange() {
     this.dispatchEvent(new Event("change"));
   }
 }

@@ -1,34 +1,34 @@
-// The player of one song: a waveform per track, one playhead, mute, solo, volume, and the song itself to compare.
+// The player of one song: a waveform for each track, one playhead, mute, solo, volume, and the original to compare.
 
-import { Changed, call, content, download, key } from "../api.js";
+import { StemReplaced, call, readBody, download, key } from "../api.js";
 import { button, clock, element, set, size } from "../dom.js";
-import { Slices } from "./slice-cache.js";
-import { Transport } from "./playback.js";
-import { draw, read } from "./waveform.js";
+import { SliceCache } from "./slice-cache.js";
+import { Playback } from "./playback.js";
+import { decodePeaks, drawWaveform } from "./waveform.js";
 
 const MIXTURE = "mixture";
-const RATES = [8_000, 96_000]; // Hz, that every browser plays
-let sounding = null; // one song at a time
+const RATES = [8_000, 96_000]; // Hz, the lowest and the highest that every browser plays
+let activePlayer = null; // only one song plays at a time
 
 export class Player {
   #status;
   #tracks = new Map();
-  #controls = new Map(); // of each track: its mute, solo and volume
+  #controls = new Map(); // each track's mute, solo and volume
   #original = false;
   #peaks = null;
-  #transport = null;
+  #playback = null;
   #context = null;
   #frame = 0;
-  #trouble = element("p", { className: "error", role: "alert", hidden: true });
-  #outdated;
+  #error = element("p", { className: "error", role: "alert", hidden: true });
+  #onStemsReplaced;
   element = element("div", { className: "player", role: "group", "aria-label": "Player" });
 
-  /** `outdated` gets the position, in seconds, at which it stopped because the stems were separated again meanwhile. */
-  constructor(outdated) {
-    this.#outdated = outdated;
+  /** `onStemsReplaced` gets the position, in seconds, at which playing stopped because the song was separated again. */
+  constructor(onStemsReplaced) {
+    this.#onStemsReplaced = onStemsReplaced;
   }
 
-  /** Fetch the waveforms of the song whose status this is, and show everything; without them, the downloads alone. */
+  /** Fetch the waveforms of the song with this status, and show the player; without waveforms, the downloads alone. */
   async open(status) {
     this.#status = status;
     const digests = { ...status.report?.stems, [MIXTURE]: status.report?.[MIXTURE] };
@@ -36,21 +36,21 @@ export class Player {
       this.#tracks.set(track.name, { ...track, sha256: digests[track.name]?.sha256 });
     }
     try {
-      this.#peaks = await content(await call(`/apiv1/peaks/${status.hash}`), "json");
+      this.#peaks = await readBody(await call(`/apiv1/peaks/${status.hash}`), "json");
     } catch (error) {
-      this.#tell(error.message);
+      this.#showError(error.message);
     }
     const rows = [...this.#tracks.keys()].map((name) => this.#row(name));
     this.element.append(
-      ...(this.#peaks ? [this.#head()] : []),
-      this.#trouble,
+      ...(this.#peaks ? [this.#transportBar()] : []),
+      this.#error,
       element("ul", { className: "tracks" }, ...rows),
-      element("p", { className: "links" }, this.#link(`/apiv1/archive/${status.hash}.zip`, "All stems as ZIP"), this.#share()),
+      element("p", { className: "links" }, this.#downloadLink(`/apiv1/archive/${status.hash}.zip`, "All stems as ZIP"), this.#songLink()),
     );
-    if (this.#peaks) this.#show();
+    if (this.#peaks) this.#render();
   }
 
-  #head() {
+  #transportBar() {
     this.toggle = button("Play", () => this.#playOrPause(), { className: "main play" });
     this.slider = element("input", {
       type: "range", min: 0, max: this.#seconds, step: 0.01, value: 0, className: "position", "aria-label": "Position",
@@ -58,24 +58,24 @@ export class Player {
       onkeydown: (event) => this.#stepByKey(event),
     });
     this.time = element("span", { className: "time" });
-    this.compare = button("Original", () => this.#compare(), { "aria-pressed": "false", title: "The song as it was" });
-    const compare = this.#tracks.has(MIXTURE) ? this.compare : null;
-    return element("div", { className: "transport" }, this.toggle, this.slider, this.time, compare);
+    this.originalButton = button("Original", () => this.#toggleOriginal(), { "aria-pressed": "false", title: "The song as it was" });
+    const originalButton = this.#tracks.has(MIXTURE) ? this.originalButton : null;
+    return element("div", { className: "transport" }, this.toggle, this.slider, this.time, originalButton);
   }
 
-  /** Play from there on, where there is something to play. */
+  /** Play from a position, in seconds; do nothing without waveforms. */
   resume(seconds) {
     if (!this.#peaks) return;
     this.#seek(seconds);
-    this.#ready().play();
+    this.#ensurePlayback().play();
   }
 
-  /** Stop, and let go of the sound. */
+  /** Stop, and free the decoded sound. */
   close() {
     cancelAnimationFrame(this.#frame);
-    this.#transport?.pause();
+    this.#playback?.pause();
     this.#context?.close();
-    this.#transport = this.#context = null;
+    this.#playback = this.#context = null;
   }
 
   get #seconds() {
@@ -84,58 +84,58 @@ export class Player {
 
   #row(name) {
     const { url, bytes } = this.#tracks.get(name);
-    const get = this.#link(url, `${url.split(".").pop().toUpperCase()}, ${size(bytes)}`);
-    get.setAttribute("aria-label", `Download ${title(name)}`);
+    const download = this.#downloadLink(url, `${url.split(".").pop().toUpperCase()}, ${size(bytes)}`);
+    download.setAttribute("aria-label", `Download ${title(name)}`);
     const heading = element("span", { className: "name" }, title(name));
     const shown = this.#peaks?.tracks[name];
     const mixer = shown && name !== MIXTURE ? this.#mixer(name) : element("span");
     const wave = shown ? this.#wave(name, shown.peaks) : element("span");
-    return element("li", { className: `track ${name}` }, heading, mixer, wave, get);
+    return element("li", { className: `track ${name}` }, heading, mixer, wave, download);
   }
 
   #wave(name, peaks) {
     const canvas = element("canvas", { className: "wave", role: "img", "aria-label": `Waveform: ${title(name)}` });
-    draw(canvas, read(peaks));
-    const at = (event) => {
+    drawWaveform(canvas, decodePeaks(peaks));
+    const seekTo = (event) => {
       const { left, width } = canvas.getBoundingClientRect();
       this.#seek(((event.clientX - left) / width) * this.#seconds);
     };
     canvas.onpointerdown = (event) => {
       canvas.setPointerCapture(event.pointerId);
-      at(event);
+      seekTo(event);
     };
-    canvas.onpointermove = (event) => canvas.hasPointerCapture(event.pointerId) && at(event);
-    return element("div", { className: "scope" }, canvas);
+    canvas.onpointermove = (event) => canvas.hasPointerCapture(event.pointerId) && seekTo(event);
+    return element("div", { className: "waveform" }, canvas);
   }
 
   #mixer(name) {
-    const press = (text) => {
-      const made = button(text, () => {
-        made.setAttribute("aria-pressed", String(made.getAttribute("aria-pressed") !== "true"));
-        this.#levels();
+    const toggle = (text) => {
+      const toggled = button(text, () => {
+        toggled.setAttribute("aria-pressed", String(toggled.getAttribute("aria-pressed") !== "true"));
+        this.#applyVolumes();
       }, { "aria-pressed": "false", "aria-label": `${text} ${title(name)}` });
-      return made;
+      return toggled;
     };
     const volume = element("input", {
-      type: "range", min: 0, max: 1, step: 0.01, value: 1, "aria-label": `Volume of ${title(name)}`, oninput: () => this.#levels(),
+      type: "range", min: 0, max: 1, step: 0.01, value: 1, "aria-label": `Volume of ${title(name)}`, oninput: () => this.#applyVolumes(),
     });
-    const controls = { mute: press("Mute"), solo: press("Solo"), volume };
+    const controls = { mute: toggle("Mute"), solo: toggle("Solo"), volume };
     this.#controls.set(name, controls);
     return element("span", { className: "mixer" }, controls.mute, controls.solo, volume);
   }
 
-  /** A download: where the service needs a key, each click asks for a signed link. */
-  #link(url, text) {
+  /** Make a download link. With a key, each click requests a signed link. */
+  #downloadLink(url, text) {
     const onclick = async (event) => {
       if (!key.get()) return;
       event.preventDefault();
-      this.#tell("");
-      await download(url).catch((error) => this.#tell(error.message));
+      this.#showError("");
+      await download(url).catch((error) => this.#showError(error.message));
     };
     return element("a", { href: url, download: "", onclick }, text);
   }
 
-  #share() {
+  #songLink() {
     const link = element("a", { href: `#${this.#status.hash}` }, "Link to this song");
     link.onclick = async (event) => {
       event.preventDefault();
@@ -146,38 +146,38 @@ export class Player {
   }
 
   #playOrPause() {
-    if (this.#transport?.playing) this.#transport.pause();
-    else this.#ready().play();
+    if (this.#playback?.playing) this.#playback.pause();
+    else this.#ensurePlayback().play();
   }
 
-  /** The transport, with a context at the song's own rate: made when first needed, for browsers want a gesture. */
-  #ready() {
-    if (sounding !== this) sounding?.close();
-    sounding = this;
-    if (this.#transport) return this.#transport;
+  /** Return the playback, with a context at the song's sample rate. It is made on the first gesture, as browsers require. */
+  #ensurePlayback() {
+    if (activePlayer !== this) activePlayer?.close();
+    activePlayer = this;
+    if (this.#playback) return this.#playback;
     this.#context = new AudioContext({ sampleRate: Math.min(Math.max(this.#peaks.rate, RATES[0]), RATES[1]), latencyHint: "playback" });
-    const slices = new Slices(this.#context, this.#peaks, this.#tracks, this.#status.options.bit_depth);
+    const sliceCache = new SliceCache(this.#context, this.#peaks, this.#tracks, this.#status.options.bit_depth);
     const names = [...this.#controls.keys()];
-    this.#transport = new Transport(this.#context, slices, this.#peaks, names);
-    this.#transport.addEventListener("change", () => this.#show());
-    this.#transport.addEventListener("trouble", ({ detail: error }) => {
-      if (error instanceof Changed) {
-        this.#outdated(this.#transport.position);
+    this.#playback = new Playback(this.#context, sliceCache, this.#peaks, names);
+    this.#playback.addEventListener("change", () => this.#render());
+    this.#playback.addEventListener("failure", ({ detail: error }) => {
+      if (error instanceof StemReplaced) {
+        this.#onStemsReplaced(this.#playback.position);
         return;
       }
-      this.#tell(error ? `${error.message} ${this.#transport?.playing ? "Trying again." : "Press Play to go on."}` : "");
+      this.#showError(error ? `${error.message} ${this.#playback?.playing ? "Trying again." : "Press Play to go on."}` : "");
     });
-    if (this.#original) this.#transport.include(MIXTURE);
-    this.#levels();
-    this.#transport.seek(this.slider.valueAsNumber);
-    return this.#transport;
+    if (this.#original) this.#playback.include(MIXTURE);
+    this.#applyVolumes();
+    this.#playback.seek(this.slider.valueAsNumber);
+    return this.#playback;
   }
 
   #seek(seconds) {
     const to = Math.min(Math.max(0, seconds), this.#seconds);
-    if (this.#transport) this.#transport.seek(to);
+    if (this.#playback) this.#playback.seek(to);
     else this.slider.value = to;
-    this.#show();
+    this.#render();
   }
 
   #stepByKey(event) {
@@ -187,41 +187,41 @@ export class Player {
     this.#seek(this.slider.valueAsNumber + step * Math.min(5, this.#seconds / 20));
   }
 
-  #compare() {
+  #toggleOriginal() {
     this.#original = !this.#original;
-    this.compare.setAttribute("aria-pressed", String(this.#original));
+    this.originalButton.setAttribute("aria-pressed", String(this.#original));
     this.element.classList.toggle("original", this.#original);
-    if (this.#original) this.#transport?.include(MIXTURE);
-    this.#levels();
+    if (this.#original) this.#playback?.include(MIXTURE);
+    this.#applyVolumes();
   }
 
-  #levels() {
+  #applyVolumes() {
     const pressed = (each) => each.getAttribute("aria-pressed") === "true";
     const solo = [...this.#controls.values()].some((controls) => pressed(controls.solo));
     for (const [name, controls] of this.#controls) {
       const heard = !this.#original && !pressed(controls.mute) && (!solo || pressed(controls.solo));
       this.element.querySelector(`.${CSS.escape(name)}`)?.classList.toggle("silent", !heard);
-      this.#transport?.level(name, heard ? controls.volume.valueAsNumber : 0);
+      this.#playback?.setVolume(name, heard ? controls.volume.valueAsNumber : 0);
     }
-    if (this.#tracks.has(MIXTURE)) this.#transport?.level(MIXTURE, this.#original ? 1 : 0);
+    if (this.#tracks.has(MIXTURE)) this.#playback?.setVolume(MIXTURE, this.#original ? 1 : 0);
   }
 
-  #tell(words) {
-    set(this.#trouble, "textContent", words);
-    this.#trouble.hidden = !words;
+  #showError(message) {
+    set(this.#error, "textContent", message);
+    this.#error.hidden = !message;
   }
 
-  #show() {
-    const transport = this.#transport;
-    const position = transport ? transport.position : this.slider.valueAsNumber;
-    if (transport) this.slider.value = position;
+  #render() {
+    const playback = this.#playback;
+    const position = playback ? playback.position : this.slider.valueAsNumber;
+    if (playback) this.slider.value = position;
     this.slider.setAttribute("aria-valuetext", `${clock(position)} of ${clock(this.#seconds)}`);
     set(this.time, "textContent", `${clock(position)} / ${clock(this.#seconds)}`);
     this.element.style.setProperty("--at", position / this.#seconds);
-    set(this.toggle, "textContent", transport?.playing ? "Pause" : "Play");
-    this.toggle.setAttribute("aria-busy", String(Boolean(transport?.loading)));
+    set(this.toggle, "textContent", playback?.playing ? "Pause" : "Play");
+    this.toggle.setAttribute("aria-busy", String(Boolean(playback?.loading)));
     cancelAnimationFrame(this.#frame);
-    if (transport?.playing) this.#frame = requestAnimationFrame(() => this.#show());
+    if (playback?.playing) this.#frame = requestAnimationFrame(() => this.#render());
   }
 }
 

@@ -1,18 +1,18 @@
-// The sound of a song, five seconds of a track at a time: fetched and decoded when it is wanted, kept for a moment.
+// Fetches and decodes slices of five seconds of a track, and keeps the last few.
 
-import { Changed, call, content } from "../api.js";
-import * as cut from "./slice-formats.js";
+import { StemReplaced, call, readBody } from "../api.js";
+import * as formats from "./slice-formats.js";
 
-const KEPT = 3; // slices of each track
+const SLICES_KEPT = 3; // of each track
 
-export class Slices {
+export class SliceCache {
   #context;
   #peaks;
   #tracks;
   #bits;
-  #kept = new Map();
+  #cache = new Map();
 
-  /** `tracks` by name, as the status has them, each with its `sha256`; `bits` of each sample, where the format has a choice. */
+  /** `tracks`: the status' tracks by name, each with its `sha256`; `bits`: of a sample, for WAV and FLAC. */
   constructor(context, peaks, tracks, bits) {
     this.#context = context;
     this.#peaks = peaks;
@@ -20,27 +20,27 @@ export class Slices {
     this.#bits = bits;
   }
 
-  /** Resolve to the slice of a track as an AudioBuffer of exactly its samples. Raises Problem, Away, Changed. */
+  /** Resolve to a slice of a track, an AudioBuffer of exactly its samples. Throws Problem, Unreachable, StemReplaced. */
   get(name, index) {
     const label = `${name} ${index}`;
-    const found = this.#kept.get(label) ?? this.#load(name, index);
-    this.#kept.delete(label);
-    this.#kept.set(label, found); // the one used last comes last
-    found.catch(() => this.#kept.delete(label));
-    const own = [...this.#kept.keys()].filter((each) => each.startsWith(`${name} `));
-    for (const old of own.slice(0, -KEPT)) this.#kept.delete(old);
+    const found = this.#cache.get(label) ?? this.#load(name, index);
+    this.#cache.delete(label);
+    this.#cache.set(label, found); // the most recently used comes last
+    found.catch(() => this.#cache.delete(label));
+    const own = [...this.#cache.keys()].filter((each) => each.startsWith(`${name} `));
+    for (const old of own.slice(0, -SLICES_KEPT)) this.#cache.delete(old);
     return found;
   }
 
   async #load(name, index) {
     const { url, bytes, sha256 } = this.#tracks.get(name);
     const place = { peaks: this.#peaks, starts: this.#peaks.tracks[name].starts, index, bytes };
-    const { ranges, wrap, skip } = cut[url.split(".").pop()](place, this.#bits);
-    const parts = await Promise.all(ranges.map((range) => fetched(url, sha256, range)));
+    const { ranges, wrap, skip } = formats[url.split(".").pop()](place, this.#bits);
+    const parts = await Promise.all(ranges.map((range) => fetchRange(url, sha256, range)));
     const decoded = await this.#context.decodeAudioData(wrap(...parts));
-    // Where the browser's context can't have the song's own rate, it resampled.
+    // The browser resampled if its context can't run at the song's rate.
     const scale = decoded.sampleRate / this.#peaks.rate;
-    const size = Math.round(cut.length(this.#peaks, index) * scale);
+    const size = Math.round(formats.sliceLength(this.#peaks, index) * scale);
     if (decoded.length === size) return decoded;
     const buffer = new AudioBuffer({ length: size, numberOfChannels: 2, sampleRate: decoded.sampleRate });
     const begin = Math.max(0, skip(decoded.length, scale));
@@ -52,15 +52,15 @@ export class Slices {
   }
 }
 
-/** Fetch bytes of the file that has this digest; the service sends the whole file where it has another one by now. */
-async function fetched(url, sha256, [from, to]) {
+/** Fetch bytes of the file with this digest. Throws StemReplaced if the service has another file. */
+async function fetchRange(url, sha256, [from, to]) {
   const condition = sha256 ? { "If-Range": `"${sha256}"` } : {};
-  const answer = await call(url, { headers: { Range: `bytes=${from}-${to - 1}`, ...condition } });
-  const tag = answer.headers.get("ETag");
+  const response = await call(url, { headers: { Range: `bytes=${from}-${to - 1}`, ...condition } });
+  const tag = response.headers.get("ETag");
   if (sha256 && tag && !tag.includes(sha256)) {
-    answer.body?.cancel();
-    throw new Changed();
+    response.body?.cancel();
+    throw new StemReplaced();
   }
-  const sound = await content(answer, "arrayBuffer");
-  return answer.status === 206 ? sound : sound.slice(from, to);
+  const sound = await readBody(response, "arrayBuffer");
+  return response.status === 206 ? sound : sound.slice(from, to);
 }

@@ -1,18 +1,18 @@
-// A waveform out of peaks, as wide as there is room.
+// Draws a waveform from peaks into a canvas, over its whole width.
 
-// By canvas, how to draw it anew; one listener for all, for one each would keep every canvas that ever was.
-const painted = new WeakMap();
+// Each canvas' paint function. One listener serves all: one for each canvas would keep removed canvases in memory.
+const painters = new WeakMap();
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () =>
-  requestAnimationFrame(() => document.querySelectorAll("canvas").forEach((canvas) => painted.get(canvas)?.())),
+  requestAnimationFrame(() => document.querySelectorAll("canvas").forEach((canvas) => painters.get(canvas)?.())),
 );
 
-/** Read a track's peaks: signed bytes, lowest and highest in turn. */
-export function read(encoded) {
+/** Decode a track's peaks from base64: signed bytes, lowest and highest in turn. */
+export function decodePeaks(encoded) {
   return Int8Array.from(atob(encoded), (c) => c.charCodeAt(0));
 }
 
-/** Draw `peaks` into the canvas in its own text colour; anew whenever its size or the theme changes. */
-export function draw(canvas, peaks) {
+/** Draw `peaks` into the canvas in its CSS colour; repaint when its size or the theme changes. */
+export function drawWaveform(canvas, peaks) {
   const paint = () => {
     const scale = window.devicePixelRatio || 1;
     const [width, height] = [canvas.clientWidth * scale, canvas.clientHeight * scale].map(Math.round);
@@ -35,5 +35,5 @@ export function draw(canvas, peaks) {
     }
   };
   new ResizeObserver(paint).observe(canvas);
-  painted.set(canvas, paint);
+  painters.set(canvas, paint);
 }
