@@ -9,8 +9,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from local.service import Service
+from msas_client.batch import Fetching, Wanted
 from msas_client.client import Client
-from msas_client.fetching import Fetching, Wanted
 
 _DEFAULT_SONG = "stempeg/data/The Easton Ellises - Falcon 69.stem.mp4"
 

@@ -6,7 +6,6 @@
 >>> job.download("out")
 """
 
-from msas_client.answers import Model, Status, Track
 from msas_client.client import Client, Job
 from msas_client.errors import (
     BadSong,
@@ -19,6 +18,7 @@ from msas_client.errors import (
     Refused,
     Unauthorized,
 )
+from msas_client.types import Model, Status, Track
 
 __all__ = [
     "BadSong",

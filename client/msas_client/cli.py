@@ -12,10 +12,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from msas_client import commands
+from msas_client.batch import FAILED, UNREACHABLE, in_a_sentence, in_json
 from msas_client.client import DEFAULT_ADDRESS, Client
 from msas_client.commands import INTERRUPTED, Command
 from msas_client.errors import MsasError, NotReachable
-from msas_client.fetching import FAILED, UNREACHABLE, in_a_sentence, in_json
 from msas_client.options import add_options
 
 _EXAMPLES = """\

@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Any
 from urllib.parse import quote
 
-from msas_client.answers import Model, Status, Track
+from msas_client._http import SENDING, Transport
+from msas_client.downloads import path_of, place_for, save
 from msas_client.errors import Failed, NotFound, NotReady
-from msas_client.saving import path_of, place_for, save
-from msas_client.transport import SENDING, Transport
+from msas_client.types import Model, Status, Track
 
 DEFAULT_ADDRESS = "localhost:5000"
 _POLL_SECONDS = 20  # at the service, which answers at once where there is news

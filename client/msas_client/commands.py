@@ -12,12 +12,12 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any, NoReturn
 
-from msas_client.answers import Status
-from msas_client.bars import in_words
+from msas_client.batch import DONE, FAILED, Fetching, Wanted, in_a_sentence, in_json
 from msas_client.client import DEFAULT_ADDRESS, Client
 from msas_client.errors import Refused
-from msas_client.fetching import DONE, FAILED, Fetching, Wanted, in_a_sentence, in_json
-from msas_client.songs import songs_of
+from msas_client.inputs import songs_of
+from msas_client.progress import in_words
+from msas_client.types import Status
 
 INTERRUPTED = 130
 Command = Callable[[Client, Namespace], int]

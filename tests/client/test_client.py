@@ -25,8 +25,8 @@ from msas_client import (
     Track,
     Unauthorized,
 )
-from msas_client.saving import save
-from msas_client.transport import Transport
+from msas_client._http import Transport
+from msas_client.downloads import save
 from tests.support.audio import RATE, true_waves, write
 from tests.support.http_answers import answering
 from tests.support.processes import environment_with

@@ -16,7 +16,7 @@ from local import Service
 from msas.job import songhash as songhash_of
 from msas.options import Options
 from msas_client import Client
-from msas_client.songs import songs_of
+from msas_client.inputs import songs_of
 from tests.support.audio import RATE, true_waves, write
 from tests.support.faultproxy import FaultProxy
 from tests.support.http_answers import answering

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import requests
 
-from msas_client.answers import Status, Track
+from msas_client._http import Transport
 from msas_client.errors import NotReachable
-from msas_client.transport import Transport
+from msas_client.types import Status, Track
 
 _CHUNK = 256 * 1024
 _PARTIAL, _NOT_MODIFIED = 206, 304

@@ -10,7 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from msas_client.answers import Status
+from msas_client.types import Status
 
 _STAGES = {
     "fetching": "fetching the song",

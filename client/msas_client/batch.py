@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Condition, Lock
 
-from msas_client.answers import Status
-from msas_client.bars import Bars, in_words
 from msas_client.client import Client, Job
 from msas_client.errors import Busy, Failed, MsasError, NotFound, NotReachable, Refused
+from msas_client.progress import Bars, in_words
+from msas_client.types import Status
 
 DONE, FAILED, UNREACHABLE = 0, 1, 3
 _SENDING, _WAITING = 4, 8  # songs at once
