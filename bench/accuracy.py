@@ -14,8 +14,8 @@ from demucs.apply import apply_model
 from bench import material, pipeline
 from bench.material import Setup
 from msas.settings import Settings
-from worker.decode import Mixture
 from worker.engines import Engine, Order, Samples, Survey, demucs
+from worker.pipeline.decode import Mixture
 
 SECONDS = 11  # two segments that overlap
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from bench import material, roofline
 from msas.settings import Settings
-from worker.machine import keep_memory, peak_rss_mb
+from worker.system import keep_memory, peak_rss_mb
 
 Separate = Callable[[Path, Path], Any]
 

@@ -13,8 +13,8 @@ from demucs.htdemucs import HTDemucs
 from demucs.states import save_with_checksum
 
 from local.demo import default_song
-from worker.decode import Mixture
 from worker.formats.mp3 import Mp3Encoder
+from worker.pipeline.decode import Mixture
 
 RATE = 44100
 WARM_UP_SECONDS = 6

@@ -13,7 +13,7 @@ from bench.material import Setup
 from local import Service
 from msas.models import LITE
 from msas_client import Client
-from worker.decode import Mixture
+from worker.pipeline.decode import Mixture
 
 SHORT, LONG, HOUR = 1, 5, 60  # minutes
 MARATHON_SHORT, MARATHON = 5, 180  # minutes

@@ -14,10 +14,10 @@ from msas.options import Options
 from msas.settings import Settings
 from msas.stems import Attempt
 from msas.store import Store
-from worker import separation
 from worker.engines import Engine, Samples, demucs
 from worker.engines.lite import LiteEngine
 from worker.engines.runtime import Runtime
+from worker.pipeline import separation
 from worker.watchdog import Watchdog
 
 _CHUNK = 1 << 20

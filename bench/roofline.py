@@ -16,8 +16,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from msas.settings import Settings
 from worker.engines import Order
+from worker.engines.overlap_add import starts
 from worker.engines.runtime import Runtime
-from worker.overlap_add import starts
 
 SIZE = 2048  # rows and columns of the matrices
 _ROUNDS = {"cpu": 16, "cuda": 4096}

@@ -3,7 +3,7 @@
 <bucket_in>/<songhash>                         the song
 <bucket_in>/<songhash>.json                    its job's message, until the job succeeded
 <bucket_out>/<songhash>-<stem>.<ext>           a stem; as `mixture`, the song itself, encoded as its stems are
-<bucket_out>/<songhash>-peaks.json             how they look, and where in their files they begin (worker/peaks.py)
+<bucket_out>/<songhash>-peaks.json             how they look, where in their files they begin (worker/pipeline/peaks.py)
 <bucket_out>/<songhash>-<tag>-<stem>.<ext>     the same of another attempt than the first; `tag` in its report is the
 <bucket_out>/<songhash>-<tag>-peaks.json       tag, 16 hexadecimal digits
 <bucket_out>/<songhash>-report.json            the report: what it names is published, and nothing else

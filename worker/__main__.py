@@ -11,9 +11,9 @@ from msas.problem import ModelUnavailable
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
 from worker.engines.runtime import Runtime
-from worker.machine import keep_memory
 from worker.models import Models
-from worker.service import serve, watched
+from worker.serve import serve, watched
+from worker.system import keep_memory
 
 
 def main() -> int:

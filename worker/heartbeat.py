@@ -14,8 +14,7 @@ from msas import log
 from msas.job import Stage
 from msas.problem import QueueUnavailable
 from msas.queue import Lease, Receiver
-from worker.drain import Drain, Draining
-from worker.rest_of_song import RestOfSong
+from worker.drain import Drain, Draining, RestOfSong
 
 _SOONEST_SECONDS = 0.25  # news of a job is carried no more often than this
 _ASK_AGAIN_SECONDS = 0.5

@@ -14,12 +14,12 @@ from msas.options import Options
 from msas.problem import Problem, QueueUnavailable, StoreRefused, StoreUnavailable, Unavailable
 from msas.queue import Held, Lease, Receiver
 from msas.store import Store
-from worker.counts import Counts
 from worker.drain import Drain, Draining
 from worker.engines import Engine
 from worker.health import Health
 from worker.heartbeat import Cancelled, Heartbeat, LeaseLost
-from worker.separation import separate_song
+from worker.metrics import Counts
+from worker.pipeline.separation import separate_song
 from worker.watchdog import Watchdog
 
 _PAUSE_SECONDS = 1.0

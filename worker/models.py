@@ -13,11 +13,11 @@ from msas import log
 from msas.models import DEMUCS, LITE, Model
 from msas.problem import ModelUnavailable
 from msas.settings import Settings
-from worker.counts import Counts
 from worker.engines import Engine, demucs, lite_weights
 from worker.engines.lite import LiteEngine
 from worker.engines.runtime import Runtime
 from worker.fetch import ONLY_WEIGHTS
+from worker.metrics import Counts
 
 AUTO, BEST = "auto", "htdemucs"
 AUTO_FETCH_SECONDS = 20

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from local import Service, servers
 from tests.support.another_rest import another_rest
 from worker.heartbeat import Pulse
-from worker.monitor import Monitor
+from worker.metrics import Monitor
 
 pytestmark = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this system has no IPv6")
 

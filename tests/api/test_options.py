@@ -14,8 +14,8 @@ from msas.problem import TooLong
 from msas_client import Client, Refused
 from tests.support.audio import RATE, STEMS, Wave, decode, lag, resampled, snr_db, true_waves, write
 from tests.support.requests import separate
-from worker.decode import Mixture
 from worker.formats.flac import FlacEncoder
+from worker.pipeline.decode import Mixture
 
 
 def stems_of(client: Client, song: Path, folder: Path, rate: int = RATE, **options: Any) -> dict[str, Wave]:

@@ -19,7 +19,7 @@ from rest.app import create_app
 from rest.services import Services
 from rest.store_space import StoreSpace
 from tests.support.manifests import ROOT
-from worker.counts import Counts as WorkerCounts
+from worker.metrics import Counts as WorkerCounts
 
 PROJECTS = ("pyproject.toml", "client/pyproject.toml")
 

@@ -23,7 +23,7 @@ from msas.problem import Problem, Unavailable
 from msas.settings import Settings
 from rest.app import create_app
 from tests.contract import frozen
-from worker.counts import Counts
+from worker.metrics import Counts
 
 ROOT = Path(__file__).parents[2]
 P = TypeVar("P", bound=Problem)

@@ -28,7 +28,7 @@ from tests.support.manifests import (
     variables,
     with_components,
 )
-from worker.counts import RESULTS, Counts
+from worker.metrics import RESULTS, Counts
 
 # The settings that the manifests leave at their defaults, by reason.
 LEFT = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msas.job import State
 from tests.support.processes import eventually
 from tests.support.rig import Rig
-from worker.service import SICK
+from worker.serve import SICK
 
 
 def test_a_worker_that_fails_three_songs_in_a_row_hands_the_third_back_and_ends(rig: Rig) -> None:

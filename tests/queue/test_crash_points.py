@@ -22,7 +22,7 @@ from tests.support import rig
 from tests.support.fake_engine import StandInEngine
 from tests.support.faults import KILLS, Fault
 from tests.support.in_process import SETTINGS, STEMS, Place, job, separate
-from worker.separation import separate_song
+from worker.pipeline.separation import separate_song
 from worker.watchdog import Watchdog
 
 BOTH = (0, 1)

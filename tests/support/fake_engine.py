@@ -32,7 +32,7 @@ from msas.models import Model
 from msas.settings import Settings
 from tests.support import process_faults
 from worker.engines import Engine, Order, Progress, Samples, Survey
-from worker.service import serve, watched
+from worker.serve import serve, watched
 
 STEMS = ("vocals", "drums", "bass", "other")
 MODELS = (

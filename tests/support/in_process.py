@@ -41,13 +41,13 @@ from tests.support.fake_s3 import MemoryMinio
 from tests.support.faults import Decide, Wire, WiredMinio, WiredRedis, own_redis
 from tests.support.queue_time import end_delays, expire_leases
 from tests.support.reconcile import reconcile
-from worker.counts import Counts
 from worker.drain import Drain
 from worker.engines import Engine
 from worker.heartbeat import Heartbeat, Pulse
 from worker.loop import Worker
-from worker.publishing import attempt_at, publish
-from worker.separation import Watch, _fetch
+from worker.metrics import Counts
+from worker.pipeline.publishing import attempt_at, publish
+from worker.pipeline.separation import Watch, _fetch
 from worker.watchdog import Watchdog
 
 STEMS = ("vocals", "drums")
@@ -92,7 +92,7 @@ def separate(
     scratch: str,
     _limits: SongLimits,
 ) -> dict[str, Any]:
-    """Make the calls of worker.separation.separate_song, in its order, on bytes that are no audio."""
+    """Make the calls of worker.pipeline.separation.separate_song, in its order, on bytes that are no audio."""
     watch.report(Stage.FETCHING, 0.0)
     fetched = Path(scratch) / str(threading.get_ident())
     try:

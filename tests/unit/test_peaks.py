@@ -10,8 +10,8 @@ import pytest
 from msas.options import Options
 from tests.support.audio import RATE, Wave, true_waves
 from worker.formats import open_encoder
-from worker.peaks import Peaks, samples_per_peak, samples_per_slice
-from worker.stem import StemFile
+from worker.pipeline.peaks import Peaks, samples_per_peak, samples_per_slice
+from worker.pipeline.stem import StemFile
 from worker.watchdog import Watchdog
 
 FORMATS: list[dict[str, Any]] = [

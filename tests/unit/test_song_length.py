@@ -13,7 +13,7 @@ from av.audio.frame import AudioFrame
 from msas.problem import TooLong
 from msas.song import probe
 from tests.support.audio import RATE, write
-from worker.decode import Mixture
+from worker.pipeline.decode import Mixture
 
 _FRAME = 1152  # samples
 

@@ -12,7 +12,7 @@ from minio.error import S3Error
 from msas.store import Store
 from tests.support.fake_s3 import MemoryMinio
 from tests.support.in_process import STEMS, report_of, stem_of
-from worker.publishing import attempt_at, publish
+from worker.pipeline.publishing import attempt_at, publish
 
 SONG = "7" * 56
 

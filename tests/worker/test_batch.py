@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from worker.engines.batch import _CALM, Batches, Separate
-from worker.engines.engine import NotFinite
+from worker.engines.types import NotFinite
 
 CPU = torch.device("cpu")
 

@@ -13,10 +13,10 @@ from msas.problem import ModelUnavailable
 from msas_client import Client
 from tests.support.audio import STEMS, decode, encoded, snr_db, true_waves, write
 from tests.support.engine_runs import separated
-from worker.decode import Mixture
 from worker.engines import demucs
 from worker.engines.runtime import Runtime
 from worker.formats.mp3 import Mp3Encoder
+from worker.pipeline.decode import Mixture
 
 
 @pytest.fixture(scope="module")

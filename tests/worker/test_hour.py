@@ -15,8 +15,8 @@ from local.servers import free_ports
 from msas.options import Options
 from msas_client import Client
 from tests.support.audio import RATE, STEMS, Wave, snr_db, true_waves
-from worker.decode import Mixture
 from worker.formats import open_encoder
+from worker.pipeline.decode import Mixture
 
 pytestmark = pytest.mark.long
 MINUTE = 60 * RATE  # samples

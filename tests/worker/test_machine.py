@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.machine import cores
+from worker.system import cores
 
 
 @pytest.fixture(autouse=True)

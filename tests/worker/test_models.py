@@ -21,9 +21,9 @@ from safetensors.torch import save_file
 from local import Service
 from msas.problem import ModelUnavailable
 from msas.settings import Settings
-from worker.counts import Counts
 from worker.engines import demucs, lite_weights
 from worker.engines.runtime import Runtime
+from worker.metrics import Counts
 from worker.models import Models
 
 SMALL: dict[str, Any] = {"channels": 8, "segment": 3, "bottom_channels": 32, "t_layers": 1, "t_heads": 2}

@@ -23,10 +23,9 @@ from msas.queue import Receiver
 from tests.support.processes import environment_with, eventually
 from tests.support.rig import Rig, stopped
 from worker import heartbeat
-from worker.counts import Counts
 from worker.drain import Drain
 from worker.heartbeat import Heartbeat, Pulse
-from worker.monitor import Monitor
+from worker.metrics import Counts, Monitor
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ from tests.support.audio import (
     video_without_sound,
     write,
 )
-from worker.decode import Mixture
+from worker.pipeline.decode import Mixture
 
 pytestmark = pytest.mark.usefixtures("worker_lives_on")
 

@@ -6,7 +6,7 @@ import pytest
 
 from msas.job import Job, Stage
 from msas.options import Options
-from worker.rest_of_song import RestOfSong
+from worker.drain import RestOfSong
 
 
 class Clock:
@@ -20,7 +20,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("worker.rest_of_song.time", clock)
+    monkeypatch.setattr("worker.drain.time", clock)
     return clock
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from msas.settings import Settings, SettingsError
 from tests.support.processes import environment_with
-from worker import machine
+from worker import system
 from worker.engines.runtime import Runtime, digest_of
 
 
@@ -175,6 +175,6 @@ def test_openvino_runs_without_its_telemetry() -> None:
 
 
 def test_the_peak_memory_is_measured() -> None:
-    peak = machine.peak_rss_mb()
+    peak = system.peak_rss_mb()
     assert peak
     assert 50 < peak < 50_000

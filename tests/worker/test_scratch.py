@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from worker.scratch import scratch_folder
+from worker.system import scratch_folder
 
 
 @pytest.fixture(autouse=True)

@@ -16,9 +16,9 @@ from demucs.htdemucs import HTDemucs
 from tests.support.audio import STEMS, Wave, true_waves
 from tests.support.engine_runs import in_blocks, separated, survey
 from worker.engines.demucs import DemucsEngine
-from worker.engines.engine import Order
+from worker.engines.overlap_add import Grid, overlap_add, starts, triangle
 from worker.engines.runtime import Runtime
-from worker.overlap_add import Grid, overlap_add, starts, triangle
+from worker.engines.types import Order
 
 RATE = 44100
 SOURCES = ["drums", "bass", "other", "vocals"]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from worker.engines.engine import NotFinite, Samples
+from worker.engines.types import NotFinite, Samples
 
 # Maps windows of shape (batch, 2, n) and the wanted sources' numbers to sources of shape (batch, wanted, 2, n).
 Separate: TypeAlias = Callable[[Tensor, Sequence[int]], Tensor]

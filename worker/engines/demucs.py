@@ -21,10 +21,10 @@ from huggingface_hub import constants, try_to_load_from_cache
 
 from msas.models import stem_order
 from msas.problem import ModelUnavailable
-from worker.engines.engine import Order, Progress, Samples, Survey
 from worker.engines.hybrid import Part
+from worker.engines.overlap_add import Grid, overlap_add, starts, triangle
 from worker.engines.runtime import Runtime
-from worker.overlap_add import Grid, overlap_add, starts, triangle
+from worker.engines.types import Order, Progress, Samples, Survey
 
 
 class DemucsEngine:

@@ -18,10 +18,10 @@ from torch.nn import functional
 from msas.models import LITE
 from worker.engines import lite_weights
 from worker.engines.batch import Batches
-from worker.engines.engine import Order, Progress, Samples, Survey
+from worker.engines.overlap_add import Grid, overlap_add, starts, triangle
 from worker.engines.runtime import Network, Runtime, digest_of
+from worker.engines.types import Order, Progress, Samples, Survey
 from worker.engines.unet import UNet
-from worker.overlap_add import Grid, overlap_add, starts, triangle
 
 # Spleeter's analysis: Hann windows of 4096 samples every 1024, of which the networks see 1024 bins.
 WINDOW, HOP, BINS, FRAMES = 4096, 1024, 1024, 512

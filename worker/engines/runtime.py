@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from msas import log
 from msas.settings import Settings, SettingsError
-from worker.machine import cores
+from worker.system import cores
 
 # OpenVINO reports its use to its makers when it is imported, unless the package that does so is not there.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]

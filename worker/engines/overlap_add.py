@@ -14,7 +14,7 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.engine import Order, Progress, Samples
+from worker.engines.types import Order, Progress, Samples
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,35 @@
-"""What a worker counts, for Prometheus."""
+"""Counts a worker's jobs for Prometheus, and serves /metrics and /healthz at METRICS_PORT."""
 
 from __future__ import annotations
 
+import socket
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Summary, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    Summary,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from msas.job import Stage
-from worker.machine import peak_rss_mb
+from worker.heartbeat import Pulse
+from worker.system import peak_rss_mb
 
 # How a job can end for this worker, as its log says it; `lost`: in other hands by now, or nobody could be told.
 RESULTS = ("succeeded", "failed", "cancelled", "handed back", "put off", "to be tried again", "lost")
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
 _FACTORS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
+_SILENCE_SECONDS = 5.0
 
 
 class Counts:
@@ -79,3 +94,50 @@ class Counts:
 
 def _label(result: str) -> str:
     return result.replace(" ", "_")
+
+
+class Monitor(ThreadingTCPServer):
+    """Serves both pages on all addresses, IPv6 ones too where the system has any, in threads of its own."""
+
+    allow_reuse_address, daemon_threads = True, True
+    address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
+
+    def __init__(self, port: int, pulse: Pulse, registry: CollectorRegistry) -> None:
+        """Raises OSError where the port can not be had."""
+        self.pulse, self.registry = pulse, registry
+        super().__init__(("", port), _Pages)
+
+    def server_bind(self) -> None:
+        if self.address_family == socket.AF_INET6:
+            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+        super().server_bind()
+
+    def start(self) -> None:
+        threading.Thread(target=self.serve_forever, name="monitor", daemon=True).start()
+
+
+class _Pages(BaseHTTPRequestHandler):
+    server: Monitor
+    timeout = _SILENCE_SECONDS
+
+    def do_GET(self) -> None:
+        if self.path == "/metrics":
+            self._answer(200, generate_latest(self.server.registry), CONTENT_TYPE_LATEST)
+        elif self.path == "/healthz":
+            steady = self.server.pulse.steady
+            self._answer(200 if steady else 503, b"live\n" if steady else b"the heartbeat stands still\n")
+        else:
+            self._answer(404, b"only /metrics and /healthz are here\n")
+
+    def _answer(self, status: int, content: bytes, kind: str = "text/plain; charset=utf-8") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def version_string(self) -> str:
+        return "MSaaS"
+
+    def log_message(self, *_: object) -> None:
+        """Probes come every few seconds, and say nothing."""

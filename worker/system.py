@@ -1,18 +1,24 @@
-"""The machine under the worker: its cores, its memory, and how the C library keeps it."""
+"""What the worker has of its machine: cores, memory, the priority of its threads, and a scratch folder."""
 
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
+import shutil
 import sys
-from contextlib import suppress
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 _CGROUPS = Path("/sys/fs/cgroup")
 # mallopt's names for its settings, from <malloc.h>.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _KEEP_BYTES = (1 << 31) - 1
 _TOP_PAD_BYTES = 64 << 20
+_PREFIX, _LOCK = "msas-worker-", "lock"  # of the scratch folder
 
 
 def cores(cgroups: Path = _CGROUPS) -> int:
@@ -62,3 +68,38 @@ def peak_rss_mb() -> float | None:
     except OSError:
         return None
     return next((round(int(line.split()[1]) * 1024 / 1e6, 1) for line in lines if line.startswith("VmHWM:")), None)
+
+
+@contextmanager
+def scratch_folder() -> Iterator[str]:
+    """Make a folder in the system's temporary one (TMPDIR) and hold it until the block ends; remove those of the dead.
+
+    The lock in it dies with its owner, whatever ends that, and holds across containers that share the volume.
+    """
+    _remove_those_of_the_dead()
+    folder, lock = _new_folder()
+    with lock:
+        try:
+            yield str(folder)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _new_folder() -> tuple[Path, TextIO]:
+    """Make a folder with a lock in it, and take the lock; return both."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        with suppress(FileNotFoundError):
+            lock = (folder / _LOCK).open("w")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            lock.close()
+        # another worker, which started at the same moment, took us for dead
+
+
+def _remove_those_of_the_dead() -> None:
+    for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+        with suppress(OSError), (folder / _LOCK).open("r+") as lock:  # held, or just gone
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(folder, ignore_errors=True)

@@ -11,12 +11,11 @@ from msas.queue import Queue, Receiver
 from msas.settings import Settings, SettingsError
 from msas.store import Store
 from msas.upkeep import start_ticking
-from worker.counts import Counts
 from worker.drain import Drain
 from worker.heartbeat import Heartbeat, Pulse
 from worker.loop import Engines, Worker
-from worker.monitor import Monitor
-from worker.scratch import scratch_folder
+from worker.metrics import Counts, Monitor
+from worker.system import scratch_folder
 from worker.watchdog import Watchdog
 
 SICK = 3  # exit status; Kubernetes waits longer before each start

@@ -13,10 +13,10 @@ import numpy as np
 from msas.job import Job, Stage
 from msas.options import Options
 from msas.status import MIXTURE
-from worker.decode import Mixture
 from worker.engines import Engine, Samples
-from worker.machine import peak_rss_mb
-from worker.stem import StemFile
+from worker.pipeline.decode import Mixture
+from worker.pipeline.stem import StemFile
+from worker.system import peak_rss_mb
 
 
 class Stopwatch:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
-from worker.machine import be_background
+from worker.system import be_background
 
 T = TypeVar("T")
 

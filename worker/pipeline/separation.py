@@ -22,15 +22,15 @@ from msas.status import MIXTURE
 from msas.stems import Attempt
 from msas.store import Store
 from msas.store_errors import ObjectMissing
-from worker.channel import Channel, ReaderGone, ahead
-from worker.decode import Mixture
 from worker.engines import Engine, NotFinite, Order, Samples
 from worker.formats import open_encoder, stem_rate
-from worker.machine import be_background
-from worker.peaks import peaks_of
-from worker.publishing import attempt_at, publish
-from worker.report import Stopwatch, SumCheck, report_of
-from worker.stem import StemFile, exactly, in_step, resampled
+from worker.pipeline.decode import Mixture
+from worker.pipeline.measure import Stopwatch, SumCheck, report_of
+from worker.pipeline.peaks import peaks_of
+from worker.pipeline.prefetch import Channel, ReaderGone, ahead
+from worker.pipeline.publishing import attempt_at, publish
+from worker.pipeline.stem import StemFile, exactly, in_step, resampled
+from worker.system import be_background
 from worker.watchdog import Watchdog
 
 # Where in a job's progress, 0 to 1, each stage begins and ends. Encoding and storing go on all the while the

@@ -13,7 +13,7 @@ from av.audio.resampler import AudioResampler
 
 from worker.engines import Samples
 from worker.formats import Encoder
-from worker.peaks import Peaks, samples_per_peak, samples_per_slice
+from worker.pipeline.peaks import Peaks, samples_per_peak, samples_per_slice
 from worker.watchdog import Watchdog
 
 
