@@ -8,28 +8,14 @@ from msas.queue import Queue
 from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
-from rest import (
-    archive,
-    auth,
-    contract,
-    health,
-    hygiene,
-    jobs,
-    links,
-    load,
-    metrics,
-    models,
-    origin,
-    problems,
-    separate,
-    tracks,
-)
+from rest import auth, hygiene, load, metrics, origin, problems
+from rest.api import archive, health, jobs, links, models, openapi, separate, tracks
+from rest.api.schemas import ProblemAnswer
 from rest.counts import Counts
 from rest.eta import Eta
 from rest.long_poll import LongPolls
 from rest.prober import Prober
 from rest.redis_memory import RedisMemory
-from rest.schemas import ProblemAnswer
 from rest.services import Services
 from rest.store_space import StoreSpace
 from rest.web import page
@@ -39,8 +25,8 @@ def create_app(settings: Settings) -> OpenAPI:
     """Return the REST service for these settings; connects to Redis and the store when first needed."""
     app = OpenAPI(
         "rest",
-        info=contract.INFO,
-        security_schemes=contract.SECURITY,
+        info=openapi.INFO,
+        security_schemes=openapi.SECURITY,
         validation_error_model=ProblemAnswer,
         doc_ui=False,
         static_folder=None,
@@ -69,7 +55,7 @@ def create_app(settings: Settings) -> OpenAPI:
     load.install(app, app.extensions["msas"].load)
     origin.install(app, settings)
     auth.install(app, settings)
-    for part in (page, health, metrics, contract):
+    for part in (page, health, metrics, openapi):
         app.register_api(part.blueprint)
     for part in (separate, jobs, tracks, archive, links, models):
         app.register_api(part.blueprint, url_prefix="/apiv1")

@@ -16,8 +16,8 @@ from prometheus_client.registry import Collector
 from msas import log
 from msas.problem import QueueUnavailable
 from msas.queue.outlook import Outlook
+from rest.api.openapi import problems
 from rest.auth import caller
-from rest.contract import problems
 from rest.services import Services, services
 
 blueprint = APIBlueprint("metrics", __name__)

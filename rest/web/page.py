@@ -17,7 +17,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel
 
 from msas.problem import NotFound
-from rest.contract import problems
+from rest.api.openapi import problems
 
 blueprint = APIBlueprint("page", __name__)
 

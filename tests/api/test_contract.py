@@ -20,8 +20,8 @@ import msas_client
 from local import Service
 from msas.options import CHOICES, Options
 from msas.settings import Settings
+from rest.api.openapi import written
 from rest.app import create_app
-from rest.contract import written
 from tests.support.audio import RATE, true_waves, write
 
 FEW, MANY = 50, 2_000  # calls of each route

@@ -25,7 +25,7 @@ from unittest.mock import patch
 
 from redis import Redis
 
-import rest.separate
+import rest.api.separate
 from msas.cost import SongLimits
 from msas.job import Job, Stage, State
 from msas.models import Model
@@ -149,7 +149,7 @@ class Process:
     def accept(self, number: int = 0) -> tuple[bool, State]:
         """Accept a song, as POST /separate does after it has checked the audio."""
         _rest.services = SimpleNamespace(queue=self.queue, store=self.store, settings=SETTINGS)
-        return rest.separate._accept(job(number), Upload(io.BytesIO(song(number)), len(song(number)), {}))
+        return rest.api.separate._accept(job(number), Upload(io.BytesIO(song(number)), len(song(number)), {}))
 
     def remove(self, number: int = 0) -> str:
         """Remove a song, as DELETE /job does."""
@@ -174,7 +174,7 @@ class Place:
             ("worker.loop.separate_song", separate),
             ("worker.loop._PAUSE_SECONDS", 0),
             ("worker.heartbeat._ASK_AGAIN_SECONDS", 0),
-            ("rest.separate.services", lambda: _rest.services),
+            ("rest.api.separate.services", lambda: _rest.services),
         ):
             self._patches.enter_context(patch(name, stand_in))
         self.redis.flushall()

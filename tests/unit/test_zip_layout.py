@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rest.zip_layout import Member, ZipLayout
+from rest.api.zip_layout import Member, ZipLayout
 
 MOMENT = datetime(2026, 11, 28, 11, 59, 58, tzinfo=UTC)
 GIB = 2**30

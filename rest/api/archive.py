@@ -16,12 +16,12 @@ from flask_openapi3.blueprint import APIBlueprint
 from msas.problem import UnknownSong, UnknownStem
 from msas.status import JobStatus, Track
 from msas.store_errors import ObjectMissing
-from rest.contract import NEEDS_KEY, bytes_of, problems
-from rest.ranges import send_file
-from rest.schemas import ArchivePath
+from rest.api.openapi import NEEDS_KEY, bytes_of, problems
+from rest.api.ranges import send_file
+from rest.api.schemas import ArchivePath
+from rest.api.tracks import finished, song_title
+from rest.api.zip_layout import Member, ZipLayout
 from rest.services import services
-from rest.tracks import finished, song_title
-from rest.zip_layout import Member, ZipLayout
 
 _TYPE = "application/zip"
 _ZIP = bytes_of(_TYPE)

@@ -22,10 +22,10 @@ from msas.problem import BadOption, BeingRemoved, NotFailed, QueueFull, SongMiss
 from msas.queue import Bounds, Known, UpkeepRecord
 from msas.removal import remove
 from msas.settings import Settings
+from rest.api.openapi import NEEDS_KEY, answer, problems
+from rest.api.schemas import SongPath, Taken, song_request
 from rest.auth import caller
-from rest.contract import NEEDS_KEY, answer, problems
 from rest.hygiene import request_id
-from rest.schemas import SongPath, Taken, song_request
 from rest.services import models_in, services
 from rest.uploads import BARE, Upload, fields_of, received
 

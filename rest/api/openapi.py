@@ -12,7 +12,7 @@ from flask_openapi3.models.security_scheme import SecurityScheme
 from flask_openapi3.openapi import OpenAPI
 from pydantic import BaseModel
 
-from rest.schemas import ProblemAnswer
+from rest.api.schemas import ProblemAnswer
 
 INFO = Info(
     title="MSaaS",

@@ -8,11 +8,11 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 
 from msas.problem import BadOption, TooLarge
+from rest.api.openapi import NEEDS_KEY, answer, problems
+from rest.api.schemas import MOST_LINKS, LinksAnswer, links_request
 from rest.auth import caller
 from rest.body import parse_object
-from rest.contract import NEEDS_KEY, answer, problems
 from rest.link_signature import LINK_SECONDS, is_linkable, sign
-from rest.schemas import MOST_LINKS, LinksAnswer, links_request
 from rest.services import services
 from rest.uploads import Body
 

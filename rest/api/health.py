@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 
-from rest.contract import answer, problems
-from rest.schemas import Health
+from rest.api.openapi import answer, problems
+from rest.api.schemas import Health
 from rest.services import services
 
 blueprint = APIBlueprint("health", __name__)

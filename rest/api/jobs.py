@@ -13,10 +13,8 @@ from msas.job import SONGHASH, Stage, State
 from msas.problem import BadOption, BeingRemoved, TooLarge
 from msas.removal import remove as remove_job
 from msas.status import JobStatus, Track
-from rest.auth import caller, sees, sees_all
-from rest.body import parse_object
-from rest.contract import NEEDS_KEY, answer, problems
-from rest.schemas import (
+from rest.api.openapi import NEEDS_KEY, answer, problems
+from rest.api.schemas import (
     MOST_SONGS,
     Failure,
     Line,
@@ -29,8 +27,10 @@ from rest.schemas import (
     TrackAnswer,
     songs_request,
 )
+from rest.api.tracks import track_url
+from rest.auth import caller, sees, sees_all
+from rest.body import parse_object
 from rest.services import services, unknown_song
-from rest.tracks import track_url
 from rest.uploads import Body
 
 blueprint = APIBlueprint("jobs", __name__, abp_security=NEEDS_KEY)

@@ -14,10 +14,10 @@ from msas.problem import NotFound, NotReady, SharedSong, UnknownStem
 from msas.status import MIXTURE, JobStatus, Track
 from msas.stems import CONTENT_TYPES
 from msas.store_errors import ObjectMissing
+from rest.api.openapi import NEEDS_KEY, answer, bytes_of, problems
+from rest.api.ranges import send_file
+from rest.api.schemas import PeaksAnswer, Removed, SongPath, StemPath
 from rest.auth import caller, sees_all
-from rest.contract import NEEDS_KEY, answer, bytes_of, problems
-from rest.ranges import send_file
-from rest.schemas import PeaksAnswer, Removed, SongPath, StemPath
 from rest.services import services
 
 blueprint = APIBlueprint("tracks", __name__, abp_security=NEEDS_KEY)

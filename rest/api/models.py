@@ -6,9 +6,9 @@ from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 
 from msas.queue import Bounds
+from rest.api.openapi import NEEDS_KEY, answer, problems
+from rest.api.schemas import ModelAnswer, ModelsAnswer
 from rest.auth import caller
-from rest.contract import NEEDS_KEY, answer, problems
-from rest.schemas import ModelAnswer, ModelsAnswer
 from rest.services import services
 
 blueprint = APIBlueprint("models", __name__, abp_security=NEEDS_KEY)
