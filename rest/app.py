@@ -14,10 +14,10 @@ from rest.api.schemas import ProblemAnswer
 from rest.counts import Counts
 from rest.eta import Eta
 from rest.long_poll import LongPolls
-from rest.prober import Prober
-from rest.redis_memory import RedisMemory
 from rest.services import Services
-from rest.store_space import StoreSpace
+from rest.uploads.probe_pool import Prober
+from rest.uploads.redis_memory import RedisMemory
+from rest.uploads.store_space import StoreSpace
 from rest.web import page
 
 

@@ -20,9 +20,9 @@ from rest.counts import Counts
 from rest.eta import Eta
 from rest.load import Load
 from rest.long_poll import LongPolls
-from rest.prober import Prober
-from rest.redis_memory import RedisMemory
-from rest.store_space import StoreSpace
+from rest.uploads.probe_pool import Prober
+from rest.uploads.redis_memory import RedisMemory
+from rest.uploads.store_space import StoreSpace
 
 
 @dataclass(frozen=True)

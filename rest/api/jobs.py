@@ -29,9 +29,9 @@ from rest.api.schemas import (
 )
 from rest.api.tracks import track_url
 from rest.auth import caller, sees, sees_all
-from rest.body import parse_object
 from rest.services import services, unknown_song
-from rest.uploads import Body
+from rest.uploads.json_upload import parse_object
+from rest.uploads.receive import Body
 
 blueprint = APIBlueprint("jobs", __name__, abp_security=NEEDS_KEY)
 

@@ -11,10 +11,10 @@ from msas.problem import BadOption, TooLarge
 from rest.api.openapi import NEEDS_KEY, answer, problems
 from rest.api.schemas import MOST_LINKS, LinksAnswer, links_request
 from rest.auth import caller
-from rest.body import parse_object
 from rest.link_signature import LINK_SECONDS, is_linkable, sign
 from rest.services import services
-from rest.uploads import Body
+from rest.uploads.json_upload import parse_object
+from rest.uploads.receive import Body
 
 blueprint = APIBlueprint("links", __name__, abp_security=NEEDS_KEY)
 

@@ -27,7 +27,7 @@ from rest.api.schemas import SongPath, Taken, song_request
 from rest.auth import caller
 from rest.hygiene import request_id
 from rest.services import models_in, services
-from rest.uploads import BARE, Upload, fields_of, received
+from rest.uploads.receive import BARE, Upload, fields_of, received
 
 blueprint = APIBlueprint("separate", __name__, abp_security=NEEDS_KEY)
 _log = logging.getLogger("msas.rest")

@@ -17,7 +17,7 @@ from msas.queue.outlook import Numbers, Outlook
 from msas.settings import Settings
 from rest.app import create_app
 from rest.services import Services
-from rest.store_space import StoreSpace
+from rest.uploads.store_space import StoreSpace
 from tests.support.manifests import ROOT
 from worker.metrics import Counts as WorkerCounts
 

@@ -13,8 +13,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from local import Service
 from msas.settings import Settings
-from rest.body import JSON_ROOM
 from rest.server import GRACEFUL_SECONDS
+from rest.uploads.json_upload import JSON_ROOM
 from tests.support.crd_schemas import Alert
 from tests.support.manifests import (
     ROOT,

@@ -36,7 +36,7 @@ from msas.results import Results
 from msas.settings import Settings
 from msas.status import MIXTURE
 from msas.store import Store
-from rest.uploads import Upload
+from rest.uploads.receive import Upload
 from tests.support.fake_s3 import MemoryMinio
 from tests.support.faults import Decide, Wire, WiredMinio, WiredRedis, own_redis
 from tests.support.queue_time import end_delays, expire_leases

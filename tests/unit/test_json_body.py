@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from msas.problem import BadBase64, NotJson, Problem, TooLarge
-from rest.body import JSON_ROOM, read_json
+from rest.uploads.json_upload import JSON_ROOM, read_json
 
 ESCAPED: dict[str, Callable[[str], str]] = {
     "plain": json.dumps,

@@ -19,8 +19,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
 from msas.problem import BadRequest, EmptySong, MissingSong, TooLarge, UnknownBody
-from rest.body import JSON_ROOM, read_json
 from rest.services import services
+from rest.uploads.json_upload import JSON_ROOM, read_json
 
 BARE = ("audio/", "video/", "application/octet-stream", "application/ogg")
 FORM = "multipart/form-data"

@@ -1,4 +1,4 @@
-"""`python -m msas.probing`: looks at songs in a process of its own, which a bad one may stop or bring down.
+"""`python -m rest.uploads.probe_child`: looks at songs in a process of its own, which a bad one may stop or bring down.
 
 FFmpeg can take hours over a few megabytes of tags, and nothing stops it but the end of its process. So whoever takes
 songs from strangers has them probed here. Standard input is a socket: for each song there comes a line of JSON with

@@ -15,7 +15,7 @@ from msas.problem import BadSong, EmptySong, NoAudioStream, NotAudio, TooLong, T
 from msas.song import SongInfo
 
 _MOST = 4  # processes, of 50 MB each; the first is started with the first song, others where several come at once
-_COMMAND = [sys.executable, "-m", "msas.probing"]
+_COMMAND = [sys.executable, "-m", "rest.uploads.probe_child"]
 _PROBLEMS: dict[str, type[BadSong]] = {
     kind.code: kind for kind in (EmptySong, NotAudio, NoAudioStream, TooLong, TooShort)
 }
