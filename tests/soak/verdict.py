@@ -5,27 +5,31 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from msas.job import State
 from msas.problem import Problem
+from msas.results import Results
 from tests.soak.clients import Clients
 from tests.soak.fleet import MOST_STUCK, Fleet
 from tests.support.rig import Rig
 
+_OVER = (State.SUCCEEDED, State.FAILED)
+
 
 def judge(fleet: Fleet, clients: Clients) -> int:
     """Look at each job once the faults have ended; print the counts; return the exit status."""
-    rig, jobs = fleet.rig, clients.accepted - clients.either
+    rig, jobs = fleet.rig, sorted(clients.accepted - clients.either)
+    results = Results(rig.queue, rig.store)  # what callers are told: Redis may have forgotten songs a moment ago
 
     def quiet() -> bool:
         fleet.keep_up()  # the model kill-1 kills the first worker of a song
-        return rig.over(jobs) and not rig.places()
+        return all(state in _OVER for state in _states(results, jobs).values()) and not rig.places()
 
     _until(quiet, MOST_STUCK)
-    states = rig.queue.states(sorted(jobs))
-    others = rig.queue.states(sorted(clients.either - clients.removed))
+    states = _states(results, jobs)
+    others = _states(results, sorted(clients.either - clients.removed))
     stuck = [s for s, state in states.items() if state not in (State.SUCCEEDED, State.FAILED, None)]
     dead = {s for s, state in states.items() if state is State.FAILED and _explained(rig, s)}
     lost = [s for s, state in states.items() if state is None or (state is State.FAILED and s not in dead)]
@@ -49,6 +53,10 @@ def judge(fleet: Fleet, clients: Clients) -> int:
     for error in clients.broken:
         print(f"  a client ended: {error!r}", file=sys.stderr)
     return 1 if lost or half or stuck or clients.broken or not jobs else 0
+
+
+def _states(results: Results, songs: Sequence[str]) -> dict[str, State | None]:
+    return {song: status.state if status else None for song, status in results.statuses(songs).items()}
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> bool:
