@@ -15,7 +15,7 @@ from msas.queue import Leader
 from tests.support.fake_engine import STEMS
 from tests.support.processes import eventually
 from tests.support.requests import problem
-from tests.support.rig import Rig
+from tests.support.rig import Rig, new_song
 
 
 @pytest.fixture(scope="module")
@@ -72,6 +72,19 @@ def test_a_song_is_taken_up_to_95_percent_and_counted(rig: Rig) -> None:
 
     assert answer.status_code == 200
     eventually(lambda: metric(rig, "msas_store_bytes") > 0.95 * 1e9)
+
+
+def test_a_song_is_noted_for_the_leader_before_it_is_stored_unless_it_is_known(rig: Rig) -> None:
+    fill(rig, 0)
+    content, key = new_song(), f"{rig.queue.prefix}received"
+    songhash = rig.posted(content).json()["hash"]
+    noted = rig.queue.redis.zscore(key, songhash)
+    rig.queue.redis.zrem(key, songhash)
+
+    assert rig.posted(content).json()["hash"] == songhash
+
+    assert noted
+    assert rig.queue.redis.zscore(key, songhash) is None
 
 
 def test_the_bound_is_exported_beside_the_bytes(rig: Rig) -> None:

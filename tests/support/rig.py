@@ -292,6 +292,7 @@ def lasting_buckets(folder: Path, store: Settings) -> Iterator[dict[str, str]]:
     with Rig(folder, store) as owner:
         owner.store.put_song("0" * 56, io.BytesIO(b"-"), 1)
         owner.store.put_stem("0" * 56, "drums", "wav", io.BytesIO(b"-"))
+        owner._empty_buckets()
         yield {"bucket_in": owner.settings.bucket_in, "bucket_out": owner.settings.bucket_out}
 
 
