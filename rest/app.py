@@ -8,12 +8,12 @@ from msas.queue import Queue
 from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
-from rest import auth, hygiene, load, metrics, origin, problems
 from rest.api import archive, health, jobs, links, models, openapi, separate, tracks
 from rest.api.schemas import ProblemAnswer
 from rest.counts import Counts
 from rest.eta import Eta
 from rest.long_poll import LongPolls
+from rest.middleware import auth, errors, headers, load, origin, request_metrics
 from rest.services import Services
 from rest.uploads.probe_pool import Prober
 from rest.uploads.redis_memory import RedisMemory
@@ -49,13 +49,13 @@ def create_app(settings: Settings) -> OpenAPI:
         redis_memory=RedisMemory(queue),
         store_space=StoreSpace(queue, settings.max_store_gb),
     )
-    hygiene.install(app)
-    metrics.install(app)
-    problems.install(app)
+    headers.install(app)
+    request_metrics.install(app)
+    errors.install(app)
     load.install(app, app.extensions["msas"].load)
     origin.install(app, settings)
     auth.install(app, settings)
-    for part in (page, health, metrics, openapi):
+    for part in (page, health, request_metrics, openapi):
         app.register_api(part.blueprint)
     for part in (separate, jobs, tracks, archive, links, models):
         app.register_api(part.blueprint, url_prefix="/apiv1")

@@ -20,7 +20,7 @@ from gunicorn import util
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.wsgi import ClosingIterator
 
-from rest.load import Load
+from rest.middleware.load import Load
 
 HEADERS_SECONDS = 5.0  # of a connection's first request
 # For each part of an answer, 64 kB. A slow reader with large buffers may take nothing for half a minute.

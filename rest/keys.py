@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import sys
 
-from rest.auth import key_digest
+from rest.middleware.auth import key_digest
 
 
 def main(names: list[str]) -> int:

@@ -6,8 +6,8 @@ import socket
 from contextlib import suppress
 from http import HTTPStatus
 
-from rest.hygiene import HEADERS
-from rest.problems import as_problem, drop
+from rest.middleware.errors import as_problem, drop
+from rest.middleware.headers import HEADERS
 
 # By status; those that are not here are for whatever else gunicorn may meet.
 _DETAILS = {

@@ -15,11 +15,11 @@ from msas.results import Results
 from msas.settings import Settings
 from msas.status import JobStatus
 from msas.store import Store
-from rest.auth import sees
 from rest.counts import Counts
 from rest.eta import Eta
-from rest.load import Load
 from rest.long_poll import LongPolls
+from rest.middleware.auth import sees
+from rest.middleware.load import Load
 from rest.uploads.probe_pool import Prober
 from rest.uploads.redis_memory import RedisMemory
 from rest.uploads.store_space import StoreSpace

@@ -28,7 +28,7 @@ from rest.api.schemas import (
     songs_request,
 )
 from rest.api.tracks import track_url
-from rest.auth import caller, sees, sees_all
+from rest.middleware.auth import caller, sees, sees_all
 from rest.services import services, unknown_song
 from rest.uploads.json_upload import parse_object
 from rest.uploads.receive import Body

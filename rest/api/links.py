@@ -10,8 +10,8 @@ from flask_openapi3.blueprint import APIBlueprint
 from msas.problem import BadOption, TooLarge
 from rest.api.openapi import NEEDS_KEY, answer, problems
 from rest.api.schemas import MOST_LINKS, LinksAnswer, links_request
-from rest.auth import caller
-from rest.link_signature import LINK_SECONDS, is_linkable, sign
+from rest.middleware.auth import caller
+from rest.middleware.link_signature import LINK_SECONDS, is_linkable, sign
 from rest.services import services
 from rest.uploads.json_upload import parse_object
 from rest.uploads.receive import Body

@@ -8,7 +8,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from msas.queue import Bounds
 from rest.api.openapi import NEEDS_KEY, answer, problems
 from rest.api.schemas import ModelAnswer, ModelsAnswer
-from rest.auth import caller
+from rest.middleware.auth import caller
 from rest.services import services
 
 blueprint = APIBlueprint("models", __name__, abp_security=NEEDS_KEY)

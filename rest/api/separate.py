@@ -24,8 +24,8 @@ from msas.removal import remove
 from msas.settings import Settings
 from rest.api.openapi import NEEDS_KEY, answer, problems
 from rest.api.schemas import SongPath, Taken, song_request
-from rest.auth import caller
-from rest.hygiene import request_id
+from rest.middleware.auth import caller
+from rest.middleware.headers import request_id
 from rest.services import models_in, services
 from rest.uploads.receive import BARE, Upload, fields_of, received
 

@@ -17,7 +17,7 @@ from msas.store_errors import ObjectMissing
 from rest.api.openapi import NEEDS_KEY, answer, bytes_of, problems
 from rest.api.ranges import send_file
 from rest.api.schemas import PeaksAnswer, Removed, SongPath, StemPath
-from rest.auth import caller, sees_all
+from rest.middleware.auth import caller, sees_all
 from rest.services import services
 
 blueprint = APIBlueprint("tracks", __name__, abp_security=NEEDS_KEY)

@@ -15,9 +15,9 @@ import requests
 from local import Service
 from msas.problem import TooMany
 from msas.settings import Settings, SettingsError
-from rest import auth
 from rest.app import create_app
-from rest.auth import FAILED_PER_MINUTE, OPEN, FailedCalls, key_digest
+from rest.middleware import auth
+from rest.middleware.auth import FAILED_PER_MINUTE, OPEN, FailedCalls, key_digest
 from tests.support.another_rest import another_rest
 from tests.support.processes import eventually
 from tests.support.requests import ALICE, API_KEYS, BOB, EVE, KEYS, problem

@@ -14,8 +14,8 @@ from local import Service
 from msas.queue import Queue
 from msas.settings import Settings
 from msas_client import Client
-from rest.auth import key_digest
-from rest.link_signature import LINK_SECONDS, sign
+from rest.middleware.auth import key_digest
+from rest.middleware.link_signature import LINK_SECONDS, sign
 from tests.support.another_rest import another_rest
 from tests.support.audio import RATE, true_waves, write
 from tests.support.requests import ALICE, API_KEYS, BOB, EVE, KEYS, problem, separate

@@ -16,7 +16,7 @@ from local import Service
 from msas.job import State
 from msas.problem import QueueUnavailable
 from msas.queue import Queue
-from rest.auth import key_digest
+from rest.middleware.auth import key_digest
 from tests.support.http_receivers import CERTIFICATE
 from tests.support.processes import environment_with, eventually
 from tests.support.rig import Rig, song

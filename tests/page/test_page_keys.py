@@ -10,7 +10,7 @@ import requests
 from playwright.sync_api import Browser, Locator
 
 from local import Service
-from rest.auth import FAILED_PER_MINUTE, key_digest
+from rest.middleware.auth import FAILED_PER_MINUTE, key_digest
 from tests.page.visit import Visit, visiting
 from tests.support.another_rest import another_rest
 

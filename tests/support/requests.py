@@ -9,7 +9,7 @@ from typing import Any
 import requests
 
 from msas_client import Client
-from rest.auth import key_digest
+from rest.middleware.auth import key_digest
 from tests.support.audio import RATE, true_waves, write
 
 

@@ -16,7 +16,7 @@ from flask_limiter.errors import RateLimitExceeded
 from msas.problem import TooMany, Unauthorized
 from msas.settings import Settings
 from msas.status import JobStatus
-from rest.link_signature import find_signer
+from rest.middleware.link_signature import find_signer
 
 # By endpoint: probes and load balancers have no keys, and neither has a person who opens a page.
 OPEN = frozenset(

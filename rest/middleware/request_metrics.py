@@ -17,7 +17,7 @@ from msas import log
 from msas.problem import QueueUnavailable
 from msas.queue.outlook import Outlook
 from rest.api.openapi import problems
-from rest.auth import caller
+from rest.middleware.auth import caller
 from rest.services import Services, services
 
 blueprint = APIBlueprint("metrics", __name__)

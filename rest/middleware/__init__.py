@@ -1,0 +1,1 @@
+"""What happens to every request: ids and headers, limits, keys, counts, and errors as answers."""
