@@ -10,9 +10,9 @@ from msas.settings import Settings
 from msas.store import Store
 from rest.api import archive, health, jobs, links, models, openapi, separate, tracks
 from rest.api.schemas import ProblemAnswer
-from rest.counts import Counts
 from rest.eta import Eta
 from rest.long_poll import LongPolls
+from rest.metrics import Counts
 from rest.middleware import auth, errors, headers, load, origin, request_metrics
 from rest.services import Services
 from rest.uploads.probe_pool import Prober

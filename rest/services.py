@@ -15,9 +15,9 @@ from msas.results import Results
 from msas.settings import Settings
 from msas.status import JobStatus
 from msas.store import Store
-from rest.counts import Counts
 from rest.eta import Eta
 from rest.long_poll import LongPolls
+from rest.metrics import Counts
 from rest.middleware.auth import sees
 from rest.middleware.load import Load
 from rest.uploads.probe_pool import Prober
