@@ -8,7 +8,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
-from rest.server import main  # noqa: E402  # after the patch, since it imports socket, ssl and threading
+from rest.server.run import main  # noqa: E402  # after the patch, since it imports socket, ssl and threading
 
 if __name__ == "__main__":
     sys.exit(main())

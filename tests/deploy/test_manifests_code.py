@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from local import Service
 from msas.settings import Settings
-from rest.server import GRACEFUL_SECONDS
+from rest.server.run import GRACEFUL_SECONDS
 from rest.uploads.json_upload import JSON_ROOM
 from tests.support.crd_schemas import Alert
 from tests.support.manifests import (

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import sys
 
-import rest.__main__  # first: it patches what the others import
-import rest.server
+import rest.__main__  # noqa: F401  # first: it patches what the others import
+from rest.server.run import main
 from tests.support import process_faults
 
 if __name__ == "__main__":
     process_faults.install()
-    sys.exit(rest.server.main())
+    sys.exit(main())

@@ -18,9 +18,9 @@ from msas.callbacks import Courier
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
 from msas.upkeep import Upkeep, start_ticking
-from rest import malformed
 from rest.app import create_app
-from rest.gunicorn_worker import Worker
+from rest.server import protocol_errors
+from rest.server.gunicorn_worker import Worker
 from rest.services import Services
 
 # Longer than load balancers keep a connection (Google's: 600 s): closed first by us, it would now and then cost a POST.
@@ -58,7 +58,7 @@ class Server(BaseApplication):  # type: ignore[misc]
             "control_socket_disable": True,
         }
         wsgi.SERVER = "MSaaS"  # gunicorn has no setting for the banner, nor for its page of errors
-        util.write_error = malformed.write_error
+        util.write_error = protocol_errors.write_error
         # Bytes that are read from a connection at once; gunicorn's 8,192 cost an eighth of an upload's time.
         unreader.SocketUnreader.__init__.__defaults__ = (_READ_BYTES,)
         for name, value in options.items():
