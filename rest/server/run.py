@@ -13,12 +13,12 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.http import unreader, wsgi
 
 from msas import log
-from msas.addresses import resolve
-from msas.callbacks import Courier
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
 from msas.upkeep import Upkeep, start_ticking
 from rest.app import create_app
+from rest.callbacks.address_policy import resolve
+from rest.callbacks.sender import Courier
 from rest.server import protocol_errors
 from rest.server.gunicorn_worker import Worker
 from rest.services import Services

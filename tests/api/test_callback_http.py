@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import text
 
-from msas.addresses import Allowed, Resolve, is_public, resolve
-from msas.egress import Egress, Failed, Refused, Target
+from rest.callbacks.address_policy import Allowed, Resolve, is_public, resolve
+from rest.callbacks.http import Egress, Failed, Refused, Target
 from tests.support.http_receivers import CERTIFICATE, Receiver, Request, Say, answer, receiving, without_end
 
 HERE = Allowed(networks=(ip_network("127.0.0.1"),))

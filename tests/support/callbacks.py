@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from ipaddress import ip_network
 from typing import Any
 
-from msas.addresses import Allowed
-from msas.callbacks import Courier
-from msas.egress import Egress
 from msas.job import Job
 from msas.options import Options
 from msas.queue import Outbox, Queue, Receiver
+from rest.callbacks.address_policy import Allowed
+from rest.callbacks.http import Egress
+from rest.callbacks.sender import Courier
 from tests.queue.fixtures import taken
 from tests.support.http_receivers import Receiver as Hook
 from tests.support.http_receivers import Say, answer, in_turn, receiving

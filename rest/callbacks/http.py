@@ -20,8 +20,8 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from msas.addresses import Address, Allowed, Resolve, plain, resolve
-from msas.deadline import Deadline, TimedConnection, TooMuch
+from rest.callbacks.address_policy import Address, Allowed, Resolve, plain, resolve
+from rest.callbacks.deadline import Deadline, TimedConnection, TooMuch
 
 _MOST_ADDRESSES = 8
 _MOST_BYTES = 64 * 1024

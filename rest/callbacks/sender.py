@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from standardwebhooks import Webhook
 
 from msas import log
-from msas.addresses import Allowed, Resolve, resolve
 from msas.delivery import Delivery, DeliveryState
-from msas.egress import Egress, Failed, Refused
 from msas.problem import Unavailable
 from msas.queue import Outbox, Queue
 from msas.queue.outbox import News
 from msas.settings import Settings
+from rest.callbacks.address_policy import Allowed, Resolve, resolve
+from rest.callbacks.http import Egress, Failed, Refused
 
 # Seconds from one try to the next: nine tries in about eight hours.
 WAITS = (5, 30, 120, 600, 1800, 3600, 7200, 14400)

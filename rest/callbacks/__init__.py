@@ -1,0 +1,1 @@
+"""How somebody is told that a job has ended, without a way into the cluster's own network."""
