@@ -65,7 +65,6 @@ DEPLOYMENTS: dict[str, dict[str, Any]] = {
             "MINIO_HOST": "myminio-proj:9000",
             "MINIO_ACCESS_KEY": "secret minio-credentials/MINIO_ACCESS_KEY",
             "MINIO_SECRET_KEY": "secret minio-credentials/MINIO_SECRET_KEY",
-            "KEEP_DAYS": "1",
             "MAX_STORE_GB": "150",
             "API_KEYS": "secret msas-api-keys/API_KEYS optional",
             "ADMIN_KEYS": "secret msas-api-keys/ADMIN_KEYS optional",

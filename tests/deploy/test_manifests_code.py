@@ -39,7 +39,7 @@ LEFT = {
     "the worker finds the best": "PRECISION",
     "limits that suit until an operator knows better": (
         "MAX_UPLOAD_MB MAX_DURATION_MINUTES MAX_COST_MINUTES MAX_OUTPUT_MB MAX_QUEUE MAX_QUEUE_PER_KEY "
-        "MAX_COST_MINUTES_PER_KEY RATE_LIMIT"
+        "MAX_COST_MINUTES_PER_KEY RATE_LIMIT KEEP_DAYS"
     ),
     "more pods, not larger ones, for more callers": "REST_CONNECTIONS SPOOL_MB",
     "addresses and the cluster's names suit; with keys, every name": "TRUSTED_HOSTS",
