@@ -10,7 +10,7 @@ import pytest
 
 _ALLOCATE = """
 import sys
-from msas import probing
+from rest.uploads import probe_child as probing
 probing.limit_memory(probing.MEMORY_BYTES)
 bytearray(int(sys.argv[1]))
 """
