@@ -13,7 +13,7 @@ from demucs.htdemucs import HTDemucs
 from demucs.states import save_with_checksum
 
 from local.demo import default_song
-from worker.formats.mp3 import Mp3Encoder
+from msas.formats.mp3 import Mp3Encoder
 from worker.pipeline.decode import Mixture
 
 RATE = 44100

@@ -14,6 +14,8 @@ from rest.eta import Eta
 from rest.long_poll import LongPolls
 from rest.metrics import Counts
 from rest.middleware import auth, errors, headers, load, origin, request_metrics
+from rest.mix import route as mix
+from rest.mix.process import Mixer
 from rest.services import Services
 from rest.uploads.probe_pool import Prober
 from rest.uploads.redis_memory import RedisMemory
@@ -48,6 +50,7 @@ def create_app(settings: Settings) -> OpenAPI:
         results=results,
         redis_memory=RedisMemory(queue),
         store_space=StoreSpace(queue, settings.max_store_gb),
+        mixer=Mixer(),
     )
     headers.install(app)
     request_metrics.install(app)
@@ -57,6 +60,6 @@ def create_app(settings: Settings) -> OpenAPI:
     auth.install(app, settings)
     for part in (page, health, request_metrics, openapi):
         app.register_api(part.blueprint)
-    for part in (separate, jobs, tracks, archive, links, models):
+    for part in (separate, jobs, tracks, archive, mix, links, models):
         app.register_api(part.blueprint, url_prefix="/apiv1")
     return app

@@ -20,6 +20,7 @@ from rest.long_poll import LongPolls
 from rest.metrics import Counts
 from rest.middleware.auth import sees
 from rest.middleware.load import Load
+from rest.mix.process import Mixer
 from rest.uploads.probe_pool import Prober
 from rest.uploads.redis_memory import RedisMemory
 from rest.uploads.store_space import StoreSpace
@@ -38,6 +39,7 @@ class Services:
     results: Results
     redis_memory: RedisMemory
     store_space: StoreSpace
+    mixer: Mixer
 
     def offered_models(self) -> tuple[list[Model], str]:
         """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""

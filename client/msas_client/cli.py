@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import io
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 
 from msas_client import commands
 from msas_client.batch import FAILED, UNREACHABLE, in_a_sentence, in_json
-from msas_client.client import DEFAULT_ADDRESS, Client
+from msas_client.client import DEFAULT_ADDRESS, MIX_FORMATS, Client
 from msas_client.commands import INTERRUPTED, Command
 from msas_client.errors import MsasError, NotReachable
 from msas_client.options import add_options
@@ -92,11 +93,51 @@ def _parser() -> argparse.ArgumentParser:
     get = command("get", commands.get, "wait for songs that were sent before, and save their stems")
     get.add_argument("hashes", nargs="+", metavar="HASH", help="what `msas separate` said when it was interrupted")
     _add_out(get)
+    mix = command("mix", commands.mix, "save a mix of a song's stems, or of a region of them")
+    mix.add_argument("hash", metavar="HASH")
+    about = "factor of one stem, 0 to 15.85; 0 mutes it; may be given for several"
+    mix.add_argument("--gain", action="append", type=_gain, default=[], metavar="STEM=FACTOR", help=about)
+    mix.add_argument("--start", type=_seconds, metavar="SECONDS", help="default: the song's beginning")
+    mix.add_argument("--end", type=_seconds, metavar="SECONDS", help="default: the song's end")
+    about = "its suffix, .mp3, .flac or .wav, is the format; default: the hash's first digits and -mix.mp3"
+    mix.add_argument("-o", "--out", type=_mix_file, metavar="FILE", help=about)
     remove = command("rm", commands.remove, "remove a song with its stems, or one stem, from the service")
     remove.add_argument("hash", metavar="HASH")
     remove.add_argument("stem", nargs="?", metavar="STEM")
     command("models", commands.models, "list the models on offer")
     return parser
+
+
+def _gain(text: str) -> tuple[str, float]:
+    stem, _, factor = text.partition("=")
+    if not stem:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like vocals=0.5")
+    try:
+        return stem, _number(factor)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like vocals=0.5") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        return _number(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+
+
+def _number(text: str) -> float:
+    """Return a number that is finite and not negative. Raises ValueError."""
+    number = float(text)
+    if not 0 <= number < math.inf:
+        raise ValueError(text)
+    return number
+
+
+def _mix_file(text: str) -> Path:
+    path = Path(text)
+    if path.suffix not in MIX_FORMATS:
+        raise argparse.ArgumentTypeError(f"{text!r} must end in one of: {', '.join(MIX_FORMATS)}")
+    return path
 
 
 def _add_out(parser: argparse.ArgumentParser) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import mimetypes
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +15,11 @@ from urllib.parse import quote
 from msas_client._http import SENDING, Transport
 from msas_client.downloads import path_of, place_for, save
 from msas_client.errors import Failed, NotFound, NotReady
+from msas_client.mixes import mix_query, save_mix
 from msas_client.types import Model, Status, Track
 
 DEFAULT_ADDRESS = "localhost:5000"
+MIX_FORMATS = (".mp3", ".flac", ".wav")
 _POLL_SECONDS = 20  # at the service, which answers at once where there is news
 _SHORTEST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0  # ours, where it answers at once without any
 _NOT_MODIFIED = 304
@@ -158,6 +160,25 @@ class Client:
     def save(self, tracks: Iterable[Track], folder: Path) -> list[Path]:
         """Save these stems as FOLDER/{stem}.{format}; return the paths."""
         return [save(self._transport, track, path_of(track, folder)) for track in tracks]
+
+    def mix(
+        self,
+        song: str | Job,
+        path: str | Path,
+        gains: Mapping[str, float] | None = None,
+        start: float | None = None,
+        end: float | None = None,
+    ) -> Path:
+        """Save a mix of the song's stems as `path`, whose suffix is the format: .mp3, .flac or .wav.
+
+        `gains` are factors, 0 to 15.85 (24 dB); stems without one have 1. `start` and `end` are in seconds.
+        Raises ValueError for another suffix, NotReady, NotFound, Refused.
+        """
+        target = Path(path)
+        if target.suffix not in MIX_FORMATS:
+            raise ValueError(f"A mix is one of {', '.join(MIX_FORMATS)}, not {target.suffix!r}.")
+        query = mix_query(gains or {}, start, end)
+        return save_mix(self._transport, _path("mix", f"{song}{target.suffix}"), query, target)
 
     def remove(self, song: str | Job, stem: str | None = None) -> None:
         """Remove the song with all its stems from the service, or only the one called `stem`."""

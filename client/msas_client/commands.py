@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 from msas_client.batch import DONE, FAILED, Fetching, Wanted, in_a_sentence, in_json
@@ -89,6 +90,13 @@ def _line(found: Status) -> str:
 def queue(client: Client, chosen: Namespace) -> int:
     waiting = client.queue()
     print(json.dumps({"queue": waiting}) if chosen.json else "\n".join(waiting) or "Nothing waits.")
+    return DONE
+
+
+def mix(client: Client, chosen: Namespace) -> int:
+    out = chosen.out or Path(f"{chosen.hash[:8]}-mix.mp3")
+    path = client.mix(chosen.hash, out, dict(chosen.gain), chosen.start, chosen.end)
+    print(json.dumps({"hash": chosen.hash, "file": str(path)}) if chosen.json else path)
     return DONE
 
 

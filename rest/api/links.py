@@ -1,4 +1,4 @@
-"""POST /apiv1/links: links by which a browser downloads stems and ZIPs without a header."""
+"""POST /apiv1/links: links by which a browser downloads stems, ZIPs and mixes without a header."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ _PATHS, _PATHS_BYTES = '{"paths": ["/apiv1/archive/<songhash>.zip", ...]}', 16_0
     openapi_extensions={"requestBody": links_request()},
 )
 def links() -> Response:
-    """Make links to up to 50 stems and ZIPs: for ten minutes, GET and HEAD of each need no key in a header.
+    """Make links to up to 50 stems, ZIPs and mixes: for ten minutes, GET and HEAD of each need no key in a header.
 
-    A download that has begun goes on after that. Where the service has no keys, the links are the paths.
+    A download that has begun goes on after that. Append a mix's query to its link. Where the service has no keys, the
+    links are the paths.
     """
     made, name = _read_paths(), caller()
     if name:
@@ -44,7 +45,9 @@ def _read_paths() -> list[str]:
     body = b"".join(Body(request, _PATHS_BYTES, too_large).chunks())
     paths = parse_object(body, _PATHS).get("paths")
     if not isinstance(paths, list) or not all(isinstance(each, str) and is_linkable(each) for each in paths):
-        raise BadOption(f"The field 'paths' must be a list of paths of stems and ZIPs; send {_PATHS}.")
+        raise BadOption(
+            f"The field 'paths' must be a list of paths of stems, ZIPs and mixes, without a query; send {_PATHS}."
+        )
     if len(paths) > MOST_LINKS:
         raise BadOption(f"The field 'paths' has {len(paths)} paths; ask for at most {MOST_LINKS} links at once.")
     return paths

@@ -23,7 +23,7 @@ def send_file(
     response.set_etag(etag)
     response.headers["Accept-Ranges"] = "bytes"
     response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Content-Disposition"] = _disposition(file_name)
+    response.headers["Content-Disposition"] = disposition(file_name)
     if not is_resource_modified(request.environ, etag=quote_etag(etag)):
         response.status_code = 304
         return response
@@ -50,7 +50,7 @@ def _range(etag: str, size: int) -> tuple[int, int] | None:
     return found
 
 
-def _disposition(file_name: str) -> str:
+def disposition(file_name: str) -> str:
     """Return a Content-Disposition whose file name also travels as UTF-8 (RFC 6266)."""
     ascii_name = "".join(c if " " <= c <= "~" and c not in '"\\%' else "_" for c in file_name)
     return f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(file_name, safe='')}"

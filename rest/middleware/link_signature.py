@@ -1,4 +1,4 @@
-"""Signs links to stems and ZIPs, and checks them: such a link is a call of its owner that needs no key in a header."""
+"""Signs and checks links to stems, ZIPs and mixes: such a link is a call of its owner that needs no key in a header."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from msas.job import SONGHASH
 # of pods that differ. Proxies may log a link: it is of no use soon after.
 LINK_SECONDS = 600
 _METHODS = ("GET", "HEAD")
-_PATH = re.compile(rf"/apiv1/(track/{SONGHASH.pattern}/[A-Za-z0-9_.-]+|archive/{SONGHASH.pattern}\.zip)")
+_PATH = re.compile(
+    rf"/apiv1/(track/{SONGHASH.pattern}/[A-Za-z0-9_.-]+|archive/{SONGHASH.pattern}\.zip|mix/{SONGHASH.pattern}\.(mp3|flac|wav))"
+)
 
 
 def is_linkable(path: str) -> bool:
-    """Say whether links to `path` can be signed: it is the path of a stem, of the mixture, or of a ZIP."""
+    """Say whether links to `path` can be signed: it is the path of a stem, of the mixture, of a ZIP, or of a mix."""
     return bool(_PATH.fullmatch(path))
 
 

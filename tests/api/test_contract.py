@@ -129,7 +129,12 @@ def test_the_docs_page_loads_nothing_from_other_hosts(service: Service) -> None:
 
 def test_the_page_of_the_api_names_every_route(contract: dict[str, Any]) -> None:
     page = (Path(__file__).parents[2] / "docs/api.md").read_text()
-    names = {"{songhash}": "<songhash>", "{track}": "<stem>", "{archive}": "<songhash>.zip"}
+    names = {
+        "{songhash}": "<songhash>",
+        "{track}": "<stem>",
+        "{archive}": "<songhash>.zip",
+        "{mix}": "<songhash>.<format>",
+    }
     routes = [re.sub(r"{\w+}", lambda found: names[found[0]], path) for path in contract["paths"]]
 
     assert [route for route in routes if route not in page] == []

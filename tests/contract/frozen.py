@@ -231,6 +231,7 @@ ROUTES = {
     "/apiv1/track/<songhash>/<track>": "GET HEAD",
     "/apiv1/peaks/<songhash>": "GET HEAD",
     "/apiv1/archive/<archive>": "GET HEAD",
+    "/apiv1/mix/<mix>": "GET HEAD",
     "/apiv1/links": "POST",
     "/apiv1/remove/<songhash>": "DELETE",
     "/apiv1/remove/<songhash>/<track>": "DELETE GET HEAD",

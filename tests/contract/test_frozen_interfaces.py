@@ -153,6 +153,7 @@ CLIENT = {
     "Client.download": "(self, song, folder, stem=None)",
     "Client.place_for": "(self, status, out, name='', taken=())",
     "Client.save": "(self, tracks, folder)",
+    "Client.mix": "(self, song, path, gains=None, start=None, end=None)",
     "Client.remove": "(self, song, stem=None)",
     "Client.queue": "(self)",
     "Client.models": "(self)",
@@ -189,7 +190,7 @@ CLIENT = {
 }
 # The command: its arguments, flags and exit statuses in the order of its help.
 COMMANDS = {
-    "msas": "-h --help --version COMMAND separate status queue get rm models 0 1 2 3 130",
+    "msas": "-h --help --version COMMAND separate status queue get mix rm models 0 1 2 3 130",
     "msas separate": (
         "SONG -h --help --json -o --out --rest --key -n --name --model --stems --two-stems --format --mp3-bitrate "
         "--bit-depth --overlap --shifts --mp3 --flac --int24 --float32 --residual 0 1 2 3 130"

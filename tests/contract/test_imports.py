@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -47,7 +49,7 @@ def packages(path: Path) -> set[str]:
     ("folder", "forbidden"),
     [
         ("msas", {"rest", "worker", "local", "msas_client", "torch", "demucs", "flask"}),
-        ("rest", {"worker", "local", "msas_client", "torch", "demucs", "numpy"}),
+        ("rest", {"worker", "local", "msas_client", "torch", "demucs"}),
         ("worker", {"rest", "local", "msas_client", "flask"}),
         ("client", {"msas", "rest", "worker", "local", "torch", "flask"}),
         ("local", {"torch", "demucs", "flask"}),
@@ -57,6 +59,12 @@ def test_imports_run_one_way(folder: str, forbidden: set[str]) -> None:
     wrong = {relative(path): sorted(found) for path in sources(folder) if (found := packages(path) & forbidden)}
 
     assert wrong == {}
+
+
+def test_in_rest_only_the_process_that_mixes_imports_numpy() -> None:
+    command = "import sys, rest.app, rest.server; sys.exit('numpy' in sys.modules or 'lameenc' in sys.modules)"
+
+    assert subprocess.run([sys.executable, "-c", command], cwd=ROOT, timeout=60).returncode == 0
 
 
 def test_no_import_is_relative() -> None:

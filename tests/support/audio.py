@@ -14,7 +14,7 @@ from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from local.demo import default_song
-from worker.formats import Encoder
+from msas.formats import Encoder
 
 RATE = 44100
 STEMS = ("vocals", "drums", "bass", "other")

@@ -9,12 +9,12 @@ import av
 import numpy as np
 import pytest
 
+from msas.formats import open_encoder, stem_rate
+from msas.formats.encoder import quantise
+from msas.formats.mp3 import MP3_RATES, Mp3Encoder, mp3_rate
+from msas.formats.wav import WavEncoder
 from msas.options import BITRATES, Options
 from tests.support.audio import RATE, Wave, decode, encoded, lag, snr_db, true_waves
-from worker.formats import open_encoder, stem_rate
-from worker.formats.encoder import quantise
-from worker.formats.mp3 import MP3_RATES, Mp3Encoder, mp3_rate
-from worker.formats.wav import WavEncoder
 
 TAGS = {"title": "Fünf Sätze (vocals)", "artist": "ナイト", "album": "A & B"}
 

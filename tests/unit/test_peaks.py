@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from msas.formats import open_encoder
 from msas.options import Options
 from tests.support.audio import RATE, Wave, true_waves
-from worker.formats import open_encoder
 from worker.pipeline.peaks import Peaks, samples_per_peak, samples_per_slice
 from worker.pipeline.stem import StemFile
 from worker.watchdog import Watchdog

@@ -12,10 +12,10 @@ import requests
 
 from local import Service
 from local.servers import free_ports
+from msas.formats import open_encoder
 from msas.options import Options
 from msas_client import Client
 from tests.support.audio import RATE, STEMS, Wave, snr_db, true_waves
-from worker.formats import open_encoder
 from worker.pipeline.decode import Mixture
 
 pytestmark = pytest.mark.long

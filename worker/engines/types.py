@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-import numpy as np
-from numpy.typing import NDArray
+from msas.formats.samples import Samples as Samples
 
-Samples: TypeAlias = NDArray[np.float32]
 Progress: TypeAlias = Callable[[float], None]
 
 

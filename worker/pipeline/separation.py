@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from msas.cost import SongLimits
+from msas.formats import exactly, open_encoder, resampled, stem_rate
 from msas.job import Job, Stage
 from msas.options import Options
 from msas.problem import SongMissing
@@ -23,13 +24,12 @@ from msas.stems import Attempt
 from msas.store import Store
 from msas.store_errors import ObjectMissing
 from worker.engines import Engine, NotFinite, Order, Samples
-from worker.formats import open_encoder, stem_rate
 from worker.pipeline.decode import Mixture
 from worker.pipeline.measure import Stopwatch, SumCheck, report_of
 from worker.pipeline.peaks import peaks_of
 from worker.pipeline.prefetch import Channel, ReaderGone, ahead
 from worker.pipeline.publishing import attempt_at, publish
-from worker.pipeline.stem import StemFile, exactly, in_step, resampled
+from worker.pipeline.stem import StemFile, in_step
 from worker.system import be_background
 from worker.watchdog import Watchdog
 

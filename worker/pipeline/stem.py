@@ -8,41 +8,11 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-from av.audio.frame import AudioFrame
-from av.audio.resampler import AudioResampler
 
+from msas.formats import Encoder
 from worker.engines import Samples
-from worker.formats import Encoder
 from worker.pipeline.peaks import Peaks, samples_per_peak, samples_per_slice
 from worker.watchdog import Watchdog
-
-
-def resampled(blocks: Iterable[Samples], rate: int, to_rate: int) -> Iterator[Samples]:
-    """Yield the stereo `blocks`, shape (2, any), at `to_rate` Hz; what the filter holds back comes at the end."""
-    if rate == to_rate:
-        yield from blocks
-        return
-    resampler = AudioResampler(format="fltp", layout="stereo", rate=to_rate)
-    for block in blocks:
-        frame = AudioFrame.from_ndarray(np.ascontiguousarray(block), format="fltp", layout="stereo")
-        frame.sample_rate = rate
-        yield from (_floats(part) for part in resampler.resample(frame))
-    yield from (_floats(part) for part in resampler.resample(None))
-
-
-def _floats(frame: AudioFrame) -> Samples:
-    return frame.to_ndarray().astype(np.float32, copy=False)
-
-
-def exactly(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:
-    """Yield `blocks` cut, or continued with silence, to `length` samples."""
-    left = length
-    for block in blocks:
-        if left > 0:
-            yield block[:, :left]
-            left -= min(left, block.shape[1])
-    if left > 0:
-        yield np.zeros((2, left), np.float32)
 
 
 def in_step(mixture: Iterable[Samples], blocks: Iterable[Samples]) -> Iterator[tuple[Samples, Samples]]:

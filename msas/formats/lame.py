@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import lameenc
 import numpy as np
 
-from worker.engines import Samples
+from msas.formats.samples import Samples
 
 _JOINT_STEREO = 1
 # As LAME's own presets for speed: 7 and above are the same, and closer to the waveform than its default at 320 kbit/s.

@@ -1,14 +1,15 @@
-"""The formats that stems come in: MP3, WAV, FLAC. Each encodes a stream of which only the length is known."""
+"""Encoders of stems and mixes: MP3, WAV, FLAC. Each encodes a stream of samples whose length is known before."""
 
 from __future__ import annotations
 
+from msas.formats.encoder import Encoder
+from msas.formats.flac import HIGHEST_RATE, FlacEncoder
+from msas.formats.mp3 import Mp3Encoder, mp3_rate
+from msas.formats.samples import Samples, exactly, resampled
+from msas.formats.wav import WavEncoder
 from msas.options import Options
-from worker.formats.encoder import Encoder
-from worker.formats.flac import HIGHEST_RATE, FlacEncoder
-from worker.formats.mp3 import Mp3Encoder, mp3_rate
-from worker.formats.wav import WavEncoder
 
-__all__ = ["Encoder", "open_encoder", "stem_rate"]
+__all__ = ["Encoder", "Samples", "exactly", "open_encoder", "resampled", "stem_rate"]
 
 
 def stem_rate(options: Options, rate: int) -> int:

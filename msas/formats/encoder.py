@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines import Samples
+from msas.formats.samples import Samples
 
 
 class Encoder(Protocol):

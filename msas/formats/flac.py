@@ -12,8 +12,8 @@ import numpy as np
 from av.audio.frame import AudioFrame
 from av.packet import Packet
 
-from worker.engines import Samples
-from worker.formats.encoder import quantise
+from msas.formats.encoder import quantise
+from msas.formats.samples import Samples
 
 HIGHEST_RATE = 655_350
 _STREAMINFO, _VORBIS_COMMENT, _LAST = 0, 4, 0x80

@@ -9,8 +9,8 @@ import struct
 
 import numpy as np
 
-from worker.engines import Samples
-from worker.formats.encoder import quantise
+from msas.formats.encoder import quantise
+from msas.formats.samples import Samples
 
 _PCM, _FLOAT = 1, 3
 _INFO = {"title": b"INAM", "artist": b"IART", "album": b"IPRD"}
