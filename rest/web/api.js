@@ -90,9 +90,11 @@ export function backoff(error, failures) {
 }
 
 /** Have the browser download a file by a signed link, for it can't send the key. A link is valid for minutes. */
-export async function download(path) {
+export async function download(url) {
+  const [path, query] = url.split("?");
   const headers = { "Content-Type": "application/json" };
   const response = await call("/apiv1/links", { method: "POST", headers, body: JSON.stringify({ paths: [path] }) });
-  const [href] = (await readBody(response, "json")).links;
+  const [link] = (await readBody(response, "json")).links;
+  const href = query ? `${link}${link.includes("?") ? "&" : "?"}${query}` : link;
   Object.assign(document.createElement("a"), { href, download: "" }).click();
 }

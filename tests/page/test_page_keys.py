@@ -101,6 +101,19 @@ def test_the_browser_downloads_by_a_signed_link_and_the_page_holds_no_file(
     assert download.value.url.startswith(f"{url}?key=alice&expires=")  # a file that the page holds is at blob:
 
 
+def test_a_mix_is_downloaded_by_a_signed_link_with_its_gains(admitted: Visit) -> None:
+    admitted.press("Mute Vocals")
+
+    with admitted.page.expect_download() as download:
+        admitted.page.get_by_role("link", name="Download this mix").click()
+
+    url = f"{admitted.url}/apiv1/mix/{admitted.songhash()}.mp3"
+    mix = requests.get(url, params={"gains": "vocals:0"}, headers=HEADERS, timeout=20)
+    assert download.value.path().read_bytes() == mix.content
+    assert download.value.suggested_filename == "short-mix.mp3"
+    assert download.value.url.startswith(f"{url}?key=alice&expires=")
+
+
 def test_a_download_that_the_service_refuses_is_reported_in_the_player(admitted: Visit) -> None:
     admitted.page.evaluate("localStorage.setItem('msas.key', JSON.stringify('mallorys-key'))")
 

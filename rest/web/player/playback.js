@@ -1,6 +1,7 @@
 // Plays all tracks of a song in step: schedules each slice at a sample of the audio context's clock.
 
 import { backoff } from "../api.js";
+import { loadCrossfade, loadPart } from "./parts.js";
 
 const AHEAD_SECONDS = 4; // a slice is fetched and scheduled this long before it sounds
 const LEAD_SECONDS = 0.05; // between the scheduling of the first slices and their start
@@ -8,6 +9,7 @@ const SCHEDULE_MS = 200;
 const SEEK_DELAY_MS = 80; // after a seek, before its sound is fetched: dragging fetches none
 const NO_OUTPUT_MS = 3_000;
 const FADE_SECONDS = 0.01;
+export const SHORTEST_LOOP_SECONDS = 0.1;
 
 /** Dispatches `change` when it starts, stops or moves, and `failure` with the error that keeps it from playing, or null. */
 export class Playback extends EventTarget {
@@ -21,7 +23,10 @@ export class Playback extends EventTarget {
   #volumes = new Map(); // the last one set for each track: a gain's own value is late in some browsers
   #position = 0; // in seconds of song, where it is paused or was started
   #songStart = 0; // the time of the context's clock at which the song's first sample was, or would have been, played
-  #next = 0; // the slice to schedule next
+  #scheduledStart = 0; // the same for what is scheduled next, which a loop may put later
+  #next = 0; // the sample of the song to schedule next
+  #loop = null; // its `begin` and `end` in samples
+  #returns = []; // scheduled returns to the loop's start: their `time`, and the `songStart` from then on
   #sources = [];
   #run = 0; // counts starts and stops: what an older one still awaits is ignored
   #failing = false;
@@ -49,8 +54,22 @@ export class Playback extends EventTarget {
   /** The position in seconds of song; while it waits for sound, the end of what is scheduled. */
   get position() {
     if (!this.playing || this.loading) return this.#position;
-    const heard = Math.max(this.#position, this.#context.currentTime - this.#songStart);
-    return Math.min(heard, this.#startOf(this.#next), this.seconds);
+    const now = this.#context.currentTime;
+    while (this.#returns[0]?.time <= now) {
+      this.#songStart = this.#returns.shift().songStart;
+      this.#position = this.#loop.begin / this.#peaks.rate;
+    }
+    const scheduledEnd = this.#scheduledStart + this.#next / this.#peaks.rate;
+    return Math.min(Math.max(this.#position, Math.min(now, scheduledEnd) - this.#songStart), this.seconds);
+  }
+
+  /** Play from `start` to `end`, in seconds, again and again; without arguments, play to the song's end. */
+  setLoop(start = 0, end = 0) {
+    const position = this.position;
+    const [begin, stop] = [start, end].map((seconds) => Math.round(seconds * this.#peaks.rate));
+    this.#loop = end - start >= SHORTEST_LOOP_SECONDS ? { begin, end: Math.min(stop, this.#peaks.samples) } : null;
+    const outside = this.#loop && (position < start || position >= end);
+    if (this.playing || outside) this.seek(outside ? start : position);
   }
 
   /** Set a track's volume, 0 to 1. */
@@ -99,18 +118,18 @@ export class Playback extends EventTarget {
     this.#position = position;
     this.playing = this.loading = true;
     this.#dispatchChange();
-    // Counted in samples: rounding may put the beginning of a slice, in seconds, into the slice before.
-    const { rate, samples, slice } = this.#peaks;
+    const { rate, samples } = this.#peaks;
     const sample = Math.min(Math.round(position * rate), samples - 1);
-    const index = Math.floor(sample / slice);
+    const load = (index) => this.#load(index, run);
+    let part;
     try {
       if (delay) await sleep(delay);
       if (run === this.#run) await this.#resumeContext(run);
-      const buffers = await this.#load(index, run);
+      part = await loadPart(this.#peaks, this.#loop, sample, load);
       for (let lead = LEAD_SECONDS; run === this.#run; lead *= 2) {
         const when = this.#toSample(this.#context.currentTime + lead);
-        this.#songStart = when - this.#toSample(position);
-        this.#schedule(buffers, index, sample / rate - this.#startOf(index));
+        this.#songStart = this.#scheduledStart = when - this.#toSample(sample / rate);
+        this.#schedule(part);
         await sleep(0);
         if (run !== this.#run) return;
         if (this.#context.currentTime < when) break;
@@ -121,26 +140,32 @@ export class Playback extends EventTarget {
       return;
     }
     if (run !== this.#run) return;
-    this.#next = index + 1;
+    this.#next = part.end;
     this.loading = false;
     this.#dispatchChange();
     this.#scheduleAhead(run);
   }
 
-  /** Schedule slice after slice, AHEAD_SECONDS before each one's time; start again where one comes too late. */
+  /** Schedule part after part, AHEAD_SECONDS before each one's time; start again where one comes too late. */
   async #scheduleAhead(run) {
-    const slices = Math.ceil(this.#peaks.samples / this.#peaks.slice);
+    const { rate, samples } = this.#peaks;
+    const load = (index) => this.#load(index, run);
     while (run === this.#run) {
-      const due = this.#startOf(this.#next);
-      if (this.#next >= slices) {
+      const time = this.#scheduledStart + this.#next / rate;
+      const returns = this.#next === this.#loop?.end;
+      if (this.#next >= samples && !returns) {
         if (this.position >= this.seconds) return this.#end();
-      } else if (this.#songStart + due - this.#context.currentTime < AHEAD_SECONDS) {
+      } else if (time - this.#context.currentTime < AHEAD_SECONDS) {
         try {
-          const buffers = await this.#load(this.#next, run);
+          const part = await (returns ? loadCrossfade(this.#peaks, this.#loop, load) : loadPart(this.#peaks, this.#loop, this.#next, load));
           if (run !== this.#run) return;
-          if (this.#songStart + due < this.#context.currentTime + LEAD_SECONDS) return this.#start(due);
-          this.#schedule(buffers, this.#next, 0);
-          this.#next++;
+          if (time < this.#context.currentTime + LEAD_SECONDS) return this.#start(part.begin / rate);
+          if (returns) {
+            this.#scheduledStart = this.#toSample(time) - this.#toSample(part.begin / rate);
+            this.#returns.push({ time: this.#toSample(time), songStart: this.#scheduledStart });
+          }
+          this.#schedule(part);
+          this.#next = part.end;
         } catch (error) {
           if (run === this.#run) this.#fail(error);
           return;
@@ -178,23 +203,20 @@ export class Playback extends EventTarget {
     return [];
   }
 
-  #schedule(buffers, index, offset) {
-    const when = this.#toSample(this.#songStart + this.#startOf(index) + offset);
+  #schedule({ begin, end, offset, whole, buffers }) {
+    const { rate } = this.#peaks;
+    const when = this.#toSample(this.#scheduledStart + begin / rate);
+    const length = whole ? undefined : this.#toSample((end - begin) / rate);
     for (const [name, buffer] of buffers) {
       const source = new AudioBufferSourceNode(this.#context, { buffer });
       source.connect(this.#gains.get(name));
-      source.start(when, this.#toSample(offset));
+      source.start(when, this.#toSample(offset / rate), length);
       this.#sources.push(source);
       source.onended = () => {
         source.disconnect();
         this.#sources = this.#sources.filter((each) => each !== source);
       };
     }
-  }
-
-  /** The start of a slice, in seconds of song. */
-  #startOf(index) {
-    return (index * this.#peaks.slice) / this.#peaks.rate;
   }
 
   /** Round a time to the nearest sample of the context. */
@@ -204,6 +226,7 @@ export class Playback extends EventTarget {
 
   #cancelRun() {
     this.#stopSources();
+    this.#returns = [];
     return ++this.#run;
   }
 

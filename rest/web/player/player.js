@@ -2,8 +2,9 @@
 
 import { StemReplaced, call, readBody, download, key } from "../api.js";
 import { button, clock, element, set, size } from "../dom.js";
-import { SliceCache } from "./slice-cache.js";
+import { LoopControls } from "./loop-controls.js";
 import { Playback } from "./playback.js";
+import { SliceCache } from "./slice-cache.js";
 import { decodePeaks, drawWaveform } from "./waveform.js";
 
 const MIXTURE = "mixture";
@@ -15,6 +16,7 @@ export class Player {
   #tracks = new Map();
   #controls = new Map(); // each track's mute, solo and volume
   #original = false;
+  #loop = null;
   #peaks = null;
   #playback = null;
   #context = null;
@@ -45,7 +47,12 @@ export class Player {
       ...(this.#peaks ? [this.#transportBar()] : []),
       this.#error,
       element("ul", { className: "tracks" }, ...rows),
-      element("p", { className: "links" }, this.#downloadLink(`/apiv1/archive/${status.hash}.zip`, "All stems as ZIP"), this.#songLink()),
+      element(
+        "p", { className: "links" },
+        this.#peaks && this.#downloadLink(() => this.#mixUrl(), "Download this mix"),
+        this.#downloadLink(() => `/apiv1/archive/${status.hash}.zip`, "All stems as ZIP"),
+        this.#songLink(),
+      ),
     );
     if (this.#peaks) this.#render();
   }
@@ -60,7 +67,10 @@ export class Player {
     this.time = element("span", { className: "time" });
     this.originalButton = button("Original", () => this.#toggleOriginal(), { "aria-pressed": "false", title: "The song as it was" });
     const originalButton = this.#tracks.has(MIXTURE) ? this.originalButton : null;
-    return element("div", { className: "transport" }, this.toggle, this.slider, this.time, originalButton);
+    this.#loop = new LoopControls(this.#seconds, () => this.#position);
+    this.#loop.addEventListener("change", () => this.#applyLoop());
+    document.addEventListener("keydown", this.#onKey);
+    return element("div", { className: "transport" }, this.toggle, this.slider, this.time, originalButton, this.#loop.element);
   }
 
   /** Play from a position, in seconds; do nothing without waveforms. */
@@ -72,10 +82,34 @@ export class Player {
 
   /** Stop, and free the decoded sound. */
   close() {
+    document.removeEventListener("keydown", this.#onKey);
+    if (activePlayer === this) activePlayer = null;
     cancelAnimationFrame(this.#frame);
     this.#playback?.pause();
     this.#context?.close();
     this.#playback = this.#context = null;
+  }
+
+  get #position() {
+    return this.#playback ? this.#playback.position : this.slider.valueAsNumber;
+  }
+
+  /** Keys [ and ] set the start and the end of the loop of the player that plays, or has the focus. */
+  #onKey = (event) => {
+    const { activeElement, body } = document;
+    const isMeant = this.element.contains(activeElement) || (activeElement === body && (activePlayer ?? this) === this);
+    if (!isMeant || event.metaKey) return;
+    if (event.key === "[") this.#loop.setStart();
+    else if (event.key === "]") this.#loop.setEnd();
+  };
+
+  #applyLoop() {
+    const { start, end, on } = this.#loop;
+    this.element.classList.toggle("looping", on);
+    this.element.style.setProperty("--from", start / this.#seconds);
+    this.element.style.setProperty("--to", end / this.#seconds);
+    if (on) this.#playback?.setLoop(start, end);
+    else this.#playback?.setLoop();
   }
 
   get #seconds() {
@@ -84,7 +118,7 @@ export class Player {
 
   #row(name) {
     const { url, bytes } = this.#tracks.get(name);
-    const download = this.#downloadLink(url, `${url.split(".").pop().toUpperCase()}, ${size(bytes)}`);
+    const download = this.#downloadLink(() => url, `${url.split(".").pop().toUpperCase()}, ${size(bytes)}`);
     download.setAttribute("aria-label", `Download ${title(name)}`);
     const heading = element("span", { className: "name" }, title(name));
     const shown = this.#peaks?.tracks[name];
@@ -96,12 +130,18 @@ export class Player {
   #wave(name, peaks) {
     const canvas = element("canvas", { className: "wave", role: "img", "aria-label": `Waveform: ${title(name)}` });
     drawWaveform(canvas, decodePeaks(peaks));
-    const seekTo = (event) => {
+    const secondsAt = (event) => {
       const { left, width } = canvas.getBoundingClientRect();
-      this.#seek(((event.clientX - left) / width) * this.#seconds);
+      return Math.min(Math.max(0, (event.clientX - left) / width), 1) * this.#seconds;
+    };
+    let loopFrom = null; // where a drag with Shift began
+    const seekTo = (event) => {
+      if (loopFrom === null) this.#seek(secondsAt(event));
+      else this.#loop.setRegion(loopFrom, secondsAt(event));
     };
     canvas.onpointerdown = (event) => {
       canvas.setPointerCapture(event.pointerId);
+      loopFrom = event.shiftKey ? secondsAt(event) : null;
       seekTo(event);
     };
     canvas.onpointermove = (event) => canvas.hasPointerCapture(event.pointerId) && seekTo(event);
@@ -124,15 +164,27 @@ export class Player {
     return element("span", { className: "mixer" }, controls.mute, controls.solo, volume);
   }
 
-  /** Make a download link. With a key, each click requests a signed link. */
-  #downloadLink(url, text) {
+  /** Make a link that downloads what `getUrl` returns at the click. With a key, each click requests a signed link. */
+  #downloadLink(getUrl, text) {
     const onclick = async (event) => {
+      link.href = getUrl();
       if (!key.get()) return;
       event.preventDefault();
       this.#showError("");
-      await download(url).catch((error) => this.#showError(error.message));
+      await download(link.getAttribute("href")).catch((error) => this.#showError(error.message));
     };
-    return element("a", { href: url, download: "", onclick }, text);
+    const link = element("a", { href: getUrl(), download: "", onclick }, text);
+    return link;
+  }
+
+  /** The address of what is heard: the mix with these gains, within the loop; for a loop of the original, of all stems. */
+  #mixUrl() {
+    if (this.#original && !this.#loop.on) return this.#tracks.get(MIXTURE).url;
+    const gains = [...this.#controls.keys()].map((name) => [name, this.#original ? 1 : this.#volume(name)]).filter(([, gain]) => gain !== 1);
+    const query = new URLSearchParams(gains.length ? { gains: gains.map((each) => each.join(":")).join(",") } : {});
+    if (this.#loop.on) [["start", this.#loop.start], ["end", this.#loop.end]].forEach(([name, value]) => query.set(name, value.toFixed(6)));
+    const { hash, options } = this.#status;
+    return `/apiv1/mix/${hash}.${options.format}${query.size ? `?${query}` : ""}`;
   }
 
   #songLink() {
@@ -170,6 +222,7 @@ export class Player {
     if (this.#original) this.#playback.include(MIXTURE);
     this.#applyVolumes();
     this.#playback.seek(this.slider.valueAsNumber);
+    this.#applyLoop();
     return this.#playback;
   }
 
@@ -195,13 +248,19 @@ export class Player {
     this.#applyVolumes();
   }
 
-  #applyVolumes() {
+  /** The volume of a stem in the mix, 0 to 1: that of its control, unless it is muted or another one is solo. */
+  #volume(name) {
     const pressed = (each) => each.getAttribute("aria-pressed") === "true";
     const solo = [...this.#controls.values()].some((controls) => pressed(controls.solo));
-    for (const [name, controls] of this.#controls) {
-      const heard = !this.#original && !pressed(controls.mute) && (!solo || pressed(controls.solo));
-      this.element.querySelector(`.${CSS.escape(name)}`)?.classList.toggle("silent", !heard);
-      this.#playback?.setVolume(name, heard ? controls.volume.valueAsNumber : 0);
+    const { mute, solo: own, volume } = this.#controls.get(name);
+    return pressed(mute) || (solo && !pressed(own)) ? 0 : volume.valueAsNumber;
+  }
+
+  #applyVolumes() {
+    for (const name of this.#controls.keys()) {
+      const volume = this.#original ? 0 : this.#volume(name);
+      this.element.querySelector(`.${CSS.escape(name)}`)?.classList.toggle("silent", !volume);
+      this.#playback?.setVolume(name, volume);
     }
     if (this.#tracks.has(MIXTURE)) this.#playback?.setVolume(MIXTURE, this.#original ? 1 : 0);
   }
@@ -213,7 +272,7 @@ export class Player {
 
   #render() {
     const playback = this.#playback;
-    const position = playback ? playback.position : this.slider.valueAsNumber;
+    const position = this.#position;
     if (playback) this.slider.value = position;
     this.slider.setAttribute("aria-valuetext", `${clock(position)} of ${clock(this.#seconds)}`);
     set(this.time, "textContent", `${clock(position)} / ${clock(this.#seconds)}`);
