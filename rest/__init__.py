@@ -1,1 +1,1 @@
-"""The REST service: a Flask app that takes songs in and hands stems out."""
+"""The REST service: a Flask application that receives songs and sends stems."""

@@ -1,4 +1,4 @@
-"""`python -m rest`: the REST service, with sockets, threads and locks that are gevent's."""
+"""`python -m rest`: runs the REST service, after gevent has patched sockets, threads and locks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The app factory: a table of contents of the API."""
+"""Creates the Flask application: registers every route and middleware, and makes what they share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a job will be done, learned from the jobs that were done last."""
+"""Estimates when a job will end, from the queue and from how long recent jobs took."""
 
 from __future__ import annotations
 

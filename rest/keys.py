@@ -1,4 +1,4 @@
-"""`python -m rest.keys NAME...`: make keys for callers; print each once, and the value of API_KEYS that admits them."""
+"""`python -m rest.keys NAME...`: makes API keys for callers, and prints each with the value of API_KEYS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Long polls: requests that wait until a job changes. One thread reads all of their jobs at once."""
+"""Long polls: requests that wait until a job changes. One thread reads the status of all awaited jobs."""
 
 from __future__ import annotations
 

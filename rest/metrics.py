@@ -1,4 +1,4 @@
-"""What is counted, for Prometheus."""
+"""Defines the Prometheus metrics that a REST process counts."""
 
 from __future__ import annotations
 

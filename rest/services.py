@@ -1,4 +1,4 @@
-"""What every request may need: the settings, the queue, the store."""
+"""The objects that all routes share (settings, queue, store and others), and how a route finds a job or the models."""
 
 from __future__ import annotations
 

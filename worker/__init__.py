@@ -1,1 +1,1 @@
-"""The engine room: claim a job, separate its song, encode and store the stems, settle."""
+"""The worker: claims a job, separates its song, stores the stems, and settles the job."""

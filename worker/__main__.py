@@ -1,4 +1,4 @@
-"""`python -m worker`: load the model, then serve jobs until SIGTERM or SIGINT."""
+"""`python -m worker`: loads the model, then serves jobs until SIGTERM or SIGINT."""
 
 from __future__ import annotations
 

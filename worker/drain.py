@@ -1,4 +1,4 @@
-"""Told to stop: from the first signal on no new job, and the one in hand is finished in time or handed back."""
+"""Draining: after SIGTERM no new job is claimed, and the job in hand is finished in time or handed back."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this worker is sick: unforeseen failures of different songs in a row, or a GPU error that lasts."""
+"""Decides that this worker is sick: different songs failed in a row, or the GPU stays unusable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The heartbeat: a thread that renews the worker's lease while the engine computes, and says when to stop."""
+"""The heartbeat thread: renews the lease while the engine computes, and stops the job if it is lost or cancelled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The worker's loop: one turn takes one job and settles it."""
+"""The worker's loop: claims a job, separates its song, and settles the job by how that ended."""
 
 from __future__ import annotations
 

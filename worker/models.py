@@ -1,4 +1,4 @@
-"""The models that this worker offers, and the engines it keeps loaded."""
+"""Chooses the models that this worker offers, and loads and keeps their engines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One worker, put together: its receiver, heartbeat, scratch folder and ticks, around the models it is given."""
+"""Builds a worker from its parts (consumer, heartbeat, watchdog, scratch folder) and runs its loop."""
 
 from __future__ import annotations
 

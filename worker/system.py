@@ -1,4 +1,4 @@
-"""What the worker has of its machine: cores, memory, the priority of its threads, and a scratch folder."""
+"""The operating system under a worker: CPU cores, memory, thread priority, and the scratch folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The watchdog: ends a worker whose decoder, engine or encoder hangs; waiting for Redis or the store is no hanging."""
+"""Ends the process when decoder, engine or encoder hang. Waiting for Redis or the store does not count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The caller's side of MSaaS.
+"""Python client of MSaaS: what `import msas_client` offers.
 
 >>> from msas_client import Client
 >>> client = Client("localhost:5000")

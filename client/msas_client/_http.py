@@ -1,4 +1,4 @@
-"""How the client talks HTTP: one session, the key, and which calls are made again."""
+"""Sends the client's HTTP requests: one session, the key, timeouts, and which requests are repeated."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many songs at once: sent, waited for and saved, each said as soon as it is done."""
+"""Separates many songs for the command: sends, waits and saves in parallel, and prints each result when it is there."""
 
 from __future__ import annotations
 

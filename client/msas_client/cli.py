@@ -1,4 +1,4 @@
-"""The command `msas`: a thin skin over the client."""
+"""The command `msas`: its arguments, help, and exit statuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The client: one method for each thing a caller does with a song."""
+"""The classes Client and Job: a method for each thing that a caller does with a song."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each command does: takes what was chosen on the command line, prints, returns the exit status."""
+"""The subcommands of `msas` (separate, get, status, queue, rm, models): each prints, and returns the exit status."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stems on the caller's disk: where they go, and how a download that broke off goes on."""
+"""Saves stems to disk: chooses folder and file name, and resumes a download that broke off."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What can go wrong for a caller."""
+"""The client's exceptions, and how an HTTP error response becomes one of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which files a caller means: names, patterns that no shell expanded, folders."""
+"""Finds the song files that the command's arguments name: files, patterns, and folders."""
 
 from __future__ import annotations
 

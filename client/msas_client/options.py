@@ -1,4 +1,4 @@
-"""The command's flags for a separation: the `demucs` command's own wherever they mean the same."""
+"""The command's flags for the options of a separation, named as the `demucs` command names them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees while songs are on their way: a bar for each, and one for all; nothing where nobody looks."""
+"""Progress bars on the terminal: one for each song, and one for all songs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the service says, as types. What they do not name is left out: a newer service may say more."""
+"""The classes Status, Track and Model, read from the service's JSON. Unknown fields are ignored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every format's encoder does, and the step from float samples to integers that two of them share."""
+"""The protocol Encoder, which every format implements, and the conversion of floats to integers."""
 
 from __future__ import annotations
 

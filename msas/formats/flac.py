@@ -1,4 +1,4 @@
-"""FLAC: FFmpeg's encoder, in a stream whose header says its length from the start. Layout: RFC 9639."""
+"""The FLAC encoder, by FFmpeg, with the length in the header from the start (RFC 9639)."""
 
 from __future__ import annotations
 

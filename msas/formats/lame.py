@@ -1,4 +1,4 @@
-"""LAME's C interface, out of the library inside the wheel `lameenc`.
+"""Binding to LAME, the MP3 encoder, by ctypes, from the library inside the package `lameenc`.
 
 That wheel's own Python face takes 16 bit samples only, which would clip, and writes no header. Its LAME is
 compiled three times as fast as the one in PyAV's FFmpeg; docs/benchmarks.md has the figures.

@@ -1,4 +1,4 @@
-"""MP3: LAME's frames behind a header that makes decoders give back exactly the samples that went in.
+"""The MP3 encoder: LAME's frames, after a header with which decoders return exactly the samples that went in.
 
 The header must come first, when LAME could not know it yet: what depends on the length is worked out here.
 Layout: the MP3 Info Tag specification by Gabriel Bouvigne.

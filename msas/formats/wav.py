@@ -1,4 +1,4 @@
-"""WAV: 16 or 24 bit integers or 32 bit floats, RF64 where four gigabytes are not enough.
+"""The WAV encoder: 16 or 24 bit integers or 32 bit floats; RF64 for files over four gigabytes.
 
 Layout: Microsoft's RIFF and WAVE definitions; EBU Tech 3306 for RF64.
 """

@@ -1,4 +1,4 @@
-"""All stems of a song in one file."""
+"""GET /apiv1/archive: sends all stems of a song as one ZIP file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready."""
+"""GET /healthz and /readyz: the probes of Kubernetes."""
 
 from __future__ import annotations
 

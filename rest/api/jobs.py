@@ -1,4 +1,4 @@
-"""Jobs: what waits, how one is doing, and its removal."""
+"""GET /apiv1/queue, GET and POST /apiv1/status, DELETE /apiv1/remove: lists, describes and removes jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The models on offer."""
+"""GET /apiv1/models: lists the models that the workers offer, and says whether a new song would be accepted."""
 
 from __future__ import annotations
 

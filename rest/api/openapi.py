@@ -1,4 +1,4 @@
-"""The contract as OpenAPI, and its page at /docs: every asset is served from here, nothing comes from outside."""
+"""GET /apiv1/openapi.json and /docs: the API's description and its page; and helpers that describe responses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes over the wire, once for all: answers are built from these models, and the contract is written from them."""
+"""Pydantic models of the API's requests and responses, from which the OpenAPI description is made, too."""
 
 from __future__ import annotations
 

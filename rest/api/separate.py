@@ -1,4 +1,4 @@
-"""A song comes in: check it, store it, put it in the queue."""
+"""POST /apiv1/separate and /apiv1/retry: checks a song, stores it, and enqueues its job."""
 
 from __future__ import annotations
 

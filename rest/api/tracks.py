@@ -1,4 +1,4 @@
-"""Stems: their download and removal."""
+"""GET /apiv1/track, /apiv1/peaks and /apiv1/remove of one stem: sends stems and their waveforms, removes stems."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layout of a ZIP file whose members are stored, not deflated: any range of it can be made without the rest.
+"""Computes any byte range of a ZIP file of uncompressed members without making the whole file.
 
 Structures as in PKWARE's APPNOTE.TXT 6.3.10, sections 4.3 to 4.5; Zip64 only where a number needs it.
 """

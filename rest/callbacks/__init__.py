@@ -1,1 +1,1 @@
-"""How somebody is told that a job has ended, without a way into the cluster's own network."""
+"""Callbacks: HTTP requests that tell callers that a job has ended, and never reach the cluster's own network."""

@@ -1,4 +1,4 @@
-"""Which addresses belong to the public Internet, and which may be reached all the same."""
+"""Says which IP addresses callbacks may go to: public ones, and those that CALLBACK_ALLOW_HOSTS names."""
 
 from __future__ import annotations
 

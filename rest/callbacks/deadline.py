@@ -1,4 +1,4 @@
-"""A connection that is over at a given moment, however slowly the other side goes on."""
+"""A socket whose calls all end by one deadline and whose input is bounded, for slow or hostile servers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The only way out: a POST to an address that a caller gave us, which must not lead back into our own network.
+"""POSTs to a URL that a caller gave, over a connection to an address that was checked (no SSRF).
 
 The name is resolved once, every address that it has is checked, and the connection goes to one that was checked:
 a name server that changes its answer changes nothing. No redirect is followed, and no proxy asked.

@@ -1,4 +1,4 @@
-"""Callbacks: once a job has ended, tell whoever asked to be told, and keep trying for hours."""
+"""Sends the callbacks that are due, in threads, and repeats failed ones for about eight hours."""
 
 from __future__ import annotations
 

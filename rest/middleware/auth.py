@@ -1,4 +1,4 @@
-"""Keys: who may call, how often, and which songs each key sees."""
+"""Checks API keys and rate limits for every request, and says which songs a caller may see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors as answers: every failure leaves as application/problem+json (RFC 9457)."""
+"""Turns every error into a response of the type application/problem+json (RFC 9457)."""
 
 from __future__ import annotations
 

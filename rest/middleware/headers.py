@@ -1,4 +1,4 @@
-"""What every request and every answer get: an id that follows the song into the worker's log, and safe headers."""
+"""Gives every request an id for the logs, and every response its security headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bounds the requests in progress, and the bytes of songs on disk that they hold. Past a bound new ones get a 503."""
+"""Bounds the requests in progress and the bytes of songs on disk: beyond a bound new requests get 503."""
 
 from __future__ import annotations
 

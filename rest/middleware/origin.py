@@ -1,4 +1,4 @@
-"""Which names we answer to, and which web pages may change something: against DNS rebinding and cross-site requests.
+"""Refuses requests for unknown host names (DNS rebinding), and changes that other sites' pages request (CSRF).
 
 Only where no keys are needed. With keys a page of somebody else can do nothing: it has no key, and browsers send none.
 """

@@ -1,4 +1,4 @@
-"""What Prometheus may ask: how many calls, how long they took, and how the queue stands."""
+"""Counts and logs every request; GET /metrics shows the counts and the queue's length to Prometheus."""
 
 from __future__ import annotations
 

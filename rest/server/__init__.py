@@ -1,1 +1,1 @@
-"""How gunicorn runs the service: its settings, its gevent worker, and its answer to malformed HTTP."""
+"""How gunicorn runs the service: its settings, its gevent worker, and its response to malformed HTTP."""

@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker: each connection is a greenlet, so one that waits costs some kilobytes and no thread."""
+"""gunicorn's worker class: a greenlet for each connection, timeouts for slow clients, and draining at SIGTERM."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What breaks HTTP's rules never reaches the app: gunicorn refuses it, and here in the form of all our errors."""
+"""The response that gunicorn sends to requests that break HTTP's rules, as application/problem+json."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs the REST service under gunicorn, with greenlets (gevent)."""
+"""Configures and runs gunicorn; each process also starts the upkeep and the callbacks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A JSON body with a song in base64 inside, read as it comes: the song goes decoded into a file, the rest is parsed.
+"""Reads a JSON body with a song in base64: decodes the song into a file piece by piece, and parses the rest.
 
 Memory stays the same however long the song is. The one long string is known by where it stands, as the value of
 the key "mp3" of the outermost object; everything else must fit into JSON_ROOM.

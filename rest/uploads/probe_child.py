@@ -1,4 +1,4 @@
-"""`python -m rest.uploads.probe_child`: looks at songs in a process of its own, which a bad one may stop or bring down.
+"""`python -m rest.uploads.probe_child`: the child process that reads songs' formats and lengths with FFmpeg.
 
 FFmpeg can take hours over a few megabytes of tags, and nothing stops it but the end of its process. So whoever takes
 songs from strangers has them probed here. Standard input is a socket: for each song there comes a line of JSON with

@@ -1,4 +1,4 @@
-"""Has songs looked at by processes of their own: one that stops FFmpeg, or brings it down, harms nobody else."""
+"""Reads songs' formats and lengths in child processes, which a damaged song may crash or block."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The three ways in which a song comes: base64 in JSON, a form with a file, the bare bytes."""
+"""Receives a song's request body (JSON, multipart form, or bare bytes) into a temporary file."""
 
 from __future__ import annotations
 

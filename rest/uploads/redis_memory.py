@@ -1,4 +1,4 @@
-"""Refuses songs before their upload where Redis has little memory left: the jobs that it has need it."""
+"""Refuses songs before their upload while Redis uses more than 80 % of its memory."""
 
 from __future__ import annotations
 

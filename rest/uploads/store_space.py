@@ -1,4 +1,4 @@
-"""Refuses songs before their upload where the store is nearly full: the songs that wait need what is left."""
+"""Refuses songs before their upload while the store holds more than 95 % of MAX_STORE_GB."""
 
 from __future__ import annotations
 

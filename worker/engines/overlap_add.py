@@ -1,4 +1,4 @@
-"""Overlap-add over a song that is never in memory as a whole.
+"""Cuts a song into overlapping segments, and adds up their sources, without the whole song in memory.
 
 The windows and their weighting are those of `demucs.apply.apply_model`. The weights that meet at a sample are
 known beforehand, so every segment is added at its final share, and what no later segment can touch is given out.

@@ -1,4 +1,4 @@
-"""Where networks run: on a GPU or the CPU, in which precision, in PyTorch or exported to OpenVINO."""
+"""Runs networks on a device (GPU, CPU) in a precision, by PyTorch or as exports to OpenVINO."""
 
 from __future__ import annotations
 

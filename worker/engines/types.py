@@ -1,4 +1,4 @@
-"""The one protocol that every engine follows."""
+"""The protocol Engine, which every engine implements, and the types of its arguments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Decoding: a song's file as a mixture that comes in blocks, each time anew, never as a whole."""
+"""Decodes a song's file into blocks of samples, as often as wanted, never as a whole."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report on a job: what ran, on what, how long each stage took, and how good the stems are as numbers."""
+"""Measures a separation (seconds of each stage, quality of the stems) and builds the job's report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page needs of a song before it loads any sound: how its stems look, and where in their files they begin.
+"""Computes the waveforms that the page draws, and the byte at which each slice of a stem's file begins.
 
 `<songhash>-peaks.json`, a few kB a minute:
 

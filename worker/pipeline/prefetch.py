@@ -1,4 +1,4 @@
-"""Bounded queues between the threads of one separation: whoever is ahead waits, whoever ends tells the other."""
+"""Bounded queues between the threads of a separation, and a thread that reads ahead."""
 
 from __future__ import annotations
 

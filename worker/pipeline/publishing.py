@@ -1,4 +1,4 @@
-"""How an attempt's objects become a song's stems: all of them once its report is stored, or none."""
+"""Publishes an attempt's stems all at once, by storing its report, or removes them."""
 
 from __future__ import annotations
 

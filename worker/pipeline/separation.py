@@ -1,4 +1,4 @@
-"""One song's way through the worker: fetch, survey, separate, and store each stem while it is being encoded."""
+"""Separates one song: fetches and decodes it, runs the engine, and encodes and stores each stem meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A stem in the making: samples come in at the engine's rate, the store reads the encoded file out."""
+"""Encodes one stem while the store reads it: resamples, aligns, and counts bytes, hashes and clipping."""
 
 from __future__ import annotations
 
