@@ -13,7 +13,7 @@ from rest.api.schemas import ProblemAnswer
 from rest.eta import Eta
 from rest.long_poll import LongPolls
 from rest.metrics import Counts
-from rest.middleware import auth, errors, headers, load, origin, request_metrics
+from rest.middleware import auth, capacity, errors, headers, origin, request_metrics
 from rest.mix import route as mix
 from rest.mix.process import Mixer
 from rest.services import Services
@@ -45,7 +45,7 @@ def create_app(settings: Settings) -> OpenAPI:
         eta=Eta(queue, results),
         prober=Prober(),
         long_polls=LongPolls(results),
-        load=load.Load(settings.rest_connections, settings.spool_mb * 1e6),
+        capacity=capacity.Capacity(settings.rest_connections, settings.spool_mb * 1e6),
         counts=Counts(),
         results=results,
         redis_memory=RedisMemory(queue),
@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> OpenAPI:
     headers.install(app)
     request_metrics.install(app)
     errors.install(app)
-    load.install(app, app.extensions["msas"].load)
+    capacity.install(app, app.extensions["msas"].capacity)
     origin.install(app, settings)
     auth.install(app, settings)
     for part in (page, health, request_metrics, openapi):

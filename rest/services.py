@@ -19,7 +19,7 @@ from rest.eta import Eta
 from rest.long_poll import LongPolls
 from rest.metrics import Counts
 from rest.middleware.auth import sees
-from rest.middleware.load import Load
+from rest.middleware.capacity import Capacity
 from rest.mix.process import Mixer
 from rest.uploads.probe_pool import Prober
 from rest.uploads.redis_memory import RedisMemory
@@ -34,7 +34,7 @@ class Services:
     eta: Eta
     prober: Prober
     long_polls: LongPolls
-    load: Load
+    capacity: Capacity
     counts: Counts
     results: Results
     redis_memory: RedisMemory

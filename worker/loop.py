@@ -16,10 +16,10 @@ from msas.queue import Held, Lease, Receiver
 from msas.store import Store
 from worker.drain import Drain, Draining
 from worker.engines import Engine
-from worker.health import Health
 from worker.heartbeat import Cancelled, Heartbeat, LeaseLost
 from worker.metrics import Counts
 from worker.pipeline.separation import separate_song
+from worker.sickness import Sickness
 from worker.watchdog import Watchdog
 
 _PAUSE_SECONDS = 1.0
@@ -58,12 +58,12 @@ class Worker:
         self._receiver, self._store, self._models = receiver, store, models
         self._heartbeat, self._watchdog, self._drain, self._counts = heartbeat, watchdog, drain, counts
         self._scratch, self._limits = scratch, limits
-        self._health = Health()
+        self._sickness = Sickness()
 
     def run(self) -> bool:
         """Take turns until told to stop; wait where Redis is away. Return whether it ended because it is sick."""
         with self._heartbeat:
-            while not (self._drain.begun or self._health.illness):
+            while not (self._drain.begun or self._sickness.illness):
                 try:
                     self.turn()
                 except Draining:
@@ -72,7 +72,7 @@ class Worker:
                     log.event(_log, "queue away", logging.WARNING, why=problem.detail)
                     self._drain.wait(_PAUSE_SECONDS)
         self._until_answered(self._receiver.leave)
-        return bool(self._health.illness)
+        return bool(self._sickness.illness)
 
     def turn(self) -> bool:
         """Take one job, if there is one, and settle it. Returns whether there was one."""
@@ -120,7 +120,7 @@ class Worker:
         watches = (self._heartbeat, self._watchdog)
         report = separate_song(job, options, engine, self._store, *watches, self._scratch, self._limits)
         self._counts.separated(report)
-        self._health.succeeded()
+        self._sickness.succeeded()
 
     def _settling(self, lease: Lease, error: Exception) -> tuple[Callable[[], Held | None], str]:
         """What went wrong, and what that means for the lease."""
@@ -143,11 +143,11 @@ class Worker:
     def _settling_unforeseen(self, lease: Lease, error: Exception) -> tuple[Callable[[], Held | None], str]:
         """A failure of ours is an attempt, unless this worker is sick: then another one gets the job, without blame."""
         unforeseen = Problem("The separation failed on our side; the worker's log says why. Try again, or tell us.")
-        self._health.failed(lease.job.songhash, error)
-        if not self._health.illness:
+        self._sickness.failed(lease.job.songhash, error)
+        if not self._sickness.illness:
             return lambda: lease.retry(unforeseen), "to be tried again"
-        log.event(_log, "worker sick", logging.ERROR, why=self._health.illness)
-        if self._health.gpu_lost(error):  # a song that does so to each GPU must not circulate for ever
+        log.event(_log, "worker sick", logging.ERROR, why=self._sickness.illness)
+        if self._sickness.gpu_lost(error):  # a song that does so to each GPU must not circulate for ever
             return lambda: lease.wait(unforeseen), "put off"
         return lease.release, "handed back"
 

@@ -20,7 +20,7 @@ from gunicorn import util
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.wsgi import ClosingIterator
 
-from rest.middleware.load import Load
+from rest.middleware.capacity import Capacity
 
 HEADERS_SECONDS = 5.0  # of a connection's first request
 # For each part of an answer, 64 kB. A slow reader with large buffers may take nothing for half a minute.
@@ -33,7 +33,7 @@ _GC_THRESHOLDS = (20_000, 20, 20)
 
 
 class Worker(GeventWorker):  # type: ignore[misc]
-    load: Load
+    capacity: Capacity
 
     def init_process(self) -> None:
         self._stopping = Event()
@@ -44,7 +44,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
     def load_wsgi(self) -> None:
         super().load_wsgi()
         app: Any = self.wsgi  # type: ignore[has-type]
-        self.load = app.extensions["msas"].load
+        self.capacity = app.extensions["msas"].capacity
         self.wsgi = lambda environ, start: _yielding(app(environ, start))
         gc.collect()
         gc.freeze()  # what exists now lives as long as the process
@@ -102,7 +102,7 @@ class Worker(GeventWorker):  # type: ignore[misc]
         self._idle.pop(sock, None)
         sock.settimeout(SEND_SECONDS)
         try:
-            with self.load.request():
+            with self.capacity.request():
                 # In a context of its own: the context of the log ends with the request.
                 copy_context().run(super().handle_request, listener_name, req, sock, addr)
             if not _is_read(req.body):  # the rest of the body would be read as the next request

@@ -48,7 +48,7 @@ def received(request: Request, most_mb: int) -> Iterator[Upload]:
     Raises TooLarge beyond `most_mb`, EmptySong, MissingSong, UnknownBody, Incomplete, or what `read_json` does.
     """
     most = int(most_mb * 1e6)
-    with TemporaryFile() as unnamed, services().load.spooling() as spooled:
+    with TemporaryFile() as unnamed, services().capacity.spooling() as spooled:
         file = cast(BinaryIO, unnamed)
         kind = request.mimetype
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
@@ -88,7 +88,7 @@ class Body(io.RawIOBase):
         if (self._announced or 0) > most:
             raise too_large
         if spooled:
-            services().load.check_room(self._announced or 0)
+            services().capacity.check_room(self._announced or 0)
         self._began = time.monotonic()
 
     def readable(self) -> bool:

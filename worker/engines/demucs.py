@@ -21,7 +21,7 @@ from huggingface_hub import constants, try_to_load_from_cache
 
 from msas.models import stem_order
 from msas.problem import ModelUnavailable
-from worker.engines.hybrid import Part
+from worker.engines.hybrid_demucs import Part
 from worker.engines.overlap_add import Grid, overlap_add, starts, triangle
 from worker.engines.runtime import Runtime
 from worker.engines.types import Order, Progress, Samples, Survey

@@ -12,7 +12,7 @@ from msas.problem import TooBusy
 _PROBES = ("health.live", "health.ready", "metrics.show")
 
 
-class Load:
+class Capacity:
     """One for each process. Not thread-safe: greenlets use it."""
 
     def __init__(self, max_requests: int, max_spooled_bytes: float) -> None:
@@ -60,10 +60,10 @@ class Load:
             raise TooBusy("The service is receiving as many songs as its disk has room for; send this one later.")
 
 
-def install(app: Flask, load: Load) -> None:
+def install(app: Flask, capacity: Capacity) -> None:
     """Refuse calls past the bound before their body is read; probes are always answered."""
 
     @app.before_request
     def check() -> None:
         if request.endpoint not in _PROBES:
-            load.check()
+            capacity.check()

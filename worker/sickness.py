@@ -9,7 +9,7 @@ FAILURES = 3  # of different songs in a row, after which the worker is to blame
 _GPU_ERROR, _NO_MEMORY = "CUDA error:", "out of memory"
 
 
-class Health:
+class Sickness:
     """Counts unforeseen failures. `illness` says in words why the worker is sick; it is empty while all is well."""
 
     def __init__(self) -> None:
