@@ -14,7 +14,7 @@ from demucs.apply import apply_model
 from bench import material, pipeline
 from bench.material import Setup
 from msas.settings import Settings
-from worker.engines import Engine, Order, Samples, Survey, demucs
+from worker.engines import Engine, MixtureStats, Samples, SeparationParams, demucs
 from worker.pipeline.decode import Mixture
 
 SECONDS = 11  # two segments that overlap
@@ -43,12 +43,12 @@ def main() -> None:
     print(json.dumps(measured))
 
 
-def _streamed(engine: Engine, mixture: Samples, found: Survey) -> Samples:
-    parts = engine.separate(iter([mixture]), found, Order(engine.stems), lambda _: None)
+def _streamed(engine: Engine, mixture: Samples, found: MixtureStats) -> Samples:
+    parts = engine.separate(iter([mixture]), found, SeparationParams(engine.stems), lambda _: None)
     return np.concatenate([sources for _, sources in parts], axis=2)
 
 
-def _by_apply_model(repo: object, mixture: Samples, found: Survey, stems: tuple[str, ...]) -> Samples:
+def _by_apply_model(repo: object, mixture: Samples, found: MixtureStats, stems: tuple[str, ...]) -> Samples:
     model = demucs.read(material.SIZED, repo)  # type: ignore[arg-type]
     deviation = found.deviation + 1e-8
     with torch.no_grad():

@@ -18,7 +18,7 @@ from typing import Any
 
 from bench import material, roofline
 from msas.settings import Settings
-from worker.system import keep_memory, peak_rss_mb
+from worker.system import peak_rss_mb, tune_malloc
 
 Separate = Callable[[Path, Path], Any]
 
@@ -84,7 +84,7 @@ def _separate(kind: str, model: str, settings: Settings) -> Separate:
 
 
 def _ours(kind: str, model: str, settings: Settings) -> Separate:
-    keep_memory()
+    tune_malloc()
     from bench import pipeline
 
     if kind == "ours-unencoded":

@@ -15,7 +15,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from msas.settings import Settings
-from worker.engines import Order
+from worker.engines import SeparationParams
 from worker.engines.overlap_add import starts
 from worker.engines.runtime import Runtime
 
@@ -27,7 +27,9 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 def count_flops(model: Any, seconds: float) -> float:
     """Return the floating-point operations of a Demucs model for a song of so many seconds."""
     segment = int(model.samplerate * model.segment)
-    [segments] = starts(round(seconds * model.samplerate), segment, Order(tuple(model.sources)), model.samplerate)
+    [segments] = starts(
+        round(seconds * model.samplerate), segment, SeparationParams(tuple(model.sources)), model.samplerate
+    )
     with FlopCounterMode(display=False) as counter, torch.no_grad(), _plain_attention():
         model.eval()(torch.zeros(1, 2, segment))
     return float(counter.get_total_flops() * len(segments))

@@ -13,15 +13,15 @@ from msas.settings import Settings, SettingsError
 from worker.engines.runtime import Runtime
 from worker.models import Models
 from worker.serve import serve, watched
-from worker.system import keep_memory
+from worker.system import tune_malloc
 
 
 def main() -> int:
     """Run one worker; return the exit status: 0 stopped, 1 no model, 2 wrong settings, 3 sick."""
-    keep_memory()
+    tune_malloc()
     try:
         settings = Settings.from_environment()
-        counts, pulse = watched(settings)
+        counts, liveness = watched(settings)
         runtime = Runtime(settings)
     except SettingsError as error:
         print(error, file=sys.stderr)
@@ -34,7 +34,7 @@ def main() -> int:
     except ModelUnavailable as problem:
         log.event(logger, "no model", logging.ERROR, code=problem.code, why=problem.detail)
         return 1
-    return serve(settings, models, counts, pulse, device=runtime.name, precision=runtime.precision)
+    return serve(settings, models, counts, liveness, device=runtime.name, precision=runtime.precision)
 
 
 if __name__ == "__main__":

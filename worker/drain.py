@@ -82,7 +82,7 @@ class Drain:
             raise Draining
 
 
-class RestOfSong:
+class TimeLeft:
     """Estimates how many seconds the song in hand will still take, from the songs of this worker before it."""
 
     def __init__(self) -> None:

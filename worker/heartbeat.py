@@ -14,7 +14,7 @@ from msas import log
 from msas.job import Stage
 from msas.problem import QueueUnavailable
 from msas.queue import Lease, Receiver
-from worker.drain import Drain, Draining, RestOfSong
+from worker.drain import Drain, Draining, TimeLeft
 
 _SOONEST_SECONDS = 0.25  # news of a job is carried no more often than this
 _ASK_AGAIN_SECONDS = 0.5
@@ -32,31 +32,31 @@ class Cancelled(Exception):
     """The job is to be removed: stop, and remove what was stored of it."""
 
 
-class Pulse:
-    """When the heartbeat turned last. It turns whether or not Redis answers; before its first turn all is well,
-    for a model may take minutes to load."""
+class Liveness:
+    """Whether the heartbeat thread still runs. It runs whether or not Redis answers; until it has begun, `alive` is
+    true, since a model may take minutes to load."""
 
     def __init__(self, lease_seconds: float) -> None:
-        """Something is wrong once it stood still for `lease_seconds`, and for longer than a Redis can hold it up."""
-        self._most, self._turned = max(lease_seconds, LONGEST_BEAT_SECONDS), math.inf
+        """Not alive once nothing was marked for `lease_seconds`, and for longer than Redis can block the thread."""
+        self._most, self._marked = max(lease_seconds, LONGEST_BEAT_SECONDS), math.inf
 
-    def turn(self) -> None:
-        """It turns."""
-        self._turned = time.monotonic()
+    def mark(self) -> None:
+        """Note that the thread runs."""
+        self._marked = time.monotonic()
 
     @property
-    def steady(self) -> bool:
-        return time.monotonic() - self._turned < self._most
+    def alive(self) -> bool:
+        return time.monotonic() - self._marked < self._most
 
 
 class Heartbeat:
     """Beats every `seconds`, idle or not, and sooner when there is news of the job in hand."""
 
-    def __init__(self, receiver: Receiver, seconds: float, drain: Drain, pulse: Pulse) -> None:
+    def __init__(self, receiver: Receiver, seconds: float, drain: Drain, liveness: Liveness) -> None:
         self._receiver, self._seconds = receiver, seconds
-        self._drain, self._pulse = drain, pulse
+        self._drain, self._liveness = drain, liveness
         self._lease: Lease | None = None
-        self._rest = RestOfSong()
+        self._time_left = TimeLeft()
         self._news, self._over = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._run, name="heartbeat", daemon=True)
 
@@ -72,7 +72,7 @@ class Heartbeat:
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[None]:
         """Carry the news of `lease` until the block ends."""
-        self._rest.begin(lease.job)
+        self._time_left.begin(lease.job)
         self._lease = lease
         try:
             yield
@@ -83,7 +83,7 @@ class Heartbeat:
         """Note how far the job in hand is. Raises LeaseLost, Cancelled or Draining where the work should stop."""
         lease = self._in_hand()
         lease.stage, lease.progress = stage, progress
-        self._rest.note(stage, progress)
+        self._time_left.note(stage, progress)
         self._news.set()
 
     def confirm(self) -> None:
@@ -112,18 +112,18 @@ class Heartbeat:
         if lease.held == "cancelled":
             raise Cancelled
         if self._drain.begun:
-            self._drain.expect(self._rest.seconds())
+            self._drain.expect(self._time_left.seconds())
         if self._drain.due:
             raise Draining
         return lease
 
     def _run(self) -> None:
         while not self._over.is_set():
-            self._pulse.turn()
+            self._liveness.mark()
             lease = self._lease
             with log.telling(**lease.facts if lease else {}):
                 self._beat(lease)
-            self._pulse.turn()
+            self._liveness.mark()
             self._over.wait(_SOONEST_SECONDS)
             self._news.wait(max(0.0, self._seconds - _SOONEST_SECONDS))
             self._news.clear()

@@ -22,7 +22,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from msas.job import Stage
-from worker.heartbeat import Pulse
+from worker.heartbeat import Liveness
 from worker.system import peak_rss_mb
 
 # How a job can end for this worker, as its log says it; `lost`: in other hands by now, or nobody could be told.
@@ -96,15 +96,15 @@ def _label(result: str) -> str:
     return result.replace(" ", "_")
 
 
-class Monitor(ThreadingTCPServer):
+class MetricsServer(ThreadingTCPServer):
     """Serves both pages on all addresses, IPv6 ones too where the system has any, in threads of its own."""
 
     allow_reuse_address, daemon_threads = True, True
     address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
 
-    def __init__(self, port: int, pulse: Pulse, registry: CollectorRegistry) -> None:
+    def __init__(self, port: int, liveness: Liveness, registry: CollectorRegistry) -> None:
         """Raises OSError where the port can not be had."""
-        self.pulse, self.registry = pulse, registry
+        self.liveness, self.registry = liveness, registry
         super().__init__(("", port), _Pages)
 
     def server_bind(self) -> None:
@@ -117,15 +117,15 @@ class Monitor(ThreadingTCPServer):
 
 
 class _Pages(BaseHTTPRequestHandler):
-    server: Monitor
+    server: MetricsServer
     timeout = _SILENCE_SECONDS
 
     def do_GET(self) -> None:
         if self.path == "/metrics":
             self._answer(200, generate_latest(self.server.registry), CONTENT_TYPE_LATEST)
         elif self.path == "/healthz":
-            steady = self.server.pulse.steady
-            self._answer(200 if steady else 503, b"live\n" if steady else b"the heartbeat stands still\n")
+            alive = self.server.liveness.alive
+            self._answer(200 if alive else 503, b"live\n" if alive else b"the heartbeat stands still\n")
         else:
             self._answer(404, b"only /metrics and /healthz are here\n")
 

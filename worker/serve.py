@@ -12,9 +12,9 @@ from msas.settings import Settings, SettingsError
 from msas.store import Store
 from msas.upkeep import start_ticking
 from worker.drain import Drain
-from worker.heartbeat import Heartbeat, Pulse
+from worker.heartbeat import Heartbeat, Liveness
 from worker.loop import Engines, Worker
-from worker.metrics import Counts, Monitor
+from worker.metrics import Counts, MetricsServer
 from worker.system import scratch_folder
 from worker.watchdog import Watchdog
 
@@ -23,22 +23,22 @@ SICK = 3  # exit status; Kubernetes waits longer before each start
 _log = logging.getLogger("msas.worker")
 
 
-def watched(settings: Settings) -> tuple[Counts, Pulse]:
-    """Return the counts and the pulse of this worker; where METRICS_PORT is set, they can be seen there from now on.
+def watched(settings: Settings) -> tuple[Counts, Liveness]:
+    """Return the metrics and the liveness of this worker; where METRICS_PORT is set, serve both there from now on.
 
     Raises SettingsError where that port can not be had.
     """
-    counts, pulse = Counts(), Pulse(settings.lease_seconds)
+    counts, liveness = Counts(), Liveness(settings.lease_seconds)
     if settings.metrics_port:
         try:
-            Monitor(settings.metrics_port, pulse, counts.registry).start()
+            MetricsServer(settings.metrics_port, liveness, counts.registry).start()
         except OSError as error:
             port, why = settings.metrics_port, error.strerror
             raise SettingsError(f"METRICS_PORT {port} can not be had ({why}); choose another, or 0 for none.") from None
-    return counts, pulse
+    return counts, liveness
 
 
-def serve(settings: Settings, models: Engines, counts: Counts, pulse: Pulse, **about: Any) -> int:
+def serve(settings: Settings, models: Engines, counts: Counts, liveness: Liveness, **about: Any) -> int:
     """Serve jobs with `models` until SIGTERM or SIGINT; `about` is said in the log beside the worker's name.
 
     Return the exit status: 0 told to stop, SICK where this worker must not go on.
@@ -46,7 +46,7 @@ def serve(settings: Settings, models: Engines, counts: Counts, pulse: Pulse, **a
     drain = Drain(settings.drain_seconds)
     drain.install()
     receiver, store = Receiver.from_settings(settings), Store.from_settings(settings, retries=3)
-    heartbeat = Heartbeat(receiver, settings.beat_seconds, drain, pulse)
+    heartbeat = Heartbeat(receiver, settings.beat_seconds, drain, liveness)
     watchdog = Watchdog(settings.stall_seconds)
     with scratch_folder() as scratch:
         log.event(_log, "ready", worker=receiver.worker, model=models.default, **about)

@@ -42,9 +42,9 @@ def _quota_of_version_1(cgroups: Path) -> int:
     return quota // period
 
 
-def keep_memory() -> None:
-    """Let glibc keep what the networks free: their buffers come and go layer by layer, and by default each goes
-    back to the kernel, which must then clear all its pages again. Elsewhere than on glibc, do nothing."""
+def tune_malloc() -> None:
+    """Let glibc keep the memory that the networks free. By default each layer's buffers go back to the kernel, which
+    must clear all their pages again. Elsewhere than on glibc, do nothing."""
     try:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:
@@ -54,8 +54,8 @@ def keep_memory() -> None:
     libc.mallopt(_TOP_PAD, _TOP_PAD_BYTES)
 
 
-def be_background() -> None:
-    """Give the calling thread the lowest priority: it shall live on what the networks leave over."""
+def lower_thread_priority() -> None:
+    """Give the calling thread the lowest priority: it gets the CPU time that the networks leave."""
     if sys.platform == "linux":
         with suppress(OSError):  # it is a courtesy, nothing more
             os.setpriority(os.PRIO_PROCESS, 0, 19)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from msas.formats.encoder import Encoder
 from msas.formats.flac import HIGHEST_RATE, FlacEncoder
 from msas.formats.mp3 import Mp3Encoder, mp3_rate
-from msas.formats.samples import Samples, exactly, resampled
+from msas.formats.samples import Samples, pad_or_trim, resampled
 from msas.formats.wav import WavEncoder
 from msas.options import Options
 
-__all__ = ["Encoder", "Samples", "exactly", "open_encoder", "resampled", "stem_rate"]
+__all__ = ["Encoder", "Samples", "open_encoder", "pad_or_trim", "resampled", "stem_rate"]
 
 
 def stem_rate(options: Options, rate: int) -> int:

@@ -30,7 +30,7 @@ def _floats(frame: AudioFrame) -> Samples:
     return frame.to_ndarray().astype(np.float32, copy=False)
 
 
-def exactly(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:
+def pad_or_trim(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:
     """Yield `blocks` cut, or continued with silence, to `length` samples."""
     left = length
     for block in blocks:

@@ -9,7 +9,7 @@ from contextlib import closing
 
 import numpy as np
 
-from msas.formats import Samples, exactly, open_encoder, resampled, stem_rate
+from msas.formats import Samples, open_encoder, pad_or_trim, resampled, stem_rate
 from msas.store import Store
 from rest.mix.decoders import decode_flac, decode_mp3, decode_wav
 from rest.mix.plan import MixPlan, Source
@@ -59,7 +59,7 @@ def encode_mix(store: Store, plan: MixPlan) -> Iterator[bytes]:
     length = -(-plan.samples * rate // plan.rate)
     with closing(open_encoder(plan.options, rate, length, {"title": plan.title})) as encoder:
         yield encoder.begin()
-        for block in exactly(resampled(_decoded_ahead(_mix(readers, plan.samples)), plan.rate, rate), length):
+        for block in pad_or_trim(resampled(_decoded_ahead(_mix(readers, plan.samples)), plan.rate, rate), length):
             yield encoder.encode(block)
         yield encoder.end()
 

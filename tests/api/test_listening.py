@@ -11,8 +11,8 @@ from prometheus_client import CollectorRegistry
 
 from local import Service, servers
 from tests.support.another_rest import another_rest
-from worker.heartbeat import Pulse
-from worker.metrics import Monitor
+from worker.heartbeat import Liveness
+from worker.metrics import MetricsServer
 
 pytestmark = pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="this system has no IPv6")
 
@@ -27,7 +27,7 @@ def test_rest_listens_on_ipv4_and_ipv6_when_its_host_is_the_ipv6_wildcard(servic
 
 def test_the_monitor_of_a_worker_listens_on_ipv4_and_ipv6() -> None:
     [port] = servers.free_ports(1)
-    with Monitor(port, Pulse(30), CollectorRegistry()) as monitor:
+    with MetricsServer(port, Liveness(30), CollectorRegistry()) as monitor:
         monitor.start()
 
         for address in ("127.0.0.1", "[::1]"):

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from tests.support.audio import Wave
-from worker.engines import Engine, Order, Survey
+from worker.engines import Engine, MixtureStats, SeparationParams
 
 _BLOCK = 5000  # samples
 
 
-def survey(mixture: Wave) -> Survey:
+def survey(mixture: Wave) -> MixtureStats:
     """Return the statistics of `mixture`, shape (2, n), that the decoder would find."""
     mono = mixture.astype(np.float64).mean(0)
-    return Survey(len(mono), float(mono.mean()), float(mono.std(ddof=min(1, len(mono) - 1))))
+    return MixtureStats(len(mono), float(mono.mean()), float(mono.std(ddof=min(1, len(mono) - 1))))
 
 
 def in_blocks(mixture: Wave) -> Iterator[Wave]:
@@ -33,7 +33,7 @@ def separated(
     progress: Callable[[float], None] = lambda _: None,
 ) -> dict[str, Wave]:
     """Separate `mixture` as a stream; return its stems, put together again."""
-    order = Order(stems or engine.stems, overlap, shifts, seed="a songhash")
+    order = SeparationParams(stems or engine.stems, overlap, shifts, seed="a songhash")
     parts = list(engine.separate(in_blocks(mixture), survey(mixture), order, progress))
     heard = np.concatenate([heard for heard, _ in parts], axis=1)
     assert np.abs(heard - mixture).max() < 1e-5 * max(1.0, np.abs(mixture).max()), "the mixture passes through"

@@ -31,7 +31,7 @@ from msas import log
 from msas.models import Model
 from msas.settings import Settings
 from tests.support import process_faults
-from worker.engines import Engine, Order, Progress, Samples, Survey
+from worker.engines import Engine, MixtureStats, Progress, Samples, SeparationParams
 from worker.serve import serve, watched
 
 STEMS = ("vocals", "drums", "bass", "other")
@@ -53,19 +53,19 @@ class StandInEngine:
         self.weights, self.device, self.precision = "none", "none", "float32"
 
     def separate(
-        self, blocks: Iterable[Samples], survey: Survey, order: Order, progress: Progress
+        self, blocks: Iterable[Samples], stats: MixtureStats, params: SeparationParams, progress: Progress
     ) -> Iterator[tuple[Samples, Samples]]:
-        # The order's seed is the songhash.
-        with (self._folder / order.seed).open("a") as counted:
+        # The seed is the songhash.
+        with (self._folder / params.seed).open("a") as counted:
             counted.write(f"{os.getpid()}\n")
-        attempt = len((self._folder / order.seed).read_text().splitlines())
+        attempt = len((self._folder / params.seed).read_text().splitlines())
         self._fault = 0.0
         self._act(attempt, progress)
         share = 4 * attempt if self.name.startswith("marked") else 4
         done = 0
         for block in blocks:
-            yield block, np.repeat(block[None] / share + self._fault, len(order.stems), axis=0)
-            progress((done := done + block.shape[1]) / max(1, survey.length))
+            yield block, np.repeat(block[None] / share + self._fault, len(params.stems), axis=0)
+            progress((done := done + block.shape[1]) / max(1, stats.length))
 
     def _act(self, attempt: int, progress: Progress) -> None:
         word, _, number = (os.environ.get("SICK") or self.name).partition("-")

@@ -43,7 +43,7 @@ from tests.support.queue_time import end_delays, expire_leases
 from tests.support.reconcile import reconcile
 from worker.drain import Drain
 from worker.engines import Engine
-from worker.heartbeat import Heartbeat, Pulse
+from worker.heartbeat import Heartbeat, Liveness
 from worker.loop import Worker
 from worker.metrics import Counts
 from worker.pipeline.publishing import attempt_at, publish
@@ -56,7 +56,7 @@ KEEP_DAYS = 7.0
 SETTINGS = Settings(lease_seconds=LEASE_MS / 1000, retry_seconds=10, keep_days=KEEP_DAYS)
 COUNTS = Counts()
 SPEED: dict[str, Any] = {"device": "none", "seconds": {}, "real_time_factor": 1.0}
-_rest = threading.local()  # the `services` that REST's code finds in this thread
+_time_left = threading.local()  # the `services` that REST's code finds in this thread
 
 
 def job(number: int = 0) -> Job:
@@ -137,7 +137,7 @@ class Process:
         self.store._buckets_made, self.store._honoured = True, [True]
         self.store.patient = lambda _: self.store  # type: ignore[method-assign, assignment]  # a failed call is put off, too
         self.drain = Drain(0)
-        self.heartbeat = Heartbeat(self.receiver, 5, self.drain, Pulse(1e6))
+        self.heartbeat = Heartbeat(self.receiver, 5, self.drain, Liveness(1e6))
         watches = (self.heartbeat, Watchdog(1e6))
         limits = SongLimits.from_settings(SETTINGS)
         self.worker = Worker(self.receiver, self.store, StandIns(), *watches, self.drain, COUNTS, place.scratch, limits)
@@ -148,7 +148,7 @@ class Process:
 
     def accept(self, number: int = 0) -> tuple[bool, State]:
         """Accept a song, as POST /separate does after it has checked the audio."""
-        _rest.services = SimpleNamespace(queue=self.queue, store=self.store, settings=SETTINGS)
+        _time_left.services = SimpleNamespace(queue=self.queue, store=self.store, settings=SETTINGS)
         return rest.api.separate._accept(job(number), Upload(io.BytesIO(song(number)), len(song(number)), {}))
 
     def remove(self, number: int = 0) -> str:
@@ -174,7 +174,7 @@ class Place:
             ("worker.loop.separate_song", separate),
             ("worker.loop._PAUSE_SECONDS", 0),
             ("worker.heartbeat._ASK_AGAIN_SECONDS", 0),
-            ("rest.api.separate.services", lambda: _rest.services),
+            ("rest.api.separate.services", lambda: _time_left.services),
         ):
             self._patches.enter_context(patch(name, stand_in))
         self.redis.flushall()

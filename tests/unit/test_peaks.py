@@ -11,7 +11,7 @@ from msas.formats import open_encoder
 from msas.options import Options
 from tests.support.audio import RATE, Wave, true_waves
 from worker.pipeline.peaks import Peaks, samples_per_peak, samples_per_slice
-from worker.pipeline.stem import StemFile
+from worker.pipeline.stem import EncodedStem
 from worker.watchdog import Watchdog
 
 FORMATS: list[dict[str, Any]] = [
@@ -25,12 +25,12 @@ FORMATS: list[dict[str, Any]] = [
 ]
 
 
-def file_of(wave: Wave, rate: int, **form: Any) -> tuple[bytes, StemFile]:
+def file_of(wave: Wave, rate: int, **form: Any) -> tuple[bytes, EncodedStem]:
     """Encode `wave`, as a worker does, in blocks that begin anywhere."""
     length = wave.shape[1]
     encoder = open_encoder(Options("lite", **form), rate, length, {"title": "x"})
     blocks = (wave[:, begin : begin + 30_011] for begin in range(0, length, 30_011))
-    file = StemFile(encoder, blocks, length, rate, Watchdog(600))
+    file = EncodedStem(encoder, blocks, length, rate, Watchdog(600))
     content = file.read(1 << 30)
     encoder.close()
     return content, file

@@ -24,8 +24,8 @@ from tests.support.processes import environment_with, eventually
 from tests.support.rig import Rig, stopped
 from worker import heartbeat
 from worker.drain import Drain
-from worker.heartbeat import Heartbeat, Pulse
-from worker.metrics import Counts, Monitor
+from worker.heartbeat import Heartbeat, Liveness
+from worker.metrics import Counts, MetricsServer
 
 
 @pytest.fixture
@@ -133,12 +133,12 @@ def test_healthz_is_503_once_the_heartbeat_hangs_or_dies(how: str) -> None:
         elif stuck.is_set():
             raise RuntimeError("as the test wants")
 
-    pulse, port = Pulse(1.0), servers.free_ports(1)[0]
-    monitor = Monitor(port, pulse, Counts().registry)
+    liveness, port = Liveness(1.0), servers.free_ports(1)[0]
+    monitor = MetricsServer(port, liveness, Counts().registry)
     monitor.start()
     assert get(port, "/healthz").status_code == 200, "a worker that loads its model is live, too"
     receiver = cast(Receiver, cast(Any, Receivers(action)))
-    with Heartbeat(receiver, 0.3, Drain(0), pulse):
+    with Heartbeat(receiver, 0.3, Drain(0), liveness):
         until = time.monotonic() + 2
         while time.monotonic() < until:
             assert get(port, "/healthz").status_code == 200

@@ -6,7 +6,7 @@ import pytest
 
 from msas.job import Job, Stage
 from msas.options import Options
-from worker.drain import RestOfSong
+from worker.drain import TimeLeft
 
 
 class Clock:
@@ -28,7 +28,7 @@ def job(minutes: float | None, model: str = "htdemucs") -> Job:
     return Job("0" * 56, Options(model), seconds=60 * minutes if minutes else None)
 
 
-def separate(rest: RestOfSong, clock: Clock, song: Job, seconds: float) -> None:
+def separate(rest: TimeLeft, clock: Clock, song: Job, seconds: float) -> None:
     """Separate a song in so many seconds."""
     rest.begin(song)
     rest.note(Stage.SEPARATING, 0.02)
@@ -38,7 +38,7 @@ def separate(rest: RestOfSong, clock: Clock, song: Job, seconds: float) -> None:
 
 
 def test_nothing_is_known_of_the_first_song_before_the_engine_makes_progress() -> None:
-    rest = RestOfSong()
+    rest = TimeLeft()
     rest.begin(job(4))
 
     for stage in (Stage.FETCHING, Stage.DECODING, Stage.SEPARATING):
@@ -47,7 +47,7 @@ def test_nothing_is_known_of_the_first_song_before_the_engine_makes_progress() -
 
 
 def test_the_rest_follows_from_the_progress_so_far(clock: Clock) -> None:
-    rest = RestOfSong()
+    rest = TimeLeft()
     rest.begin(job(None))
     rest.note(Stage.SEPARATING, 0.0)
 
@@ -60,7 +60,7 @@ def test_the_rest_follows_from_the_progress_so_far(clock: Clock) -> None:
 
 
 def test_before_that_the_rest_follows_from_songs_of_the_same_model(clock: Clock) -> None:
-    rest = RestOfSong()
+    rest = TimeLeft()
     separate(rest, clock, job(3), seconds=30)
 
     rest.begin(job(6))
@@ -73,7 +73,7 @@ def test_before_that_the_rest_follows_from_songs_of_the_same_model(clock: Clock)
 
 @pytest.mark.parametrize("stage", [Stage.ENCODING, Stage.STORING])
 def test_the_end_of_a_song_is_not_estimated(clock: Clock, stage: Stage) -> None:
-    rest = RestOfSong()
+    rest = TimeLeft()
     separate(rest, clock, job(3), seconds=30)
 
     rest.note(stage, 0.99)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from msas.settings import Settings, SettingsError
 from tests.support.processes import environment_with
 from worker import system
-from worker.engines.runtime import Runtime, digest_of
+from worker.engines.runtime import Runtime, network_digest
 
 
 class Doubling(nn.Module):
@@ -131,10 +131,10 @@ def test_a_network_that_can_not_be_exported_runs_in_torch(tmp_path: Path) -> Non
 
 def test_the_digest_changes_with_the_weights() -> None:
     one, other = Doubling(), Doubling()
-    assert digest_of(one) == digest_of(other)
+    assert network_digest(one) == network_digest(other)
     with torch.no_grad():
         other.factor.add_(1)
-    assert digest_of(one) != digest_of(other)
+    assert network_digest(one) != network_digest(other)
 
 
 def test_precision_auto_is_float32_or_what_the_hardware_has(tmp_path: Path) -> None:

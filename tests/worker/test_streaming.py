@@ -16,9 +16,9 @@ from demucs.htdemucs import HTDemucs
 from tests.support.audio import STEMS, Wave, true_waves
 from tests.support.engine_runs import in_blocks, separated, survey
 from worker.engines.demucs import DemucsEngine
-from worker.engines.overlap_add import Grid, overlap_add, starts, triangle
+from worker.engines.overlap_add import SegmentPlan, overlap_add, starts, triangle
 from worker.engines.runtime import Runtime
-from worker.engines.types import Order
+from worker.engines.types import SeparationParams
 
 RATE = 44100
 SOURCES = ["drums", "bass", "other", "vocals"]
@@ -100,7 +100,7 @@ def test_shifts_equal_apply_model_at_offsets_derived_from_the_songhash(
     engine: DemucsEngine, shifts: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mixture = music(2.4)
-    order = Order(engine.stems, shifts=shifts, seed="a songhash")
+    order = SeparationParams(engine.stems, shifts=shifts, seed="a songhash")
     numbers = range(2 if engine.name == "bag" else 1)
     grids = [grid for number in numbers for grid in starts(mixture.shape[1], RATE, order, RATE, number)]
     offsets = iter([grid.start + RATE // 2 for grid in grids])
@@ -111,7 +111,7 @@ def test_shifts_equal_apply_model_at_offsets_derived_from_the_songhash(
 
 def test_offsets_differ_between_songs_and_models_of_a_bag_but_not_between_runs() -> None:
     def offsets(seed: str, number: int) -> list[int]:
-        return [grid.start for grid in starts(RATE, RATE, Order((), shifts=4, seed=seed), RATE, number)]
+        return [grid.start for grid in starts(RATE, RATE, SeparationParams((), shifts=4, seed=seed), RATE, number)]
 
     assert offsets("a", 0) == offsets("a", 0)
     assert len({*offsets("a", 0), *offsets("a", 1), *offsets("b", 0)}) == 12
@@ -129,7 +129,7 @@ def test_only_the_models_of_a_bag_that_the_stems_need_are_run(
         nonlocal runs
         runs += 1
 
-    monkeypatch.setattr(engine._parts[0], "separate", None)  # it would fail if it were called
+    monkeypatch.setattr(engine._submodels[0], "separate", None)  # it would fail if it were called
     vocals = separated(engine, mixture, ("vocals",), progress=count)
     assert runs == 3  # segments of one model
     assert np.abs(vocals["vocals"] - everything["vocals"]).max() < 1e-6
@@ -145,7 +145,7 @@ def test_finished_samples_are_given_out_while_the_song_is_still_read(engine: Dem
             read += block.shape[1]
             yield block
 
-    order = Order(STEMS)
+    order = SeparationParams(STEMS)
     given = 0
     for heard, sources in engine.separate(blocks(), survey(mixture), order, lambda _: None):
         assert heard.shape[1] == sources.shape[2]
@@ -165,7 +165,7 @@ def test_batches_equal_single_windows() -> None:
     def all_of(batch: int) -> Wave:
         # Two grids, one of whose last windows are shorter than the others.
         grids = [
-            Grid(
+            SegmentPlan(
                 range(0, length, segment // 2),
                 triangle(segment),
                 np.array([1, 0.25], np.float32),
@@ -173,7 +173,7 @@ def test_batches_equal_single_windows() -> None:
                 run,
                 batch,
             ),
-            Grid(
+            SegmentPlan(
                 range(0, length, segment),
                 triangle(segment),
                 np.array([0, 0.75], np.float32),

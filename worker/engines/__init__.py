@@ -1,5 +1,5 @@
 """The engines, which separate a mixture into sources. No other folder imports torch."""
 
-from worker.engines.types import Engine, NotFinite, Order, Progress, Samples, Survey
+from worker.engines.types import Engine, MixtureStats, NotFinite, Progress, Samples, SeparationParams
 
-__all__ = ["Engine", "NotFinite", "Order", "Progress", "Samples", "Survey"]
+__all__ = ["Engine", "MixtureStats", "NotFinite", "Progress", "Samples", "SeparationParams"]

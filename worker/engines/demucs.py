@@ -21,10 +21,10 @@ from huggingface_hub import constants, try_to_load_from_cache
 
 from msas.models import stem_order
 from msas.problem import ModelUnavailable
-from worker.engines.hybrid_demucs import Part
-from worker.engines.overlap_add import Grid, overlap_add, starts, triangle
+from worker.engines.hybrid_demucs import SubModel
+from worker.engines.overlap_add import SegmentPlan, overlap_add, starts, triangle
 from worker.engines.runtime import Runtime
-from worker.engines.types import Order, Progress, Samples, Survey
+from worker.engines.types import MixtureStats, Progress, Samples, SeparationParams
 
 
 class DemucsEngine:
@@ -38,32 +38,34 @@ class DemucsEngine:
         self.stems = stem_order(self.sources)
         self.device, self.precision = runtime.name, runtime.precision
         # How much each model's word counts for each source, of shape (models, sources); a source's column sums to 1.
-        votes = np.array(model.weights if isinstance(model, BagOfModels) else [[1.0] * len(self.sources)])
-        self._votes = votes / votes.sum(axis=0)
-        self._parts = [Part(each, runtime) for each in models]
-        self.weights = hashlib.sha256(" ".join(part.digest for part in self._parts).encode()).hexdigest()
+        source_weights = np.array(model.weights if isinstance(model, BagOfModels) else [[1.0] * len(self.sources)])
+        self._source_weights = source_weights / source_weights.sum(axis=0)
+        self._submodels = [SubModel(each, runtime) for each in models]
+        self.weights = hashlib.sha256(" ".join(submodel.digest for submodel in self._submodels).encode()).hexdigest()
 
     def separate(
-        self, blocks: Iterable[Samples], survey: Survey, order: Order, progress: Progress
+        self, blocks: Iterable[Samples], stats: MixtureStats, params: SeparationParams, progress: Progress
     ) -> Iterator[tuple[Samples, Samples]]:
         """See Engine. The mixture is normalised by mean and deviation, as `demucs.api.Separator` does."""
-        mean, deviation = np.float32(survey.mean), np.float32(survey.deviation + 1e-8)
+        mean, deviation = np.float32(stats.mean), np.float32(stats.deviation + 1e-8)
         normal = ((block - mean) / deviation for block in blocks)
-        for mixture, sources in overlap_add(normal, survey.length, self._grids(survey.length, order), progress):
+        for mixture, sources in overlap_add(normal, stats.length, self._plans(stats.length, params), progress):
             yield mixture * deviation + mean, sources * deviation + mean
 
-    def _grids(self, length: int, order: Order) -> list[Grid]:
+    def _plans(self, length: int, params: SeparationParams) -> list[SegmentPlan]:
         """List the runs over the song that the wanted stems need: of a bag of specialists, only theirs."""
-        wanted = [self.sources.index(stem) for stem in order.stems]
-        grids = []
-        for number, (part, votes) in enumerate(zip(self._parts, self._votes, strict=True)):
-            gains = votes[wanted].astype(np.float32)
+        wanted = [self.sources.index(stem) for stem in params.stems]
+        plans = []
+        for number, (submodel, source_weights) in enumerate(zip(self._submodels, self._source_weights, strict=True)):
+            gains = source_weights[wanted].astype(np.float32)
             if gains.any():
-                runs = starts(length, part.segment, order, self.rate, number)
-                run = partial(part.separate, wanted=wanted)
-                weight = triangle(part.segment)
-                grids += [Grid(each, weight, gains / len(runs), part.window, run, part.batch) for each in runs]
-        return grids
+                runs = starts(length, submodel.segment, params, self.rate, number)
+                run = partial(submodel.separate, wanted=wanted)
+                weight = triangle(submodel.segment)
+                plans += [
+                    SegmentPlan(each, weight, gains / len(runs), submodel.window, run, submodel.batch) for each in runs
+                ]
+        return plans
 
 
 def load(name: str, repo: Path | None, runtime: Runtime) -> DemucsEngine:

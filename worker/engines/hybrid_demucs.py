@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from worker.engines.batch import Batches
-from worker.engines.runtime import Network, Runtime, digest_of
+from worker.engines.runtime import Network, Runtime, network_digest
 
 _EPSILON = 1e-5  # which the models add to the deviation that they divide by
 _KEPT = 1.0 - _EPSILON  # the deviation that a network is told its inputs have, so that it divides by exactly one
@@ -103,14 +103,14 @@ def _flat(module: nn.ConvTranspose1d, x: Tensor) -> Tensor:
     return functional.conv_transpose2d(x[:, :, None], weight, module.bias, stride, padding)[:, :, 0]
 
 
-class Part:
+class SubModel:
     """One model of a bag, ready to run: `separate` maps windows to sources, `batch` of them at once.
 
     `segment` is its segment's length in samples; `window` says how many it wants to see for one of so many.
     """
 
     def __init__(self, model: Any, runtime: Runtime) -> None:
-        self.model, self.digest = model.eval(), digest_of(model)
+        self.model, self.digest = model.eval(), network_digest(model)
         self.segment = int(model.samplerate * model.segment)
         self.window: Callable[[int], int] = getattr(model, "valid_length", lambda length: length)
         self._spectral = isinstance(model, HDemucs | HTDemucs)

@@ -18,9 +18,9 @@ from torch.nn import functional
 from msas.models import LITE
 from worker.engines import lite_weights
 from worker.engines.batch import Batches
-from worker.engines.overlap_add import Grid, overlap_add, starts, triangle
-from worker.engines.runtime import Network, Runtime, digest_of
-from worker.engines.types import Order, Progress, Samples, Survey
+from worker.engines.overlap_add import SegmentPlan, overlap_add, starts, triangle
+from worker.engines.runtime import Network, Runtime, network_digest
+from worker.engines.types import MixtureStats, Progress, Samples, SeparationParams
 from worker.engines.unet import UNet
 
 # Spleeter's analysis: Hann windows of 4096 samples every 1024, of which the networks see 1024 bins.
@@ -52,7 +52,7 @@ class LiteEngine:
     def __init__(self, cache: Path, runtime: Runtime) -> None:
         """Load the weights from `cache`, fetched there first where absent. Raises ModelUnavailable."""
         networks = _Both(**lite_weights.load(cache))
-        self.weights, self.device, self.precision = digest_of(networks), runtime.name, runtime.precision
+        self.weights, self.device, self.precision = network_digest(networks), runtime.name, runtime.precision
         network = runtime.load(networks, [torch.zeros(1, 2, FRAMES, BINS, device=runtime.device)], self.weights)
         exact = runtime.in_float32(networks)
         self._window = torch.hann_window(WINDOW, device=runtime.device)
@@ -67,15 +67,15 @@ class LiteEngine:
         )
 
     def separate(
-        self, blocks: Iterable[Samples], survey: Survey, order: Order, progress: Progress
+        self, blocks: Iterable[Samples], stats: MixtureStats, params: SeparationParams, progress: Progress
     ) -> Iterator[tuple[Samples, Samples]]:
         """See Engine."""
-        run = partial(self._separate, wanted=[self.stems.index(stem) for stem in order.stems])
-        runs = starts(survey.length, SEGMENT, order, self.rate)
-        gains = np.full(len(order.stems), 1 / len(runs), np.float32)
+        run = partial(self._separate, wanted=[self.stems.index(stem) for stem in params.stems])
+        runs = starts(stats.length, SEGMENT, params, self.rate)
+        gains = np.full(len(params.stems), 1 / len(runs), np.float32)
         weight = triangle(SEGMENT)
-        grids = [Grid(each, weight, gains, lambda size: size, run, self._separate.size) for each in runs]
-        return overlap_add(blocks, survey.length, grids, progress)
+        plans = [SegmentPlan(each, weight, gains, lambda size: size, run, self._separate.size) for each in runs]
+        return overlap_add(blocks, stats.length, plans, progress)
 
     @torch.inference_mode()
     def _separate_windows(self, network: Network, windows: Tensor, wanted: Sequence[int]) -> Tensor:

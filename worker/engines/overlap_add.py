@@ -14,15 +14,15 @@ from itertools import takewhile
 import numpy as np
 from numpy.typing import NDArray
 
-from worker.engines.types import Order, Progress, Samples
+from worker.engines.types import Progress, Samples, SeparationParams
 
 
 @dataclass(frozen=True)
-class Grid:
+class SegmentPlan:
     """One network's way over the song: where its segments start, in samples, and how they fade into each other.
 
-    `weight` has one value for each sample of a segment. `gains` is this grid's share in each source; over all
-    grids the shares of a source sum to 1. `window` says how many samples the network wants to see for a
+    `weight` has one value for each sample of a segment. `gains` is this plan's share in each source; over all
+    plans the shares of a source sum to 1. `window` says how many samples the network wants to see for a
     segment of so many. `run` maps windows of shape (batch, 2, n) to sources of shape (batch, sources, 2, n).
     """
 
@@ -35,7 +35,7 @@ class Grid:
 
 
 def overlap_add(
-    blocks: Iterable[Samples], length: int, grids: Sequence[Grid], progress: Progress
+    blocks: Iterable[Samples], length: int, plans: Sequence[SegmentPlan], progress: Progress
 ) -> Iterator[tuple[Samples, Samples]]:
     """Separate a mixture of `length` samples that comes as `blocks` of shape (2, any).
 
@@ -44,21 +44,21 @@ def overlap_add(
     Memory holds a few segments, however long the song is.
     """
     mixture = _Mixture(blocks, length)
-    sources = _Sum(len(grids[0].gains))
-    longest = max(grid.window(len(grid.weight)) for grid in grids)
-    turns = [0] * len(grids)
-    total, ran = sum(len(grid.starts) for grid in grids), 0
+    sources = _Sum(len(plans[0].gains))
+    longest = max(plan.window(len(plan.weight)) for plan in plans)
+    turns = [0] * len(plans)
+    total, ran = sum(len(plan.starts) for plan in plans), 0
     while ran < total:
-        number = min(range(len(grids)), key=lambda n: _start(grids[n], turns[n], length))
-        grid = grids[number]
-        batch = _batch(grid, turns[number], length)
-        windows = [mixture.window(*_around(grid, start, length)) for start in batch]
-        for offset, heard in enumerate(grid.run(np.stack(windows))):
-            _add(sources, grid, turns[number] + offset, heard, length)
+        number = min(range(len(plans)), key=lambda n: _start(plans[n], turns[n], length))
+        plan = plans[number]
+        batch = _batch(plan, turns[number], length)
+        windows = [mixture.window(*_around(plan, start, length)) for start in batch]
+        for offset, output in enumerate(plan.run(np.stack(windows))):
+            _add(sources, plan, turns[number] + offset, output, length)
         turns[number] += len(batch)
         ran += len(batch)
         progress(ran / total)
-        ready = min(_start(grid, turn, length) for grid, turn in zip(grids, turns, strict=True))
+        ready = min(_start(plan, turn, length) for plan, turn in zip(plans, turns, strict=True))
         if ready > sources.begin:
             stretch = mixture.window(sources.begin, ready)
             yield stretch, sources.take(ready)
@@ -72,64 +72,64 @@ def triangle(size: int) -> Samples:
     return np.asarray(weight / weight.max(), np.float32)
 
 
-def starts(length: int, segment: int, order: Order, rate: int, number: int = 0) -> list[range]:
-    """Return where the segments of a network start: one range of samples, or one for each of the order's shifts.
+def starts(length: int, segment: int, params: SeparationParams, rate: int, number: int = 0) -> list[range]:
+    """Return where the segments of a network start: one range of samples, or one for each shift.
 
     Shifted by up to half a second, as apply_model does, but by offsets that follow from the seed, `number`
     (which network of a bag it is) and the shift's own number.
     """
-    stride = int((1 - order.overlap) * segment)
+    stride = int((1 - params.overlap) * segment)
     most = rate // 2
-    if not order.shifts:
+    if not params.shifts:
         return [range(0, length, stride)]
-    seeds = [f"{order.seed} {number} {shift}".encode() for shift in range(order.shifts)]
+    seeds = [f"{params.seed} {number} {shift}".encode() for shift in range(params.shifts)]
     offsets = [int.from_bytes(hashlib.sha256(seed).digest()) % (most + 1) for seed in seeds]
     return [range(offset - most, length, stride) for offset in offsets]
 
 
-def _start(grid: Grid, turn: int, length: int) -> int:
-    """Return where the grid's segment number `turn` starts in the song; its end once there are no more."""
-    return grid.starts[turn] if turn < len(grid.starts) else length
+def _start(plan: SegmentPlan, turn: int, length: int) -> int:
+    """Return where the plan's segment number `turn` starts in the song; its end once there are no more."""
+    return plan.starts[turn] if turn < len(plan.starts) else length
 
 
-def _batch(grid: Grid, turn: int, length: int) -> range:
+def _batch(plan: SegmentPlan, turn: int, length: int) -> range:
     """Return the starts of the next segments that can run together: those with equally long windows."""
-    starts = grid.starts[turn : turn + grid.batch]
-    windows = [grid.window(min(len(grid.weight), length - start)) for start in starts]
+    starts = plan.starts[turn : turn + plan.batch]
+    windows = [plan.window(min(len(plan.weight), length - start)) for start in starts]
     return starts[: sum(1 for _ in takewhile(lambda window: window == windows[0], windows))]
 
 
-def _around(grid: Grid, start: int, length: int) -> tuple[int, int]:
+def _around(plan: SegmentPlan, start: int, length: int) -> tuple[int, int]:
     """Return begin and end of the window around the segment at `start`: centred, as apply_model pads."""
-    size = min(len(grid.weight), length - start)
-    window = grid.window(size)
+    size = min(len(plan.weight), length - start)
+    window = plan.window(size)
     begin = start - (window - size) // 2
     return begin, begin + window
 
 
-def _add(sources: _Sum, grid: Grid, turn: int, heard: Samples, length: int) -> None:
+def _add(sources: _Sum, plan: SegmentPlan, turn: int, output: Samples, length: int) -> None:
     """Add the sources of one window, shape (sources, 2, n), at the segment's share of every sample."""
-    start = grid.starts[turn]
-    begin, end = max(0, start), min(start + len(grid.weight), length)
+    start = plan.starts[turn]
+    begin, end = max(0, start), min(start + len(plan.weight), length)
     if begin < end:
-        inside = begin - _around(grid, start, length)[0]
-        share = _share(grid, turn, length)[begin - start :]
-        gains = grid.gains[:, None, None]
-        sources.add(begin, heard[..., inside : inside + end - begin] * (share * gains))
+        inside = begin - _around(plan, start, length)[0]
+        share = _share(plan, turn, length)[begin - start :]
+        gains = plan.gains[:, None, None]
+        sources.add(begin, output[..., inside : inside + end - begin] * (share * gains))
 
 
-def _share(grid: Grid, turn: int, length: int) -> Samples:
+def _share(plan: SegmentPlan, turn: int, length: int) -> Samples:
     """Return the segment's weights over the sum of all weights that meet there."""
-    start, size = grid.starts[turn], len(grid.weight)
-    own = grid.weight[: length - start]
+    start, size = plan.starts[turn], len(plan.weight)
+    own = plan.weight[: length - start]
     total = own.copy()
-    reach = -(-size // grid.starts.step) - 1
-    for other in range(max(0, turn - reach), min(len(grid.starts), turn + reach + 1)):
-        apart = grid.starts[other] - start
+    reach = -(-size // plan.starts.step) - 1
+    for other in range(max(0, turn - reach), min(len(plan.starts), turn + reach + 1)):
+        apart = plan.starts[other] - start
         if 0 < apart < len(own):
-            total[apart:] += grid.weight[: len(own) - apart]
+            total[apart:] += plan.weight[: len(own) - apart]
         elif -size < apart < 0:
-            theirs = grid.weight[-apart : -apart + len(own)]
+            theirs = plan.weight[-apart : -apart + len(own)]
             total[: len(theirs)] += theirs
     return np.asarray(own / total, np.float32)
 

@@ -160,7 +160,7 @@ class Runtime:
         return compiled
 
 
-def digest_of(network: nn.Module) -> str:
+def network_digest(network: nn.Module) -> str:
     """Return the SHA-256 of the network's class, shape and weights, as 64 hex characters."""
     found = hashlib.sha256(f"{type(network).__name__} {getattr(network, '_init_args_kwargs', None)}".encode())
     for name, tensor in sorted(network.state_dict().items()):

@@ -12,7 +12,7 @@ Progress: TypeAlias = Callable[[float], None]
 
 
 @dataclass(frozen=True)
-class Survey:
+class MixtureStats:
     """What a first pass over the mixture found: its length in samples, mean and deviation of its mono sum."""
 
     length: int
@@ -21,7 +21,7 @@ class Survey:
 
 
 @dataclass(frozen=True)
-class Order:
+class SeparationParams:
     """What is wanted of a separation: which stems, how segments overlap, how many shifts are averaged.
 
     `seed` makes the shifts' offsets: the same seed, the same result.
@@ -54,7 +54,7 @@ class Engine(Protocol):
     precision: str
 
     def separate(
-        self, blocks: Iterable[Samples], survey: Survey, order: Order, progress: Progress
+        self, blocks: Iterable[Samples], stats: MixtureStats, params: SeparationParams, progress: Progress
     ) -> Iterator[tuple[Samples, Samples]]:
         """Separate a mixture that comes as `blocks` of shape (2, any) at `rate`.
 

@@ -16,7 +16,7 @@ from av.container import InputContainer
 
 from msas.problem import NotAudio
 from msas.song import SongInfo, check_length, describe, no_sound, open_song
-from worker.engines import Samples, Survey
+from worker.engines import MixtureStats, Samples
 
 _BLOCK_SECONDS = 1.0
 LOUDEST = 100.0  # 40 dB above full scale; what is louder is no music, and overflows in networks and encoders
@@ -39,7 +39,9 @@ class Mixture:
         with path.open("rb") as file, open_song(file) as (container, stream):
             return cls(path, describe(file, container, stream))
 
-    def survey(self, rate: int, most_minutes: float = math.inf, on_block: Callable[[], None] = lambda: None) -> Survey:
+    def survey(
+        self, rate: int, most_minutes: float = math.inf, on_block: Callable[[], None] = lambda: None
+    ) -> MixtureStats:
         """Decode the song once, for its length and the statistics that Demucs normalises by, at `rate` Hz.
 
         Calls `on_block` about once for every second of song; what that raises ends it.
@@ -55,7 +57,7 @@ class Mixture:
             raise no_sound()
         mean = total / length
         variance = max(0.0, squares - length * mean**2) / max(1, length - 1)
-        return Survey(length, mean, math.sqrt(variance))
+        return MixtureStats(length, mean, math.sqrt(variance))
 
     def blocks(self, rate: int) -> Iterator[Samples]:
         """Yield the mixture in blocks of about a second: float32 of shape (2, n) at `rate` Hz.

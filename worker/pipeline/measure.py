@@ -15,7 +15,7 @@ from msas.options import Options
 from msas.status import MIXTURE
 from worker.engines import Engine, Samples
 from worker.pipeline.decode import Mixture
-from worker.pipeline.stem import StemFile
+from worker.pipeline.stem import EncodedStem
 from worker.system import peak_rss_mb
 
 
@@ -59,12 +59,12 @@ class SumCheck:
         return round(10 * math.log10(self._signal / self._difference), 2)
 
 
-def report_of(
+def build_report(
     job: Job,
     options: Options,
     engine: Engine,
     mixture: Mixture,
-    files: Mapping[str, StemFile],
+    files: Mapping[str, EncodedStem],
     seconds: float,
     watch: Stopwatch,
     check: SumCheck,
@@ -82,7 +82,7 @@ def report_of(
         "precision": engine.precision,
         "song": {"seconds": round(length, 3), "samples": mixture.length, "rate": mixture.info.rate},
         "seconds": stages,
-        "encoding_cpu_seconds": round(sum(file.busy_seconds for file in files.values()), 3),
+        "encoding_cpu_seconds": round(sum(file.cpu_seconds for file in files.values()), 3),
         "real_time_factor": round(length / max(sum(stages.values()), 1e-9), 2),
         "peak_rss_mb": peak_rss_mb(),
         "sum_db": check.db(),
@@ -91,7 +91,7 @@ def report_of(
     }
 
 
-def _about(file: StemFile, seconds: float) -> dict[str, Any]:
+def _about(file: EncodedStem, seconds: float) -> dict[str, Any]:
     return {
         "bytes": file.bytes,
         "sha256": file.sha256,

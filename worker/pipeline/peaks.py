@@ -64,7 +64,7 @@ class Peaks:
         return base64.b64encode(np.rint(pairs.clip(-_FULL_SCALE, _FULL_SCALE)).astype(np.int8).tobytes()).decode()
 
 
-def peaks_of(songhash: str, rate: int, length: int, frame: int, tracks: Mapping[str, Any]) -> dict[str, Any]:
+def build_peaks(songhash: str, rate: int, length: int, frame: int, tracks: Mapping[str, Any]) -> dict[str, Any]:
     """Put the file's content together; `tracks` are the finished StemFiles of the song's stems and mixture."""
     return {
         "hash": songhash,

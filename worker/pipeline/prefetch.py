@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import copy_context
 from typing import Generic, TypeVar
 
-from worker.system import be_background
+from worker.system import lower_thread_priority
 
 T = TypeVar("T")
 
@@ -18,7 +18,7 @@ class ReaderGone(Exception):
     """Nobody will read what is put; the reader's own error says why."""
 
 
-class Channel(Generic[T]):
+class BoundedQueue(Generic[T]):
     """Holds at most `size` items on their way from one thread, which puts, to another, which iterates."""
 
     def __init__(self, size: int) -> None:
@@ -63,25 +63,25 @@ class Channel(Generic[T]):
 
 
 @contextmanager
-def ahead(items: Callable[[], Iterable[T]], size: int) -> Iterator[Iterator[T]]:
+def prefetch(items: Callable[[], Iterable[T]], size: int) -> Iterator[Iterator[T]]:
     """Let a thread of its own run through `items()`, at most `size` items ahead of who reads them here."""
-    channel = Channel[T](size)
+    queue = BoundedQueue[T](size)
 
     def run() -> None:
-        be_background()
+        lower_thread_priority()
         try:
             for item in items():
-                channel.put(item)
-            channel.end()
+                queue.put(item)
+            queue.end()
         except ReaderGone:
             pass
         except BaseException as error:
-            channel.end(error)
+            queue.end(error)
 
-    thread = threading.Thread(target=copy_context().run, args=(run,), name="ahead", daemon=True)
+    thread = threading.Thread(target=copy_context().run, args=(run,), name="prefetch", daemon=True)
     thread.start()
     try:
-        yield iter(channel)
+        yield iter(queue)
     finally:
-        channel.leave()
+        queue.leave()
         thread.join()

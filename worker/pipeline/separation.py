@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from msas.cost import SongLimits
-from msas.formats import exactly, open_encoder, resampled, stem_rate
+from msas.formats import open_encoder, pad_or_trim, resampled, stem_rate
 from msas.job import Job, Stage
 from msas.options import Options
 from msas.problem import SongMissing
@@ -23,14 +23,14 @@ from msas.status import MIXTURE
 from msas.stems import Attempt
 from msas.store import Store
 from msas.store_errors import ObjectMissing
-from worker.engines import Engine, NotFinite, Order, Samples
+from worker.engines import Engine, NotFinite, Samples, SeparationParams
 from worker.pipeline.decode import Mixture
-from worker.pipeline.measure import Stopwatch, SumCheck, report_of
-from worker.pipeline.peaks import peaks_of
-from worker.pipeline.prefetch import Channel, ReaderGone, ahead
+from worker.pipeline.measure import Stopwatch, SumCheck, build_report
+from worker.pipeline.peaks import build_peaks
+from worker.pipeline.prefetch import BoundedQueue, ReaderGone, prefetch
 from worker.pipeline.publishing import attempt_at, publish
-from worker.pipeline.stem import StemFile, in_step
-from worker.system import be_background
+from worker.pipeline.stem import EncodedStem, align
+from worker.system import lower_thread_priority
 from worker.watchdog import Watchdog
 
 # Where in a job's progress, 0 to 1, each stage begins and ends. Encoding and storing go on all the while the
@@ -92,28 +92,28 @@ def separate_song(
         reach(Stage.DECODING)
         with watchdog.watching():
             mixture = Mixture.open(song)
-            survey = mixture.survey(engine.rate, limits.minutes, partial(reach, Stage.DECODING))
-        limits.check(options, len(engine.stems), survey.length / engine.rate, stem_rate(options, mixture.info.rate))
+            stats = mixture.survey(engine.rate, limits.minutes, partial(reach, Stage.DECODING))
+        limits.check(options, len(engine.stems), stats.length / engine.rate, stem_rate(options, mixture.info.rate))
         reach(Stage.SEPARATING)
-        order = Order(options.sources or engine.stems, options.overlap, options.shifts, job.songhash)
-        check = SumCheck(all_stems=order.stems == engine.stems)
+        params = SeparationParams(options.sources or engine.stems, options.overlap, options.shifts, job.songhash)
+        check = SumCheck(all_stems=params.stems == engine.stems)
         with attempt_at(publishing, job.songhash) as attempt:
-            with _stems(attempt, options, order.stems, mixture, engine.rate, publishing, watchdog) as stems:
-                with ahead(partial(mixture.blocks, engine.rate), _BLOCKS_AHEAD) as blocks:
+            with _stems(attempt, options, params.stems, mixture, engine.rate, publishing, watchdog) as stems:
+                with prefetch(partial(mixture.blocks, engine.rate), _BLOCKS_AHEAD) as blocks:
                     separating = partial(reach, Stage.SEPARATING)
-                    for heard, sources in watchdog.each(engine.separate(blocks, survey, order, separating)):
+                    for stretch, sources in watchdog.each(engine.separate(blocks, stats, params, separating)):
                         if not np.isfinite(sources).all():
                             raise NotFinite(engine.name)
-                        check.add(heard, sources)
-                        stems.put(heard, sources)
+                        check.add(stretch, sources)
+                        stems.put(stretch, sources)
                 reach(Stage.ENCODING)
                 files = stems.finish()
             reach(Stage.STORING)
             rate = stem_rate(options, mixture.info.rate)
             length = _length(mixture, rate)
-            report = report_of(job, options, engine, mixture, files, round(length / rate, 3), stopwatch, check)
+            report = build_report(job, options, engine, mixture, files, round(length / rate, 3), stopwatch, check)
             watch.confirm()
-            peaks = peaks_of(job.songhash, rate, length, stems.frame, files)
+            peaks = build_peaks(job.songhash, rate, length, stems.frame, files)
             return publish(store, publishing, attempt, report, peaks)
 
 
@@ -126,25 +126,25 @@ class _Stems:
     def __init__(self, names: tuple[str, ...], rest: str) -> None:
         self.rest, self.frame = rest, 1
         tracks = (*names, *([rest] if rest else []), MIXTURE)
-        self.channels = {name: Channel[Samples](_STRETCHES_AHEAD) for name in tracks}
-        self.files: dict[str, StemFile] = {}
+        self.queues = {name: BoundedQueue[Samples](_STRETCHES_AHEAD) for name in tracks}
+        self.files: dict[str, EncodedStem] = {}
         self.threads: dict[str, Future[None]] = {}
 
-    def put(self, heard: Samples, sources: Samples) -> None:
+    def put(self, stretch: Samples, sources: Samples) -> None:
         """Hand on a stretch of the mixture, shape (2, n), and of all sources, shape (stems, 2, n); their sum to the
         one that is the rest."""
-        parts = chain(sources, [sources.sum(axis=0)] if self.rest else [], [heard])
-        for (name, channel), part in zip(self.channels.items(), parts, strict=True):
+        parts = chain(sources, [sources.sum(axis=0)] if self.rest else [], [stretch])
+        for (name, queue), part in zip(self.queues.items(), parts, strict=True):
             try:
-                channel.put(part)
+                queue.put(part)
             except ReaderGone:
                 self.threads[name].result()
                 raise
 
-    def finish(self) -> dict[str, StemFile]:
+    def finish(self) -> dict[str, EncodedStem]:
         """Wait until all stems are stored; return them. Raises what one of them met."""
-        for channel in self.channels.values():
-            channel.end()
+        for queue in self.queues.values():
+            queue.end()
         for thread in self.threads.values():
             thread.result()
         return self.files
@@ -164,25 +164,25 @@ def _stems(
     stems = _Stems(names, options.rest)
     to_rate = stem_rate(options, mixture.info.rate)
     length = _length(mixture, to_rate)
-    with ExitStack() as stack, ThreadPoolExecutor(len(stems.channels), initializer=be_background) as pool:
+    with ExitStack() as stack, ThreadPoolExecutor(len(stems.queues), initializer=lower_thread_priority) as pool:
         try:
-            for name, channel in stems.channels.items():
-                blocks = exactly(resampled(channel, rate, to_rate), length)
+            for name, queue in stems.queues.items():
+                blocks = pad_or_trim(resampled(queue, rate, to_rate), length)
                 if name in (stems.rest, MIXTURE):
                     # Of the song as it is: what the engine heard may have been resampled for it.
-                    pairs = in_step(exactly(watchdog.each(mixture.blocks(to_rate)), length), blocks)
+                    pairs = align(pad_or_trim(watchdog.each(mixture.blocks(to_rate)), length), blocks)
                     blocks = starmap(_first if name == MIXTURE else np.subtract, pairs)
                 encoder = open_encoder(options, to_rate, length, _tags(mixture, name))
                 stack.callback(encoder.close)
                 stems.frame = encoder.frame
-                stems.files[name] = StemFile(encoder, blocks, length, to_rate, watchdog)
+                stems.files[name] = EncodedStem(encoder, blocks, length, to_rate, watchdog)
                 stems.threads[name] = pool.submit(
-                    copy_context().run, _store, store, attempt, options, name, stems.files[name], channel
+                    copy_context().run, _store, store, attempt, options, name, stems.files[name], queue
                 )
             yield stems
         except BaseException as error:
-            for channel in stems.channels.values():
-                channel.end(error)
+            for queue in stems.queues.values():
+                queue.end(error)
             raise
 
 
@@ -191,12 +191,12 @@ def _first(whole: Samples, _: Samples) -> Samples:
 
 
 def _store(
-    store: Store, attempt: Attempt, options: Options, name: str, file: StemFile, channel: Channel[Samples]
+    store: Store, attempt: Attempt, options: Options, name: str, file: EncodedStem, queue: BoundedQueue[Samples]
 ) -> None:
     try:
         store.put_stem(attempt.songhash, name, options.format, file, attempt.tag)
     finally:
-        channel.leave()
+        queue.leave()
 
 
 def _length(mixture: Mixture, rate: int) -> int:

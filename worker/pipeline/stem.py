@@ -15,7 +15,7 @@ from worker.pipeline.peaks import Peaks, samples_per_peak, samples_per_slice
 from worker.watchdog import Watchdog
 
 
-def in_step(mixture: Iterable[Samples], blocks: Iterable[Samples]) -> Iterator[tuple[Samples, Samples]]:
+def align(mixture: Iterable[Samples], blocks: Iterable[Samples]) -> Iterator[tuple[Samples, Samples]]:
     """Yield stretches of `mixture` as long as each of `blocks`, with that block."""
     parts, waiting = iter(mixture), np.zeros((2, 0), np.float32)
     for block in blocks:
@@ -26,16 +26,16 @@ def in_step(mixture: Iterable[Samples], blocks: Iterable[Samples]) -> Iterator[t
         waiting = waiting[:, size:]
 
 
-class StemFile:
+class EncodedStem:
     """The file that `encoder` makes of `blocks`, encoded while it is read. Read once, front to back.
 
     `bytes`, `sha256`, `crc32`, `peak` (full scale: 1), `clipped` and `starts` are known once it was read to its end,
-    and `peaks` then is whole; `busy_seconds` is the time that making it took.
+    and `peaks` then is whole; `cpu_seconds` is the CPU time of the encoding.
     """
 
     def __init__(self, encoder: Encoder, blocks: Iterable[Samples], length: int, rate: int, watchdog: Watchdog) -> None:
         """`blocks` are `length` samples, to be played at `rate` Hz."""
-        self.bytes, self.peak, self.busy_seconds = 0, 0.0, 0.0
+        self.bytes, self.peak, self.cpu_seconds = 0, 0.0, 0.0
         self.peaks = Peaks(length, samples_per_peak(length, rate))
         self._slice = samples_per_slice(encoder.frame, rate)
         self._encoder, self._watchdog, self._chunks = encoder, watchdog, self._encoded(blocks)
@@ -73,7 +73,7 @@ class StemFile:
             self.peaks.add(block)
             with self._watchdog.watching():
                 chunk = self._encoder.encode(block)
-            self.busy_seconds += time.thread_time() - since
+            self.cpu_seconds += time.thread_time() - since
             yield chunk
         with self._watchdog.watching():
             chunk = self._encoder.end()
