@@ -30,13 +30,13 @@ _NEVER = tuple(
 
 
 @dataclass(frozen=True)
-class Allowed:
-    """Whom we may reach beside the public: hosts by their names, and networks."""
+class AddressPolicy:
+    """The addresses that callbacks may go to: public ones, and beside them these `hosts` and `networks`."""
 
     hosts: frozenset[str] = frozenset()
     networks: tuple[Network, ...] = ()
 
-    def covers(self, host: str, address: Address) -> bool:
+    def allows(self, host: str, address: Address) -> bool:
         named = any(address.version == network.version and address in network for network in self.networks)
         return named or host in self.hosts or is_public(address)
 
@@ -59,6 +59,6 @@ def resolve(host: str, port: int) -> list[str]:
     return list(dict.fromkeys(str(entry[4][0]) for entry in found))
 
 
-def plain(address: Address) -> Address:
+def unmap_ipv4(address: Address) -> Address:
     """Return the IPv4 address where this is one in the clothes of IPv6."""
     return (isinstance(address, IPv6Address) and address.ipv4_mapped) or address

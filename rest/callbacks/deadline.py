@@ -8,8 +8,8 @@ import time
 from typing import Any
 
 
-class TooMuch(Exception):
-    """The other side sent more than we care to read."""
+class ResponseTooLarge(Exception):
+    """The other side sent more bytes than may be read."""
 
 
 class Deadline:
@@ -30,7 +30,7 @@ class TimedConnection:
     """What `http.client` needs of a socket. All calls together end by the deadline, or raise TimeoutError.
 
     A socket's own timeout begins anew with each byte, so that a server which sends one now and then is never late.
-    Raises TooMuch where the other side sends more than `most` bytes.
+    Raises ResponseTooLarge where the other side sends more than `most` bytes.
     """
 
     def __init__(self, connected: socket.socket, deadline: Deadline, most: int) -> None:
@@ -45,7 +45,7 @@ class TimedConnection:
     def receive(self, into: memoryview) -> int:
         """Fill the beginning of `into` and return the number of bytes, 0 at the end."""
         if not self._room:
-            raise TooMuch
+            raise ResponseTooLarge
         self._socket.settimeout(self._deadline.left())
         got = self._socket.recv_into(into, min(len(into), self._room))
         self._room -= got

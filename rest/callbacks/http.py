@@ -20,8 +20,8 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from rest.callbacks.address_policy import Address, Allowed, Resolve, plain, resolve
-from rest.callbacks.deadline import Deadline, TimedConnection, TooMuch
+from rest.callbacks.address_policy import Address, AddressPolicy, Resolve, resolve, unmap_ipv4
+from rest.callbacks.deadline import Deadline, ResponseTooLarge, TimedConnection
 
 _MOST_ADDRESSES = 8
 _MOST_BYTES = 64 * 1024
@@ -72,17 +72,17 @@ class Target:
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
-class Egress:
+class CallbackHttp:
     """Sends POSTs, each of them in `seconds` at most, all told: names, connection, TLS, request and answer."""
 
     def __init__(
         self,
-        allowed: Allowed,
+        policy: AddressPolicy,
         resolve: Resolve = resolve,
         seconds: float = 10.0,
         trust: Callable[[], ssl.SSLContext] = ssl.create_default_context,
     ) -> None:
-        self._allowed, self._resolve, self._seconds, self._trust = allowed, resolve, seconds, trust
+        self._policy, self._resolve, self._seconds, self._trust = policy, resolve, seconds, trust
 
     def post(self, url: object, body: bytes, headers: Mapping[str, str]) -> int:
         """Send `body` and return the status of the answer, whatever it is. What else is in the answer is thrown away.
@@ -95,7 +95,7 @@ class Egress:
                 return _exchange(target, TimedConnection(connected, deadline, _MOST_BYTES), body, headers)
         except TimeoutError:
             raise Failed(f"The receiver took longer than {self._seconds:g} s.") from None
-        except TooMuch:
+        except ResponseTooLarge:
             raise Failed(f"The receiver's headers are larger than {_MOST_BYTES // 1024} kB.") from None
         except ssl.SSLCertVerificationError as error:
             raise Failed(f"The receiver's certificate is not to be trusted: {error.verify_message}.") from None
@@ -117,8 +117,8 @@ class Egress:
 
         No sentence names an address: callers are not to learn from us what names mean in our own network.
         """
-        addresses = [plain(ip_address(text)) for text in self._addresses(target, deadline)]
-        if not all(self._allowed.covers(target.host, address) for address in addresses):
+        addresses = [unmap_ipv4(ip_address(text)) for text in self._addresses(target, deadline)]
+        if not all(self._policy.allows(target.host, address) for address in addresses):
             raise Refused(
                 "The callback's host is not on the public Internet; "
                 "ask the operator to name it in CALLBACK_ALLOW_HOSTS, or give another."
@@ -180,6 +180,6 @@ def _exchange(target: Target, connection: TimedConnection, body: bytes, headers:
     http = _Connected(target, connection)
     http.request("POST", target.path, body, {"Host": target.authority, "Connection": "close", **headers})
     with http.getresponse() as answer:
-        with suppress(OSError, HTTPException, TooMuch):
+        with suppress(OSError, HTTPException, ResponseTooLarge):
             answer.read()  # not for us: some servers take it ill when nobody reads them to the end
         return answer.status

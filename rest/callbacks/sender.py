@@ -20,8 +20,8 @@ from msas.problem import Unavailable
 from msas.queue import Outbox, Queue
 from msas.queue.outbox import News
 from msas.settings import Settings
-from rest.callbacks.address_policy import Allowed, Resolve, resolve
-from rest.callbacks.http import Egress, Failed, Refused
+from rest.callbacks.address_policy import AddressPolicy, Resolve, resolve
+from rest.callbacks.http import CallbackHttp, Failed, Refused
 
 # Seconds from one try to the next: nine tries in about eight hours.
 WAITS = (5, 30, 120, 600, 1800, 3600, 7200, 14400)
@@ -33,22 +33,22 @@ _GONE = 410
 _log = logging.getLogger("msas.callbacks")
 
 
-class Courier:
-    """Sends what is due, in threads that need not be stopped: what is in their hands when they die, others take.
+class CallbackSender:
+    """Sends the callbacks that are due, in threads. What a process that dies did not send, another one sends.
 
     Any number of processes may have one.
     """
 
-    def __init__(self, outbox: Outbox, egress: Egress, secret: str = "", waits: Sequence[float] = WAITS) -> None:
-        self._outbox, self._egress, self._waits = outbox, egress, waits
+    def __init__(self, outbox: Outbox, http: CallbackHttp, secret: str = "", waits: Sequence[float] = WAITS) -> None:
+        self._outbox, self._http, self._waits = outbox, http, waits
         self._signer = Webhook(secret) if secret else None
         self._free = threading.Semaphore(_AT_ONCE)
-        self._crowd, self._ended = _Crowd(), threading.Event()
+        self._hosts, self._ended = _PerHostLimit(), threading.Event()
 
     @classmethod
-    def from_settings(cls, queue: Queue, settings: Settings, resolve: Resolve = resolve) -> Courier:
-        egress = Egress(Allowed(*settings.callback_allowed()), resolve)
-        return cls(Outbox(queue), egress, settings.callback_secret)
+    def from_settings(cls, queue: Queue, settings: Settings, resolve: Resolve = resolve) -> CallbackSender:
+        http = CallbackHttp(AddressPolicy(*settings.callback_allowed()), resolve)
+        return cls(Outbox(queue), http, settings.callback_secret)
 
     def start(self) -> None:
         threading.Thread(target=self._run, daemon=True).start()
@@ -71,16 +71,16 @@ class Courier:
         taken, begun = list[News](), False
         self._free.acquire()
         try:
-            taken = self._outbox.take(1, _HOLD_SECONDS, self._crowd.full())
+            taken = self._outbox.take(1, _HOLD_SECONDS, self._hosts.full())
             for news in taken:
-                self._crowd.enter(news.host)
+                self._hosts.enter(news.host)
                 threading.Thread(target=self._handle, args=(news,), daemon=True).start()
                 begun = True
         finally:
             if not begun:
                 self._free.release()
                 for news in taken:
-                    self._crowd.leave(news.host)
+                    self._hosts.leave(news.host)
         return begun
 
     def _handle(self, news: News) -> None:
@@ -91,7 +91,7 @@ class Courier:
         except Exception:
             _log.exception("callback failed")
         finally:
-            self._crowd.leave(news.host)
+            self._hosts.leave(news.host)
             self._free.release()
             self._ended.set()
 
@@ -118,8 +118,8 @@ class Courier:
     def _attempt(self, news: News) -> Delivery:
         tried = Delivery(attempts=news.delivery.attempts + 1)
         try:
-            body = body_of(news)
-            status = self._egress.post(news.callback.get("url"), body, self._headers(news, body))
+            body = build_body(news)
+            status = self._http.post(news.callback.get("url"), body, self._headers(news, body))
         except Refused as refusal:
             return replace(tried, state=DeliveryState.REFUSED, error=str(refusal))
         except Failed as failure:
@@ -155,8 +155,8 @@ class Courier:
         return headers
 
 
-class _Crowd:
-    """How many deliveries go to each host right now."""
+class _PerHostLimit:
+    """Counts the deliveries in progress to each host, so that a slow one does not hold all threads."""
 
     def __init__(self) -> None:
         self._inside, self._lock = Counter[str](), threading.Lock()
@@ -176,7 +176,7 @@ class _Crowd:
             self._inside += Counter()  # forgets who is at 0
 
 
-def body_of(news: News) -> bytes:
+def build_body(news: News) -> bytes:
     """Return the caller's own data as JSON; where none was given, which job it is and how it ended."""
     data = news.callback.get("data")
     return json.dumps({"hash": news.songhash, "status": news.state} if data is None else data).encode()

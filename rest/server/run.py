@@ -18,7 +18,7 @@ from msas.settings import Settings, SettingsError
 from msas.upkeep import Upkeep, start_ticking
 from rest.app import create_app
 from rest.callbacks.address_policy import resolve
-from rest.callbacks.sender import Courier
+from rest.callbacks.sender import CallbackSender
 from rest.server import protocol_errors
 from rest.server.gunicorn_worker import Worker
 from rest.services import Services
@@ -73,7 +73,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         Upkeep(found.queue, found.store, self.settings).start()
         # Threads of their own: a name server that does not answer must not keep the threads that resolve our servers.
         resolving = ThreadPool(4)
-        Courier.from_settings(found.queue, self.settings, lambda *name: resolving.apply(resolve, name)).start()
+        CallbackSender.from_settings(found.queue, self.settings, lambda *name: resolving.apply(resolve, name)).start()
         return app
 
 

@@ -18,7 +18,7 @@ from tests.queue.fixtures import ERROR, taken
 from tests.support.callbacks import (
     SECRET,
     SONGHASH,
-    courier,
+    callback_sender,
     delivery_of,
     enqueue_and_succeed,
     going,
@@ -41,7 +41,7 @@ def end_holds(queue: Queue) -> None:
 def test_a_callback_is_tried_again_under_the_same_id_until_it_is_delivered(queue: Queue, worker: Workers) -> None:
     with hook(answer(500), answer(302, "Location: http://a.test/"), answer(200)) as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver, "x"))
-        found = run_until(courier(queue), queue)
+        found = run_until(callback_sender(queue), queue)
 
     assert found["attempts"] == 3
     assert found["http_status"] == 200
@@ -55,7 +55,7 @@ def test_the_status_says_why_a_callback_failed_and_when_it_is_tried_again(queue:
     with hook(answer(503)) as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver))
         before = delivery_of(queue)
-        sending = courier(queue, waits=(3600,))
+        sending = callback_sender(queue, waits=(3600,))
         going(sending, lambda: delivery_of(queue)["attempts"])
 
         found, status = delivery_of(queue), queue.status(SONGHASH)
@@ -72,27 +72,27 @@ def test_the_status_says_why_a_callback_failed_and_when_it_is_tried_again(queue:
 def test_a_callback_is_given_up_after_the_last_try(queue: Queue, worker: Workers) -> None:
     with hook(answer(404)) as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver))
-        found = run_until(courier(queue), queue, "given_up")
+        found = run_until(callback_sender(queue), queue, "given_up")
 
         assert found["attempts"] == 3
         assert found["error"] == "The receiver answered 404."
         assert found["next_at"] is None
         assert len(receiver.requests) == 3
-        assert not courier(queue).turn()
+        assert not callback_sender(queue).turn()
 
 
 def test_a_receiver_that_answers_gone_is_not_asked_again(queue: Queue, worker: Workers) -> None:
     with hook(answer(410)) as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver))
 
-        assert run_until(courier(queue), queue, "given_up")["attempts"] == 1
+        assert run_until(callback_sender(queue), queue, "given_up")["attempts"] == 1
 
 
 def test_a_callback_that_fails_changes_nothing_else_of_the_job(queue: Queue, worker: Workers) -> None:
     with hook(answer(500)) as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver))
         before = queue.status(SONGHASH)
-        run_until(courier(queue), queue, "given_up")
+        run_until(callback_sender(queue), queue, "given_up")
         after = queue.status(SONGHASH)
 
     assert before
@@ -107,11 +107,11 @@ def test_a_callback_held_by_a_killed_process_is_sent_by_another(queue: Queue, wo
     with hook() as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver))
         [held] = Outbox(queue).take(8, hold_seconds=3600)
-        assert not courier(queue).turn()
+        assert not callback_sender(queue).turn()
 
         end_holds(queue)
 
-        found = run_until(courier(queue), queue)
+        found = run_until(callback_sender(queue), queue)
         assert found["webhook_id"] == held.webhook_id
         assert found["attempts"] == 1
         assert len(receiver.requests) == 1
@@ -122,13 +122,13 @@ def test_a_process_that_notes_a_delivery_too_late_changes_nothing(queue: Queue, 
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver))
         [late] = Outbox(queue).take(8, hold_seconds=3600)
         end_holds(queue)
-        before = run_until(courier(queue), queue)
+        before = run_until(callback_sender(queue), queue)
 
         noted = Outbox(queue).note(late, replace(late.delivery, attempts=7, next_at=1))
 
         assert not noted
         assert delivery_of(queue) == before
-        assert not courier(queue).turn()
+        assert not callback_sender(queue).turn()
 
 
 def test_several_processes_send_each_callback_once(queue: Queue, worker: Workers) -> None:
@@ -137,10 +137,10 @@ def test_several_processes_send_each_callback_once(queue: Queue, worker: Workers
         for job in jobs:
             callback = {"url": f"http://{job.songhash[-2:]}.test:{receiver.port}/"}
             enqueue_and_succeed(queue, worker(), replace(job, callback=callback))
-        couriers = [courier(queue) for _ in range(3)]
+        callback_senders = [callback_sender(queue) for _ in range(3)]
 
         def all_delivered() -> bool:
-            begun = [each.turn() for each in couriers]
+            begun = [each.turn() for each in callback_senders]
             found = [queue.status(job.songhash) for job in jobs]
             return not any(begun) and all(each and each.callback and each.callback["delivered_at"] for each in found)
 
@@ -158,7 +158,7 @@ def test_a_slow_receiver_does_not_delay_callbacks_to_others(queue: Queue, worker
             job = replace(job_with_callback(receiver, host=host), songhash=f"{number:056x}")
             enqueue_and_succeed(queue, worker(), job)
 
-        going(courier(queue, seconds=60), lambda: quick.requests)
+        going(callback_sender(queue, seconds=60), lambda: quick.requests)
 
         assert len(slow.requests) < 8
         let_go.set()
@@ -174,7 +174,7 @@ def test_a_slow_receiver_of_a_thousand_callbacks_costs_four_calls_to_redis_for_e
             for data in range(100):
                 queue.enqueue(replace(job, callback={**(job.callback or {}), "data": data}))
             taken(worker()).succeed()
-        sending = courier(queue, waits=(3600,), seconds=60)
+        sending = callback_sender(queue, waits=(3600,), seconds=60)
         send: Callable[..., Any] = queue.redis.execute_command
 
         def send_counted(*command: Any, **options: Any) -> Any:
@@ -184,7 +184,7 @@ def test_a_slow_receiver_of_a_thousand_callbacks_costs_four_calls_to_redis_for_e
         def end_one_and_begin_the_next() -> None:
             calls.clear()
             permits.release()
-            eventually(lambda: not sending._crowd.full())
+            eventually(lambda: not sending._hosts.full())
             assert [sending.turn(), sending.turn()] == [True, False]
 
         monkeypatch.setattr(queue.redis, "execute_command", send_counted)
@@ -208,9 +208,9 @@ def test_a_failed_song_that_is_sent_anew_has_only_its_second_end_told(queue: Que
 
         assert not Outbox(queue).note(old, replace(old.delivery, next_at=1))
         end_holds(queue)
-        assert not courier(queue).turn()
+        assert not callback_sender(queue).turn()
         lease = taken(worker())
         assert not receiver.requests
         lease.succeed()
-        assert run_until(courier(queue), queue)["webhook_id"] != old.webhook_id
+        assert run_until(callback_sender(queue), queue)["webhook_id"] != old.webhook_id
         assert len(receiver.requests) == 1

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis.strategies import text
 
-from rest.callbacks.address_policy import Allowed, Resolve, is_public, resolve
-from rest.callbacks.http import Egress, Failed, Refused, Target
+from rest.callbacks.address_policy import AddressPolicy, Resolve, is_public, resolve
+from rest.callbacks.http import CallbackHttp, Failed, Refused, Target
 from tests.support.http_receivers import CERTIFICATE, Receiver, Request, Say, answer, receiving, without_end
 
-HERE = Allowed(networks=(ip_network("127.0.0.1"),))
-NOBODY = Allowed()
+HERE = AddressPolicy(networks=(ip_network("127.0.0.1"),))
+NOBODY = AddressPolicy()
 INSIDE = "not on the public Internet"
 
 
@@ -38,15 +38,15 @@ def sent(url: object, say: Say = OK, *, seconds: float = 10.0) -> tuple[int, Req
 
 def post(url: object, receiver: Receiver, *, seconds: float = 10.0) -> int:
     place = url.replace("PORT", str(receiver.port)) if isinstance(url, str) else url
-    return Egress(HERE, always("127.0.0.1"), seconds).post(place, b"{}", {"X-Id": "7"})
+    return CallbackHttp(HERE, always("127.0.0.1"), seconds).post(place, b"{}", {"X-Id": "7"})
 
 
-def refused(url: object, allowed: Allowed = NOBODY, resolve: Resolve = resolve) -> str:
+def refused(url: object, policy: AddressPolicy = NOBODY, resolve: Resolve = resolve) -> str:
     """Return the reason for which the URL is refused; fail if the receiver was called."""
     with receiving(OK) as receiver:
         place = url.replace("PORT", str(receiver.port)) if isinstance(url, str) else url
         with pytest.raises(Refused) as caught:
-            Egress(allowed, resolve).post(place, b"{}", {})
+            CallbackHttp(policy, resolve).post(place, b"{}", {})
         assert receiver.connections == 0
     return str(caught.value)
 
@@ -98,14 +98,14 @@ def test_a_refusal_does_not_tell_the_private_address_of_a_name() -> None:
 def test_a_host_is_resolved_once_for_each_callback_and_called_at_the_address_that_was_checked() -> None:
     answers = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.2"]]
     with receiving(OK) as receiver:
-        egress = Egress(HERE, lambda _host, _port: answers.pop(0))
+        http = CallbackHttp(HERE, lambda _host, _port: answers.pop(0))
 
-        status = egress.post(f"http://a.test:{receiver.port}/", b"{}", {})
+        status = http.post(f"http://a.test:{receiver.port}/", b"{}", {})
 
         assert status == 200
         assert len(answers) == 2
         with pytest.raises(Refused, match=INSIDE):
-            egress.post(f"http://a.test:{receiver.port}/", b"{}", {})
+            http.post(f"http://a.test:{receiver.port}/", b"{}", {})
         assert receiver.connections == 1
 
 
@@ -130,34 +130,34 @@ def test_proxies_in_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_host_that_the_operator_named_is_allowed_at_any_address() -> None:
-    allowed = Allowed(hosts=frozenset({"hooks.internal"}))
+    policy = AddressPolicy(hosts=frozenset({"hooks.internal"}))
     with receiving(OK) as receiver:
-        egress = Egress(allowed, always("127.0.0.1"))
+        http = CallbackHttp(policy, always("127.0.0.1"))
 
-        assert egress.post(f"http://Hooks.Internal.:{receiver.port}/", b"{}", {}) == 200
+        assert http.post(f"http://Hooks.Internal.:{receiver.port}/", b"{}", {}) == 200
 
 
 def test_a_host_that_the_operator_did_not_name_is_refused_at_a_private_address() -> None:
-    allowed = Allowed(hosts=frozenset({"hooks.internal"}))
+    policy = AddressPolicy(hosts=frozenset({"hooks.internal"}))
 
-    assert INSIDE in refused("http://not.hooks.internal:PORT/", allowed, always("127.0.0.1"))
+    assert INSIDE in refused("http://not.hooks.internal:PORT/", policy, always("127.0.0.1"))
 
 
 def test_a_network_that_the_operator_named_is_allowed_and_no_other() -> None:
-    allowed = Allowed(networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
+    policy = AddressPolicy(networks=(ip_network("10.0.0.0/8"), ip_network("fd00::/8")))
 
-    assert allowed.covers("a.test", ip_address("10.1.2.3"))
-    assert allowed.covers("a.test", ip_address("fd00::1"))
-    assert not allowed.covers("a.test", ip_address("192.168.0.1"))
-    assert INSIDE in refused("http://a.test:PORT/", allowed, always("10.1.2.3", "127.0.0.1"))
+    assert policy.allows("a.test", ip_address("10.1.2.3"))
+    assert policy.allows("a.test", ip_address("fd00::1"))
+    assert not policy.allows("a.test", ip_address("192.168.0.1"))
+    assert INSIDE in refused("http://a.test:PORT/", policy, always("10.1.2.3", "127.0.0.1"))
 
 
 def test_a_host_with_several_addresses_is_called_at_the_first_that_accepts_a_connection() -> None:
-    allowed = Allowed(networks=(ip_network("127.0.0.0/8"),))
+    policy = AddressPolicy(networks=(ip_network("127.0.0.0/8"),))
     with receiving(OK) as receiver:
-        egress = Egress(allowed, always("127.0.0.2", "127.0.0.1"))  # no server listens at the first
+        http = CallbackHttp(policy, always("127.0.0.2", "127.0.0.1"))  # no server listens at the first
 
-        assert egress.post(f"http://a.test:{receiver.port}/", b"{}", {}) == 200
+        assert http.post(f"http://a.test:{receiver.port}/", b"{}", {}) == 200
 
 
 # URLs.
@@ -268,7 +268,7 @@ def test_a_receiver_that_never_reads_fails_after_the_deadline(scheme: str) -> No
     with socket.create_server(("127.0.0.1", 0)) as deaf:
         url = f"{scheme}://a.test:{deaf.getsockname()[1]}/"
         with pytest.raises(Failed, match="longer"):
-            Egress(HERE, always("127.0.0.1"), 0.3).post(url, b"x" * 10_000_000, {})
+            CallbackHttp(HERE, always("127.0.0.1"), 0.3).post(url, b"x" * 10_000_000, {})
 
 
 def test_a_resolver_that_never_answers_fails_after_the_deadline() -> None:
@@ -279,7 +279,7 @@ def test_a_resolver_that_never_answers_fails_after_the_deadline() -> None:
         return ()
 
     with pytest.raises(Failed, match="longer"):
-        Egress(NOBODY, resolve, 0.2).post("http://a.test/", b"{}", {})
+        CallbackHttp(NOBODY, resolve, 0.2).post("http://a.test/", b"{}", {})
     never.set()
 
 
@@ -298,12 +298,12 @@ def test_a_receiver_that_refuses_connections_fails_with_that_reason() -> None:
         pass
 
     with pytest.raises(Failed, match="refuses connections"):
-        Egress(HERE).post(gone.url, b"{}", {})
+        CallbackHttp(HERE).post(gone.url, b"{}", {})
 
 
 def test_a_host_without_an_address_fails_with_that_reason() -> None:
     with pytest.raises(Failed, match="has no address"):
-        Egress(HERE).post("http://nobody.invalid/", b"{}", {})
+        CallbackHttp(HERE).post("http://nobody.invalid/", b"{}", {})
 
 
 # TLS.
@@ -325,9 +325,9 @@ def test_a_certificate_must_be_trusted_and_name_the_host_of_the_url(
     host: str, trust: Callable[[], ssl.SSLContext], outcome: str
 ) -> None:
     with receiving(OK, secure=True) as receiver:
-        egress = Egress(HERE, always("127.0.0.1"), trust=trust)
+        http = CallbackHttp(HERE, always("127.0.0.1"), trust=trust)
         try:
-            found = str(egress.post(f"https://{host}:{receiver.port}/", b"{}", {}))
+            found = str(http.post(f"https://{host}:{receiver.port}/", b"{}", {}))
         except Failed as failure:
             found = str(failure)
 

@@ -23,7 +23,7 @@ from msas.store import Store
 from tests.queue.fixtures import ERROR, taken
 from tests.support.callbacks import (
     SONGHASH,
-    courier,
+    callback_sender,
     delivery_of,
     enqueue_and_succeed,
     hook,
@@ -134,7 +134,7 @@ def test_a_callback_without_data_sends_the_jobs_hash_and_status(queue: Queue, wo
     with hook() as receiver:
         queue.enqueue(job_with_callback(receiver))
         taken(worker()).fail(ERROR)
-        run_until(courier(queue), queue)
+        run_until(callback_sender(queue), queue)
 
     assert json.loads(receiver.requests[0].body) == {"hash": SONGHASH, "status": "failed"}
 
@@ -143,7 +143,7 @@ def test_a_callback_without_data_sends_the_jobs_hash_and_status(queue: Queue, wo
 def test_data_that_is_empty_is_sent_as_it_is(queue: Queue, worker: Workers, data: object) -> None:
     with hook() as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver, data))
-        run_until(courier(queue), queue)
+        run_until(callback_sender(queue), queue)
 
     assert json.loads(receiver.requests[0].body) == data
 
@@ -151,7 +151,7 @@ def test_data_that_is_empty_is_sent_as_it_is(queue: Queue, worker: Workers, data
 def test_a_callback_is_not_signed_where_the_service_has_no_secret(queue: Queue, worker: Workers) -> None:
     with hook() as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver))
-        run_until(courier(queue, secret=""), queue)
+        run_until(callback_sender(queue, secret=""), queue)
 
     names = [name for name in receiver.requests[0].headers if name.startswith("webhook")]
     assert names == ["webhook-id", "webhook-timestamp"]
@@ -165,14 +165,14 @@ def test_a_foreign_message_with_a_malformed_callback_succeeds_and_its_callback_i
 
     taken(worker()).succeed()
 
-    assert run_until(courier(queue), queue, "refused")["attempts"] == 1
+    assert run_until(callback_sender(queue), queue, "refused")["attempts"] == 1
 
 
 def test_a_foreign_message_with_a_callback_has_it_sent(queue: Queue, worker: Workers) -> None:
     with hook() as receiver:
         queue.redis.lpush(queue.name, json.dumps({"hash": SONGHASH, "callback": {"url": receiver.url, "data": 1}}))
         taken(worker()).succeed()
-        run_until(courier(queue), queue)
+        run_until(callback_sender(queue), queue)
 
     assert receiver.requests[0].body == b"1"
 
@@ -190,7 +190,7 @@ def test_each_callback_of_a_song_is_sent_once_and_the_status_shows_the_last_firs
         for data in ("third", "first", "third"):
             queue.enqueue(job_with_callback(receiver, data))
         lease.succeed()
-        found = run_until(courier(queue), queue)
+        found = run_until(callback_sender(queue), queue)
         eventually(lambda: [each["state"] for each in delivery_of(queue)["others"]] == ["delivered"] * 2)
 
     assert sorted(request.body for request in receiver.requests) == [b'"first"', b'"second"', b'"third"']
@@ -208,7 +208,7 @@ def test_a_song_has_at_most_100_callbacks_that_are_not_delivered(queue: Queue, w
         queue.enqueue(job_with_callback(receiver, 3))  # one of the hundred
 
         taken(worker()).succeed()
-        assert courier(queue).turn()
+        assert callback_sender(queue).turn()
         eventually(lambda: count_delivered(queue) == 1)
         queue.enqueue(job_with_callback(receiver, 100))
 
@@ -239,7 +239,7 @@ def test_the_callbacks_of_a_song_have_at_most_256_kb_in_all(queue: Queue) -> Non
 def test_a_removed_song_has_its_callbacks_removed(service: Service, queue: Queue, worker: Workers) -> None:
     with hook(answer(500)) as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver))
-        sending = courier(queue)
+        sending = callback_sender(queue)
         assert sending.turn()
         eventually(lambda: delivery_of(queue)["attempts"] == 1)
 
@@ -256,9 +256,9 @@ def test_a_job_that_redis_lost_comes_back_with_its_callback_which_is_sent_once(q
         queue.enqueue(job, perhaps_lost=True)
         queue.enqueue(job, perhaps_lost=True)
         taken(worker()).succeed()
-        run_until(courier(queue), queue)
+        run_until(callback_sender(queue), queue)
 
         queue.enqueue(job, perhaps_lost=True)
 
-        assert not courier(queue).turn()
+        assert not callback_sender(queue).turn()
         assert len(receiver.requests) == 1

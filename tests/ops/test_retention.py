@@ -16,7 +16,7 @@ from msas.options import Options
 from msas.queue import Leader
 from msas.removal import remove
 from msas.sweep import Sweep
-from tests.support.callbacks import courier, going, hook
+from tests.support.callbacks import callback_sender, going, hook
 from tests.support.processes import eventually
 from tests.support.reconcile import LEADER, reconcile
 from tests.support.rig import Rig, new_song
@@ -197,6 +197,6 @@ def test_the_callback_of_a_song_that_redis_forgot_when_it_was_just_done_is_sent(
         rig.store.put_message(songhash, Job(songhash, Options("quick", format="wav"), "song.wav", callback).message())
         rig.queue.redis.delete(rig.queue.job_key(songhash))
         assert sweep(rig)["published"] == 1
-        going(courier(rig.queue), lambda: receiver.requests)
+        going(callback_sender(rig.queue), lambda: receiver.requests)
         rig.whole(songhash, rig.status(songhash))
         assert [request.body for request in receiver.requests] == [b'"done"']

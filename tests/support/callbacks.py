@@ -11,9 +11,9 @@ from typing import Any
 from msas.job import Job
 from msas.options import Options
 from msas.queue import Outbox, Queue, Receiver
-from rest.callbacks.address_policy import Allowed
-from rest.callbacks.http import Egress
-from rest.callbacks.sender import Courier
+from rest.callbacks.address_policy import AddressPolicy
+from rest.callbacks.http import CallbackHttp
+from rest.callbacks.sender import CallbackSender
 from tests.queue.fixtures import taken
 from tests.support.http_receivers import Receiver as Hook
 from tests.support.http_receivers import Say, answer, in_turn, receiving
@@ -25,15 +25,17 @@ SECRET = "whsec_" + base64.b64encode(b"a secret of 27 bytes, no less").decode()
 AT_ONCE = (0.0, 0.0)
 
 
-def courier(queue: Queue, waits: Sequence[float] = AT_ONCE, secret: str = SECRET, seconds: float = 10.0) -> Courier:
-    """Return a courier that may call this machine, to which every host name resolves."""
-    egress = Egress(Allowed(networks=(ip_network("127.0.0.1"),)), lambda _host, _port: ["127.0.0.1"], seconds)
-    return Courier(Outbox(queue), egress, secret, waits)
+def callback_sender(
+    queue: Queue, waits: Sequence[float] = AT_ONCE, secret: str = SECRET, seconds: float = 10.0
+) -> CallbackSender:
+    """Return a sender that may call this machine, to which every host name resolves."""
+    http = CallbackHttp(AddressPolicy(networks=(ip_network("127.0.0.1"),)), lambda _host, _port: ["127.0.0.1"], seconds)
+    return CallbackSender(Outbox(queue), http, secret, waits)
 
 
-def going(courier: Courier, condition: Callable[[], object]) -> None:
-    """Run the courier until the condition holds and no callback is due."""
-    eventually(lambda: not courier.turn() and condition(), 40)
+def going(callback_sender: CallbackSender, condition: Callable[[], object]) -> None:
+    """Run the sender until the condition holds and no callback is due."""
+    eventually(lambda: not callback_sender.turn() and condition(), 40)
 
 
 @contextmanager
@@ -63,7 +65,7 @@ def delivery_of(queue: Queue) -> dict[str, Any]:
     return status.callback
 
 
-def run_until(courier: Courier, queue: Queue, state: str = "delivered") -> dict[str, Any]:
-    """Run the courier until the delivery has this state; return how it went."""
-    going(courier, lambda: delivery_of(queue)["state"] == state)
+def run_until(callback_sender: CallbackSender, queue: Queue, state: str = "delivered") -> dict[str, Any]:
+    """Run the sender until the delivery has this state; return how it went."""
+    going(callback_sender, lambda: delivery_of(queue)["state"] == state)
     return delivery_of(queue)
