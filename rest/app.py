@@ -12,12 +12,12 @@ from rest.api import archive, health, jobs, links, models, openapi, separate, tr
 from rest.api.schemas import ProblemAnswer
 from rest.eta import Eta
 from rest.long_poll import LongPolls
-from rest.metrics import Counts
+from rest.metrics import RestMetrics
 from rest.middleware import auth, capacity, errors, headers, origin, request_metrics
 from rest.mix import route as mix
 from rest.mix.process import Mixer
 from rest.services import Services
-from rest.uploads.probe_pool import Prober
+from rest.uploads.probe_pool import ProbePool
 from rest.uploads.redis_memory import RedisMemory
 from rest.uploads.store_space import StoreSpace
 from rest.web import page
@@ -43,10 +43,10 @@ def create_app(settings: Settings) -> OpenAPI:
         queue=queue,
         store=store,
         eta=Eta(queue, results),
-        prober=Prober(),
+        probe_pool=ProbePool(),
         long_polls=LongPolls(results),
         capacity=capacity.Capacity(settings.rest_connections, settings.spool_mb * 1e6),
-        counts=Counts(),
+        metrics=RestMetrics(),
         results=results,
         redis_memory=RedisMemory(queue),
         store_space=StoreSpace(queue, settings.max_store_gb),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
 
 
-class Counts:
+class RestMetrics:
     """The process's counts. `registry` shows them."""
 
     def __init__(self) -> None:

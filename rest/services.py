@@ -17,11 +17,11 @@ from msas.status import JobStatus
 from msas.store import Store
 from rest.eta import Eta
 from rest.long_poll import LongPolls
-from rest.metrics import Counts
+from rest.metrics import RestMetrics
 from rest.middleware.auth import sees
 from rest.middleware.capacity import Capacity
 from rest.mix.process import Mixer
-from rest.uploads.probe_pool import Prober
+from rest.uploads.probe_pool import ProbePool
 from rest.uploads.redis_memory import RedisMemory
 from rest.uploads.store_space import StoreSpace
 
@@ -32,10 +32,10 @@ class Services:
     queue: Queue
     store: Store
     eta: Eta
-    prober: Prober
+    probe_pool: ProbePool
     long_polls: LongPolls
     capacity: Capacity
-    counts: Counts
+    metrics: RestMetrics
     results: Results
     redis_memory: RedisMemory
     store_space: StoreSpace
@@ -43,7 +43,7 @@ class Services:
 
     def offered_models(self) -> tuple[list[Model], str]:
         """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""
-        return models_in(self.queue.offered())
+        return read_offer(self.queue.offered())
 
     def job(self, songhash: str) -> JobStatus:
         """Return the job's status. Raises UnknownSong where there is none that the caller may see."""
@@ -53,7 +53,7 @@ class Services:
         return status
 
 
-def models_in(offer: dict[str, Any] | None) -> tuple[list[Model], str]:
+def read_offer(offer: dict[str, Any] | None) -> tuple[list[Model], str]:
     """Return the models of an offer and the default's name. Raises NoWorker where there is none."""
     if offer is None:
         raise NoWorker("No worker has come up yet, so no model is on offer; try again in a few seconds.")

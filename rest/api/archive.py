@@ -16,7 +16,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from msas.problem import UnknownSong, UnknownStem
 from msas.status import JobStatus, Track
 from msas.store_errors import ObjectMissing
-from rest.api.openapi import NEEDS_KEY, bytes_of, problems
+from rest.api.openapi import NEEDS_KEY, binary_response, problem_responses
 from rest.api.ranges import send_file
 from rest.api.schemas import ArchivePath
 from rest.api.tracks import finished, song_title
@@ -24,7 +24,7 @@ from rest.api.zip_layout import Member, ZipLayout
 from rest.services import services
 
 _TYPE = "application/zip"
-_ZIP = bytes_of(_TYPE)
+_ZIP = binary_response(_TYPE)
 _NOT_IN_NAMES = re.compile(r'[<>:"/\\|?*\x00-\x1f]')
 _DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)  # of Windows
 
@@ -33,7 +33,7 @@ blueprint = APIBlueprint("archive", __name__, abp_security=NEEDS_KEY)
 
 @blueprint.get(
     "/archive/<archive>",
-    responses={200: _ZIP, 206: dict(_ZIP), 304: None, **problems(404, 409, 416)},
+    responses={200: _ZIP, 206: dict(_ZIP), 304: None, **problem_responses(404, 409, 416)},
 )
 def archive(path: ArchivePath) -> Response:
     """Send all stems as a ZIP file: stored, not deflated, for sound does not get smaller by it. HEAD sends its headers.

@@ -5,22 +5,22 @@ from __future__ import annotations
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 
-from rest.api.openapi import answer, problems
+from rest.api.openapi import json_response, problem_responses
 from rest.api.schemas import Health
 from rest.services import services
 
 blueprint = APIBlueprint("health", __name__)
 
 
-@blueprint.get("/healthz", responses={200: Health, **problems(inside=False)})
+@blueprint.get("/healthz", responses={200: Health, **problem_responses(inside=False)})
 def live() -> Response:
     """The process answers."""
-    return answer(Health(status="live"))
+    return json_response(Health(status="live"))
 
 
-@blueprint.get("/readyz", responses={200: Health, **problems(503, inside=False)})
+@blueprint.get("/readyz", responses={200: Health, **problem_responses(503, inside=False)})
 def ready() -> Response:
     """Redis and the store answer; 503 with the reason where one does not."""
     services().queue.now()
     services().store.ready()
-    return answer(Health(status="ready"))
+    return json_response(Health(status="ready"))

@@ -13,7 +13,7 @@ from msas.job import SONGHASH, Stage, State
 from msas.problem import BadOption, BeingRemoved, TooLarge
 from msas.removal import remove as remove_job
 from msas.status import JobStatus, Track
-from rest.api.openapi import NEEDS_KEY, answer, problems
+from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
 from rest.api.schemas import (
     MOST_SONGS,
     Failure,
@@ -31,14 +31,14 @@ from rest.api.tracks import track_url
 from rest.middleware.auth import caller, sees, sees_all
 from rest.services import services, unknown_song
 from rest.uploads.json_upload import parse_object
-from rest.uploads.receive import Body
+from rest.uploads.receive import RequestBody
 
 blueprint = APIBlueprint("jobs", __name__, abp_security=NEEDS_KEY)
 
 _SONGS, _SONGS_BYTES = '{"songs": ["<songhash>", ...]}', 64_000
 
 
-@blueprint.get("/queue", responses={200: Line, **problems()})
+@blueprint.get("/queue", responses={200: Line, **problem_responses()})
 def queue(query: QueueQuery) -> Response:
     """List the songhashes that wait, oldest first, those that run, and those that wait for their next attempt.
 
@@ -46,12 +46,12 @@ def queue(query: QueueQuery) -> Response:
     first ones that wait. The header X-Total-Count says how many wait in all.
     """
     found = services().queue.listing(query.offset, query.limit, None if sees_all() else caller())
-    response = answer(Line(queue=found.waiting, running=found.running, waiting_retry=found.delayed))
+    response = json_response(Line(queue=found.waiting, running=found.running, waiting_retry=found.delayed))
     response.headers["X-Total-Count"] = str(found.count)
     return response
 
 
-@blueprint.get("/status/<songhash>", responses={200: StatusAnswer, 304: None, **problems(404)})
+@blueprint.get("/status/<songhash>", responses={200: StatusAnswer, 304: None, **problem_responses(404)})
 def status(path: SongPath, query: StatusQuery) -> Response:
     """Say how the job is doing.
 
@@ -63,13 +63,13 @@ def status(path: SongPath, query: StatusQuery) -> Response:
     seen = _etag(job)
 
     def is_news(status: JobStatus) -> bool:
-        return _over(status) or (_etag(status) not in known if known else _etag(status) != seen)
+        return _has_ended(status) or (_etag(status) not in known if known else _etag(status) != seen)
 
-    if query.wait and not (_over(job) or (known and seen not in known)):
+    if query.wait and not (_has_ended(job) or (known and seen not in known)):
         services().long_polls.wait(path.songhash, is_news, query.wait)
         job = services().job(path.songhash)
         seen = _etag(job)
-    response = answer(described(job, services().eta.seconds(job)))
+    response = json_response(describe_job(job, services().eta.seconds(job)))
     response.set_etag(seen)
     response.headers["Cache-Control"] = "no-cache"
     response.make_conditional(request)
@@ -78,7 +78,7 @@ def status(path: SongPath, query: StatusQuery) -> Response:
 
 @blueprint.post(
     "/status",
-    responses={200: StatusesAnswer, **problems(400, 413, 422)},
+    responses={200: StatusesAnswer, **problem_responses(400, 413, 422)},
     openapi_extensions={"requestBody": songs_request()},
 )
 def statuses() -> Response:
@@ -88,17 +88,17 @@ def statuses() -> Response:
     jobs = {songhash: job for songhash, job in found.items() if job and sees(job)}
     songs = []
     for job in jobs.values():
-        songs.append(described(job, services().eta.seconds(job)))
+        songs.append(describe_job(job, services().eta.seconds(job)))
         sleep(0)  # hundreds take a moment; others are served in between
     # JSON knows halves of letters (\ud800) that no answer can hold.
     unknown = [each.encode("utf-8", "replace").decode() for each in songhashes if each not in jobs]
-    return answer(StatusesAnswer(songs=songs, unknown=unknown))
+    return json_response(StatusesAnswer(songs=songs, unknown=unknown))
 
 
 def _read_songhashes() -> list[str]:
     """Return the songhashes that the request asks about, each once."""
     too_large = TooLarge(f"The JSON is larger than {_SONGS_BYTES // 1000} kB; ask about at most {MOST_SONGS} songs.")
-    body = b"".join(Body(request, _SONGS_BYTES, too_large).chunks())
+    body = b"".join(RequestBody(request, _SONGS_BYTES, too_large).chunks())
     songs = parse_object(body, _SONGS).get("songs")
     if not isinstance(songs, list) or not all(isinstance(each, str) for each in songs):
         raise BadOption(f"The field 'songs' must be a list of songhashes; send {_SONGS}.")
@@ -107,7 +107,7 @@ def _read_songhashes() -> list[str]:
     return list(dict.fromkeys(songs))
 
 
-@blueprint.delete("/remove/<songhash>", responses={200: Removed, **problems(404)})
+@blueprint.delete("/remove/<songhash>", responses={200: Removed, **problem_responses(404)})
 def remove(path: SongPath) -> Response:
     """Remove the song and all its stems; where it waits or is being separated, that ends.
 
@@ -121,10 +121,10 @@ def remove(path: SongPath) -> Response:
         raise BeingRemoved("Somebody else is removing this song right now; ask again in a few seconds.")
     if state == "":
         raise unknown_song()
-    return answer(Removed(hash=path.songhash, reason="Song removed"))
+    return json_response(Removed(hash=path.songhash, reason="Song removed"))
 
 
-def described(job: JobStatus, eta_seconds: float | None) -> StatusAnswer:
+def describe_job(job: JobStatus, eta_seconds: float | None) -> StatusAnswer:
     """Return the job as its callers are told of it."""
     return StatusAnswer(
         hash=job.songhash,
@@ -153,13 +153,13 @@ def _track(job: JobStatus, track: Track) -> TrackAnswer:
     return TrackAnswer(name=track.name, url=track_url(job.songhash, track), bytes=track.bytes, seconds=track.seconds)
 
 
-def _over(job: JobStatus) -> bool:
+def _has_ended(job: JobStatus) -> bool:
     return job.state not in (State.QUEUED, State.RUNNING)
 
 
 def _etag(job: JobStatus) -> str:
     """Return what changes with the job, though not with the estimate of its end, which changes all the time."""
-    return hashlib.sha256(described(job, None).model_dump_json().encode()).hexdigest()[:32]
+    return hashlib.sha256(describe_job(job, None).model_dump_json().encode()).hexdigest()[:32]
 
 
 def _iso(moment: datetime | None) -> str | None:

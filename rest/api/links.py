@@ -8,13 +8,13 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 
 from msas.problem import BadOption, TooLarge
-from rest.api.openapi import NEEDS_KEY, answer, problems
+from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
 from rest.api.schemas import MOST_LINKS, LinksAnswer, links_request
 from rest.middleware.auth import caller
 from rest.middleware.link_signature import LINK_SECONDS, is_linkable, sign
 from rest.services import services
 from rest.uploads.json_upload import parse_object
-from rest.uploads.receive import Body
+from rest.uploads.receive import RequestBody
 
 blueprint = APIBlueprint("links", __name__, abp_security=NEEDS_KEY)
 
@@ -23,7 +23,7 @@ _PATHS, _PATHS_BYTES = '{"paths": ["/apiv1/archive/<songhash>.zip", ...]}', 16_0
 
 @blueprint.post(
     "/links",
-    responses={200: LinksAnswer, **problems(400, 413, 422)},
+    responses={200: LinksAnswer, **problem_responses(400, 413, 422)},
     openapi_extensions={"requestBody": links_request()},
 )
 def links() -> Response:
@@ -36,13 +36,13 @@ def links() -> Response:
     if name:
         keys, expires = services().settings.keys(), int(time.time()) + LINK_SECONDS
         made = [sign(keys, name, path, expires) for path in made]
-    return answer(LinksAnswer(links=made))
+    return json_response(LinksAnswer(links=made))
 
 
 def _read_paths() -> list[str]:
     """Return the paths that the request wants links to."""
     too_large = TooLarge(f"The JSON is larger than {_PATHS_BYTES // 1000} kB; ask for at most {MOST_LINKS} links.")
-    body = b"".join(Body(request, _PATHS_BYTES, too_large).chunks())
+    body = b"".join(RequestBody(request, _PATHS_BYTES, too_large).chunks())
     paths = parse_object(body, _PATHS).get("paths")
     if not isinstance(paths, list) or not all(isinstance(each, str) and is_linkable(each) for each in paths):
         raise BadOption(

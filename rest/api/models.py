@@ -6,7 +6,7 @@ from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 
 from msas.queue import Bounds
-from rest.api.openapi import NEEDS_KEY, answer, problems
+from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
 from rest.api.schemas import ModelAnswer, ModelsAnswer
 from rest.middleware.auth import caller
 from rest.services import services
@@ -14,7 +14,7 @@ from rest.services import services
 blueprint = APIBlueprint("models", __name__, abp_security=NEEDS_KEY)
 
 
-@blueprint.get("/models", responses={200: ModelsAnswer, **problems()})
+@blueprint.get("/models", responses={200: ModelsAnswer, **problem_responses()})
 def models() -> Response:
     """List the models that the workers can run, the stems each yields, and the default.
 
@@ -24,4 +24,4 @@ def models() -> Response:
     found = [ModelAnswer(name=model.name, stems=list(model.stems), about=model.about) for model in offered]
     settings = services().settings
     room = services().store_space.has_room() and services().queue.has_room(caller(), Bounds.from_settings(settings))
-    return answer(ModelsAnswer(models=found, default=default, max_upload_mb=settings.max_upload_mb, room=room))
+    return json_response(ModelsAnswer(models=found, default=default, max_upload_mb=settings.max_upload_mb, room=room))

@@ -42,19 +42,19 @@ DOCS_POLICY = (
 blueprint = APIBlueprint("contract", __name__, doc_ui=False)
 
 
-def problems(*codes: int, inside: bool = True) -> dict[int | str, Any]:
+def problem_responses(*codes: int, inside: bool = True) -> dict[int | str, Any]:
     """Return the answers for `codes` as problems; `inside` the API, with those that any call may meet."""
     schema = {"schema": {"$ref": f"#/components/schemas/{ProblemAnswer.__name__}"}}
     every = {*codes, *(_ANYWHERE if inside else (500,))}
     return {code: {"content": {"application/problem+json": schema}} for code in sorted(every)}
 
 
-def bytes_of(*kinds: str) -> dict[str, Any]:
+def binary_response(*kinds: str) -> dict[str, Any]:
     """Return an answer of bytes, of one of the media types `kinds`."""
     return {"content": {kind: {"schema": {"type": "string", "format": "binary"}} for kind in kinds}}
 
 
-def answer(content: BaseModel) -> Response:
+def json_response(content: BaseModel) -> Response:
     """Send `content` as JSON."""
     return jsonify(content.model_dump(mode="json"))
 
@@ -67,18 +67,18 @@ class AssetPath(BaseModel):
 @blueprint.get("/apiv1/openapi.json")
 def openapi() -> Response:
     """The contract, as OpenAPI 3.1."""
-    return jsonify(written(cast(OpenAPI, current_app)))
+    return jsonify(build_openapi(cast(OpenAPI, current_app)))
 
 
-def written(app: OpenAPI) -> dict[str, Any]:
+def build_openapi(app: OpenAPI) -> dict[str, Any]:
     """Return the contract of `app`'s routes."""
-    contract: dict[str, Any] = app.api_doc
-    for operations in contract["paths"].values():
+    description: dict[str, Any] = app.api_doc
+    for operations in description["paths"].values():
         for operation in operations.values():
             # The extension adds a 422 of its own everywhere; ours are problems, and only where they can be met.
             if "application/json" in operation["responses"].get("422", {}).get("content", {}):
                 del operation["responses"]["422"]
-    return contract
+    return description
 
 
 @blueprint.get("/docs")

@@ -22,12 +22,12 @@ from msas.problem import BadOption, BeingRemoved, NotFailed, QueueFull, SongMiss
 from msas.queue import Bounds, Known, UpkeepRecord
 from msas.removal import remove
 from msas.settings import Settings
-from rest.api.openapi import NEEDS_KEY, answer, problems
+from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
 from rest.api.schemas import SongPath, Taken, song_request
 from rest.middleware.auth import caller
 from rest.middleware.headers import request_id
-from rest.services import models_in, services
-from rest.uploads.receive import BARE, Upload, fields_of, received
+from rest.services import read_offer, services
+from rest.uploads.receive import BARE, Upload, form_fields, receive
 
 blueprint = APIBlueprint("separate", __name__, abp_security=NEEDS_KEY)
 _log = logging.getLogger("msas.rest")
@@ -47,7 +47,7 @@ _REASONS = {
 
 @blueprint.post(
     "/separate",
-    responses={200: Taken, **problems(400, 413, 415, 422)},
+    responses={200: Taken, **problem_responses(400, 413, 415, 422)},
     openapi_extensions={"requestBody": song_request()},
 )
 def separate() -> Response:
@@ -57,12 +57,12 @@ def separate() -> Response:
     """
     settings = services().settings
     offered, default = _refuse_before_the_body(settings)
-    with received(request, settings.max_upload_mb) as upload:
+    with receive(request, settings.max_upload_mb) as upload:
         options = Options.from_fields(upload.fields, offered, default)
         callback = _callback(upload.fields)
         identity = _HASHING.apply(songhash, (upload.song, options))
         upload.song.seek(0)
-        info = services().prober.probe(upload.song, settings.max_duration_minutes)
+        info = services().probe_pool.probe(upload.song, settings.max_duration_minutes)
         stems = next(len(model.stems) for model in offered if model.name == options.model)
         SongLimits.from_settings(settings).check(options, stems, info.seconds, info.rate)
         name = song_name(upload.fields.get("name"))
@@ -72,10 +72,10 @@ def separate() -> Response:
         raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
     reason = "Song enqueued for separation" if created else _REASONS[state]
     log.event(_log, "song received", songhash=identity, model=options.model, bytes=upload.size, created=created)
-    return answer(Taken(hash=identity, reason=reason, status=state, model=options.model))
+    return json_response(Taken(hash=identity, reason=reason, status=state, model=options.model))
 
 
-@blueprint.post("/retry/<songhash>", responses={200: Taken, **problems(404, 409)})
+@blueprint.post("/retry/<songhash>", responses={200: Taken, **problem_responses(404, 409)})
 def retry(path: SongPath) -> Response:
     """Separate a song anew whose separation failed; it still lies in the store."""
     known = services().job(path.songhash)
@@ -93,7 +93,7 @@ def retry(path: SongPath) -> Response:
         raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
     log.event(_log, "song retried", songhash=job.songhash, created=created)
     reason = "Song enqueued for separation" if created else _REASONS[state]
-    return answer(Taken(hash=job.songhash, reason=reason, status=state, model=known.model or ""))
+    return json_response(Taken(hash=job.songhash, reason=reason, status=state, model=known.model or ""))
 
 
 def _refuse_before_the_body(settings: Settings) -> tuple[list[Model], str]:
@@ -101,9 +101,9 @@ def _refuse_before_the_body(settings: Settings) -> tuple[list[Model], str]:
     services().redis_memory.check()
     services().store_space.check()
     offer = services().queue.offer_with_room(caller(), Bounds.from_settings(settings))
-    offered, default = models_in(offer)
+    offered, default = read_offer(offer)
     if request.mimetype.startswith(BARE):  # the options are in the query
-        Options.from_fields(fields_of(request.args), offered, default)
+        Options.from_fields(form_fields(request.args), offered, default)
     return offered, default
 
 

@@ -14,7 +14,7 @@ from msas.problem import NotFound, NotReady, SharedSong, UnknownStem
 from msas.status import MIXTURE, JobStatus, Track
 from msas.stems import CONTENT_TYPES
 from msas.store_errors import ObjectMissing
-from rest.api.openapi import NEEDS_KEY, answer, bytes_of, problems
+from rest.api.openapi import NEEDS_KEY, binary_response, json_response, problem_responses
 from rest.api.ranges import send_file
 from rest.api.schemas import PeaksAnswer, Removed, SongPath, StemPath
 from rest.middleware.auth import caller, sees_all
@@ -24,7 +24,7 @@ blueprint = APIBlueprint("tracks", __name__, abp_security=NEEDS_KEY)
 
 _TRIES = 100  # to remove a stem while others remove stems of the same song
 _LAB_SPELLING = {"base": "bass"}
-_SOUND = bytes_of(*CONTENT_TYPES.values())
+_SOUND = binary_response(*CONTENT_TYPES.values())
 
 
 def track_url(songhash: str, track: Track) -> str:
@@ -34,7 +34,7 @@ def track_url(songhash: str, track: Track) -> str:
 
 @blueprint.get(
     "/track/<songhash>/<track>",
-    responses={200: _SOUND, 206: dict(_SOUND), 304: None, **problems(404, 409, 416)},
+    responses={200: _SOUND, 206: dict(_SOUND), 304: None, **problem_responses(404, 409, 416)},
 )
 def download(path: StemPath) -> Response:
     """Send a stem, or as `mixture` the song itself, encoded as its stems are. HEAD sends its headers alone.
@@ -48,7 +48,7 @@ def download(path: StemPath) -> Response:
     return send_file(partial(_open, job, track), track.bytes, _etag(job, track), kind, file_name)
 
 
-@blueprint.get("/peaks/<songhash>", responses={200: PeaksAnswer, **problems(404, 409)})
+@blueprint.get("/peaks/<songhash>", responses={200: PeaksAnswer, **problem_responses(404, 409)})
 def peaks(path: SongPath) -> Response:
     """Say how the stems and the mixture look as waveforms, and at which bytes of their files slices of them begin."""
     job = finished(services().job(path.songhash))
@@ -62,13 +62,13 @@ def peaks(path: SongPath) -> Response:
     return response
 
 
-@blueprint.get("/remove/<songhash>/<track>", responses={200: Removed, **problems(404, 409)})
+@blueprint.get("/remove/<songhash>/<track>", responses={200: Removed, **problem_responses(404, 409)})
 def remove_by_get(path: StemPath) -> Response:
     """Remove one stem; GET is what the lab's first clients call."""
     return _remove(path)
 
 
-@blueprint.delete("/remove/<songhash>/<track>", responses={200: Removed, **problems(404, 409)})
+@blueprint.delete("/remove/<songhash>/<track>", responses={200: Removed, **problem_responses(404, 409)})
 def remove(path: StemPath) -> Response:
     """Remove one stem."""
     return _remove(path)
@@ -78,7 +78,7 @@ def _remove(path: StemPath) -> Response:
     found, job = _prune_job(path.songhash, path.track)
     services().store.prune(job.report or {}, found.name)
     services().queue.note_report(job)
-    return answer(Removed(hash=path.songhash, track=found.name, reason="Stem removed"))
+    return json_response(Removed(hash=path.songhash, track=found.name, reason="Stem removed"))
 
 
 def _prune_job(songhash: str, name: str) -> tuple[Track, JobStatus]:

@@ -31,7 +31,7 @@ def install(app: Flask) -> None:
     def problem(error: Problem) -> Response:
         _read_on(_BUSY_LINGER_SECONDS if isinstance(error, TooBusy) else _LINGER_SECONDS)
         g.problem = error.code
-        answer = as_problem(error.status, error.code, error.title, error.detail)
+        answer = problem_response(error.status, error.code, error.title, error.detail)
         if isinstance(error, Unavailable | TooMany):
             answer.headers["Retry-After"] = str(error.retry_after_seconds)
         if isinstance(error, Unauthorized):
@@ -48,7 +48,7 @@ def install(app: Flask) -> None:
         if status not in (404, 405):
             detail = error.description or "The request could not be served."
         g.problem = _CODES.get(status, "bad_request")
-        answer = as_problem(status, g.problem, error.name, detail)
+        answer = problem_response(status, g.problem, error.name, detail)
         if allowed := getattr(error, "valid_methods", None):
             answer.headers["Allow"] = ", ".join(sorted(allowed))
         return answer
@@ -59,7 +59,7 @@ def install(app: Flask) -> None:
         return problem(Problem("The request failed on our side; the service's log says why. Try again, or tell us."))
 
 
-def as_problem(status: int, code: str, title: str, detail: str) -> Response:
+def problem_response(status: int, code: str, title: str, detail: str) -> Response:
     """Return the answer that tells of an error."""
     content = {"title": title, "detail": detail, "status": status, "code": code}
     return Response(json.dumps(content) + "\n", status, content_type="application/problem+json")

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from msas import log
 from msas.problem import QueueUnavailable
 from msas.queue.outlook import Outlook
-from rest.api.openapi import problems
+from rest.api.openapi import problem_responses
 from rest.middleware.auth import caller
 from rest.services import Services, services
 
@@ -57,8 +57,8 @@ class _Queue(Collector):
 def install(app: Flask) -> None:
     """Count every call of `app`, and log it."""
     found: Services = app.extensions["msas"]
-    counts = found.counts
-    counts.registry.register(_Queue(found))
+    metrics = found.metrics
+    metrics.registry.register(_Queue(found))
 
     @app.before_request
     def begin() -> None:
@@ -69,8 +69,8 @@ def install(app: Flask) -> None:
         route = request.url_rule.rule if request.url_rule else "none"  # never the path: it has no end of values
         method = request.method if request.method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS") else "other"
         seconds = time.monotonic() - g.get("since", time.monotonic())
-        counts.calls.labels(method, route, response.status_code).inc()
-        counts.seconds.labels(method, route).observe(seconds)
+        metrics.calls.labels(method, route, response.status_code).inc()
+        metrics.seconds.labels(method, route).observe(seconds)
         if request.endpoint not in _PROBES:
             facts = {"method": method, "route": route, "status": response.status_code, "seconds": round(seconds, 4)}
             more = {"key": caller(), "code": g.get("problem")}
@@ -80,8 +80,8 @@ def install(app: Flask) -> None:
 
 @blueprint.get(
     "/metrics",
-    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problems(inside=False)},
+    responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}, **problem_responses(inside=False)},
 )
 def show() -> Response:
     """Counts and gauges in Prometheus' form."""
-    return Response(generate_latest(services().counts.registry), content_type=CONTENT_TYPE_LATEST)
+    return Response(generate_latest(services().metrics.registry), content_type=CONTENT_TYPE_LATEST)

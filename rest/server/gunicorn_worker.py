@@ -32,7 +32,7 @@ _SEND_BUFFER_BYTES = 128 * 1024
 _GC_THRESHOLDS = (20_000, 20, 20)
 
 
-class Worker(GeventWorker):  # type: ignore[misc]
+class GreenletWorker(GeventWorker):  # type: ignore[misc]
     capacity: Capacity
 
     def init_process(self) -> None:

@@ -6,7 +6,7 @@ import socket
 from contextlib import suppress
 from http import HTTPStatus
 
-from rest.middleware.errors import as_problem, drop
+from rest.middleware.errors import drop, problem_response
 from rest.middleware.headers import HEADERS
 
 # By status; those that are not here are for whatever else gunicorn may meet.
@@ -24,7 +24,7 @@ def write_error(connection: socket.socket, status: int, *_: str) -> None:
     """Send a problem instead of gunicorn's page, which would show the caller its own bytes."""
     title = HTTPStatus(status).phrase
     code = "internal_error" if status == HTTPStatus.INTERNAL_SERVER_ERROR else "bad_request"
-    answer = as_problem(status, code, title, _DETAILS.get(status, _OTHERWISE))
+    answer = problem_response(status, code, title, _DETAILS.get(status, _OTHERWISE))
     answer.headers.update(HEADERS)
     answer.headers["Connection"] = "close"
     head = "".join(f"{name}: {value}\r\n" for name, value in answer.headers)

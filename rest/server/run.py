@@ -20,7 +20,7 @@ from rest.app import create_app
 from rest.callbacks.address_policy import resolve
 from rest.callbacks.sender import CallbackSender
 from rest.server import protocol_errors
-from rest.server.gunicorn_worker import Worker
+from rest.server.gunicorn_worker import GreenletWorker
 from rest.services import Services
 
 # Longer than load balancers keep a connection (Google's: 600 s): closed first by us, it would now and then cost a POST.
@@ -47,7 +47,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         host = self.settings.rest_host
         options: dict[str, Any] = {
             "bind": f"{f'[{host}]' if ':' in host else host}:{self.settings.rest_port}",
-            "worker_class": Worker,
+            "worker_class": GreenletWorker,
             "workers": 1,  # more pods, not larger ones
             # Idle connections count, too.
             "worker_connections": 2 * self.settings.rest_connections,

@@ -28,7 +28,7 @@ def read_json(chunks: Iterable[bytes], song: BinaryIO) -> dict[str, Any]:
     In place of the song stands the number of its bytes; None where there was none.
     Raises NotJson; BadBase64 where "mp3" is not base64 in a string; TooLarge where the rest exceeds JSON_ROOM.
     """
-    scan = _Scan(song)
+    scan = _JsonScanner(song)
     for chunk in chunks:
         scan.feed(chunk)
     fields = parse_object(bytes(scan.rest), '{"mp3": "<the song in base64>"}')
@@ -36,7 +36,7 @@ def read_json(chunks: Iterable[bytes], song: BinaryIO) -> dict[str, Any]:
     if scan.found_song and given == "":
         return {**fields, "mp3": scan.decoder.finish()}
     if isinstance(given, str):  # its key was written with escapes, so that it was not known again
-        decoder = Base64(song)
+        decoder = Base64Decoder(song)
         decoder.feed(json.dumps(given)[1:-1].encode())
         return {**fields, "mp3": decoder.finish()}
     if given is not None:
@@ -44,11 +44,11 @@ def read_json(chunks: Iterable[bytes], song: BinaryIO) -> dict[str, Any]:
     return {**fields, "mp3": None}
 
 
-class _Scan:
+class _JsonScanner:
     """Tells strings from what stands between them, and the song from the other strings."""
 
     def __init__(self, song: BinaryIO) -> None:
-        self.decoder, self.found_song = Base64(song), False
+        self.decoder, self.found_song = Base64Decoder(song), False
         self.rest = bytearray()  # the body without the song
         self._inside = self._in_song = False  # of any string; of the song's
         self._depth = 0
@@ -116,7 +116,7 @@ def _refused(constant: str) -> NoReturn:
     raise ValueError(constant)
 
 
-class Base64:
+class Base64Decoder:
     """Decodes pieces of a JSON string that may be cut anywhere, save after a backslash.
 
     Some encoders break base64 into lines, write / as \\/, or + as \\u002B: JSON means the same by them.

@@ -23,7 +23,7 @@ _PROBLEMS: dict[str, type[BadSong]] = {
 _FATAL = {signal.SIGXCPU, signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
-class Prober:
+class ProbePool:
     """Says what songs are. May be called by many threads at once."""
 
     def __init__(self) -> None:

@@ -42,7 +42,7 @@ class Upload:
 
 
 @contextmanager
-def received(request: Request, most_mb: int) -> Iterator[Upload]:
+def receive(request: Request, most_mb: int) -> Iterator[Upload]:
     """Take the song in `request` into a file that has no name and vanishes with the block, however that ends.
 
     Raises TooLarge beyond `most_mb`, EmptySong, MissingSong, UnknownBody, Incomplete, or what `read_json` does.
@@ -54,15 +54,15 @@ def received(request: Request, most_mb: int) -> Iterator[Upload]:
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise UnknownBody("The body is compressed; send it as it is, without a Content-Encoding.")
         if kind == FORM:
-            fields = _form(request, file, Body(request, most + JSON_ROOM, _too_large(most_mb), spooled))
+            fields = _form(request, file, RequestBody(request, most + JSON_ROOM, _too_large(most_mb), spooled))
         elif kind in JSON:
-            body = Body(request, int(most * _BASE64_OVERHEAD) + JSON_ROOM, _too_large(most_mb), spooled)
+            body = RequestBody(request, int(most * _BASE64_OVERHEAD) + JSON_ROOM, _too_large(most_mb), spooled)
             fields = read_json(body.chunks(), file)
             if fields.pop("mp3") is None:
                 raise MissingSong("The field 'mp3' is missing; put the song into it, in base64.")
         elif kind.startswith(BARE):
-            fields = _with_callback(fields_of(request.args))
-            for chunk in Body(request, most, _too_large(most_mb), spooled).chunks():
+            fields = _with_callback(form_fields(request.args))
+            for chunk in RequestBody(request, most, _too_large(most_mb), spooled).chunks():
                 file.write(chunk)
         else:
             known = "JSON with the song in base64, a multipart form with a 'file', or audio/*"
@@ -76,7 +76,7 @@ def received(request: Request, most_mb: int) -> Iterator[Upload]:
         yield Upload(file, size, fields)
 
 
-class Body(io.RawIOBase):
+class RequestBody(io.RawIOBase):
     """The request's body. Raises `too_large` beyond `most` bytes, BadRequest where it breaks off."""
 
     def __init__(
@@ -108,7 +108,7 @@ class Body(io.RawIOBase):
         self._count += len(chunk)
         if self._spooled:
             self._spooled(len(chunk))
-        services().counts.received.inc(len(chunk))
+        services().metrics.received.inc(len(chunk))
         if self._count > self._most:
             raise self._too_large
         if not chunk and self._announced is not None and self._count < self._announced:
@@ -124,7 +124,7 @@ class Body(io.RawIOBase):
             yield chunk
 
 
-def _form(request: Request, file: BinaryIO, body: Body) -> dict[str, Any]:
+def _form(request: Request, file: BinaryIO, body: RequestBody) -> dict[str, Any]:
     """Read a multipart form; its part `file` goes into `file`, further files nowhere."""
     first = True
 
@@ -144,7 +144,7 @@ def _form(request: Request, file: BinaryIO, body: Body) -> dict[str, Any]:
     if [found.name for found in given] != ["file"]:
         raise MissingSong("The form must hold one file, in the field 'file'; send one song at a time.")
     file.seek(0, io.SEEK_END)
-    fields = fields_of(form)
+    fields = form_fields(form)
     fields.setdefault("name", given[0].filename or "")
     return _with_callback(fields)
 
@@ -157,7 +157,7 @@ class _Nowhere(io.RawIOBase):
         return 0
 
 
-def fields_of(given: MultiDict[str, str]) -> dict[str, Any]:
+def form_fields(given: MultiDict[str, str]) -> dict[str, Any]:
     """Return fields that came as text; one that came several times is a list."""
     return {name: values[0] if len(values) == 1 else values for name, values in given.lists()}
 

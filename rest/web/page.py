@@ -17,7 +17,7 @@ from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel
 
 from msas.problem import NotFound
-from rest.api.openapi import problems
+from rest.api.openapi import problem_responses
 
 blueprint = APIBlueprint("page", __name__)
 
@@ -89,7 +89,7 @@ class FilePath(BaseModel):
     "/",
     responses={
         200: {"content": {kind: {"schema": {"type": "string"}} for kind in ("text/html", "text/plain")}},
-        **problems(inside=False),
+        **problem_responses(inside=False),
     },
 )
 def index() -> Response:

@@ -20,7 +20,7 @@ import msas_client
 from local import Service
 from msas.options import CHOICES, Options
 from msas.settings import Settings
-from rest.api.openapi import written
+from rest.api.openapi import build_openapi
 from rest.app import create_app
 from tests.support.audio import RATE, true_waves, write
 
@@ -57,7 +57,7 @@ def real_song(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Ite
         yield answer.json()["hash"]
 
 
-schema = schemathesis.openapi.from_dict(written(create_app(Settings())))
+schema = schemathesis.openapi.from_dict(build_openapi(create_app(Settings())))
 
 
 def call(case: schemathesis.Case[Any], service: Service, real_song: str) -> None:

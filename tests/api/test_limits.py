@@ -146,7 +146,7 @@ def test_a_song_is_accepted_with_three_calls_to_redis(
     monkeypatch.setattr(Redis, "execute_command", counted)
     assert post() == 200
 
-    app.extensions["msas"].prober.close()
+    app.extensions["msas"].probe_pool.close()
     assert len(calls) == 3, calls
     remove_queued(room_for_two)
 

@@ -61,7 +61,7 @@ def test_the_page_of_operations_lists_every_metric_with_its_type_and_service_and
     services: Services = create_app(Settings()).extensions["msas"]
     numbers = patch.object(Outlook, "numbers", return_value=Numbers(0, 0, 0, 0, 0.0))
     with numbers, patch.object(StoreSpace, "stored_bytes", return_value=0):
-        found = [("REST", metric) for metric in services.counts.registry.collect()]
+        found = [("REST", metric) for metric in services.metrics.registry.collect()]
     found += [("worker", metric) for metric in WorkerCounts().registry.collect()]
     names = {"counter": "{}_total"}
     defined = {names.get(metric.type, "{}").format(metric.name): (metric.type, service) for service, metric in found}

@@ -56,7 +56,7 @@ KEEP_DAYS = 7.0
 SETTINGS = Settings(lease_seconds=LEASE_MS / 1000, retry_seconds=10, keep_days=KEEP_DAYS)
 COUNTS = Counts()
 SPEED: dict[str, Any] = {"device": "none", "seconds": {}, "real_time_factor": 1.0}
-_time_left = threading.local()  # the `services` that REST's code finds in this thread
+_rest = threading.local()  # the `services` that REST's code finds in this thread
 
 
 def job(number: int = 0) -> Job:
@@ -148,7 +148,7 @@ class Process:
 
     def accept(self, number: int = 0) -> tuple[bool, State]:
         """Accept a song, as POST /separate does after it has checked the audio."""
-        _time_left.services = SimpleNamespace(queue=self.queue, store=self.store, settings=SETTINGS)
+        _rest.services = SimpleNamespace(queue=self.queue, store=self.store, settings=SETTINGS)
         return rest.api.separate._accept(job(number), Upload(io.BytesIO(song(number)), len(song(number)), {}))
 
     def remove(self, number: int = 0) -> str:
@@ -174,7 +174,7 @@ class Place:
             ("worker.loop.separate_song", separate),
             ("worker.loop._PAUSE_SECONDS", 0),
             ("worker.heartbeat._ASK_AGAIN_SECONDS", 0),
-            ("rest.api.separate.services", lambda: _time_left.services),
+            ("rest.api.separate.services", lambda: _rest.services),
         ):
             self._patches.enter_context(patch(name, stand_in))
         self.redis.flushall()
