@@ -9,7 +9,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 from local.service import Service
-from msas_client.batch import Fetching, Wanted
+from msas_client.batch import Batch, BatchItem
 from msas_client.client import Client
 
 _DEFAULT_SONG = "stempeg/data/The Easton Ellises - Falcon 69.stem.mp4"
@@ -35,7 +35,7 @@ def demo(song: Path | None, out: Path, model: str | None) -> int:
         print(f"  model   {used['name']}: {used['about']}\n{service.why_lite()}", flush=True)
         began = time.monotonic()
         with Client(service.address) as client:
-            status = Fetching(client, out, [Wanted(str(song), song.name, partial(client.separate, song))]).run()
+            status = Batch(client, out, [BatchItem(str(song), song.name, partial(client.separate, song))]).run()
         seconds = time.monotonic() - began
     if status:
         print("\nThe song was not separated; the reason is above.")

@@ -11,7 +11,7 @@ from threading import Condition, Lock
 
 from msas_client.client import Client, Job
 from msas_client.errors import Busy, Failed, MsasError, NotFound, NotReachable, Refused
-from msas_client.progress import Bars, in_words
+from msas_client.progress import ProgressBars, in_words
 from msas_client.types import Status
 
 DONE, FAILED, UNREACHABLE = 0, 1, 3
@@ -19,7 +19,7 @@ _SENDING, _WAITING = 4, 8  # songs at once
 
 
 @dataclass(frozen=True, eq=False)
-class Wanted:
+class BatchItem:
     """A song whose stems are wanted: what to call it, its file's name, where that is known, and how to get its job."""
 
     label: str
@@ -27,16 +27,16 @@ class Wanted:
     job: Callable[[], Job]
 
 
-class Fetching:
+class Batch:
     """Brings the stems of `songs` below `out`. What goes wrong with one is said, and the others go on."""
 
-    def __init__(self, client: Client, out: Path, songs: Sequence[Wanted], *, as_json: bool = False) -> None:
+    def __init__(self, client: Client, out: Path, songs: Sequence[BatchItem], *, as_json: bool = False) -> None:
         self._client, self._out, self._songs, self._as_json = client, out, songs, as_json
-        self._bars = Bars(len(songs), quiet=as_json)
+        self._bars = ProgressBars(len(songs), quiet=as_json)
         self._changed = Condition()
-        self._sent: dict[Wanted, Job] = {}
-        self._over: set[Wanted] = set()
-        self._lost: set[Wanted] = set()  # to us; the service has them
+        self._sent: dict[BatchItem, Job] = {}
+        self._over: set[BatchItem] = set()
+        self._lost: set[BatchItem] = set()  # to us; the service has them
         self._folders: dict[Path, tuple[str, Lock]] = {}
         self._choosing = Lock()
         self._status = DONE
@@ -65,7 +65,7 @@ class Fetching:
         with self._changed:
             return [song.label for song in self._songs if song not in self._sent and song not in self._over]
 
-    def _begin(self, song: Wanted) -> Job:
+    def _begin(self, song: BatchItem) -> Job:
         """Get the song's job. Where the service has no room, wait for one of ours to end: it is we who fill it."""
         while True:
             over = len(self._over)
@@ -90,7 +90,7 @@ class Fetching:
     def _on_their_way(self) -> bool:
         return any(song not in self._over | self._lost for song in self._sent)
 
-    def _finish(self, song: Wanted, sent: Future[Job]) -> None:
+    def _finish(self, song: BatchItem, sent: Future[Job]) -> None:
         lost = False
         try:
             job = sent.result()
@@ -109,7 +109,7 @@ class Fetching:
             (self._lost if lost and song in self._sent else self._over).add(song)
             self._changed.notify_all()
 
-    def _save(self, song: Wanted, status: Status) -> list[Path]:
+    def _save(self, song: BatchItem, status: Status) -> list[Path]:
         if not status.tracks:
             raise NotFound("The song's stems were removed; send it again.", "unknown_stem", 404)
         with self._choosing:
@@ -119,11 +119,11 @@ class Fetching:
         with alone:  # one song may be among ours twice
             return self._client.save(status.tracks, folder)
 
-    def _say_saved(self, song: Wanted, job: Job, files: list[Path]) -> None:
+    def _say_saved(self, song: BatchItem, job: Job, files: list[Path]) -> None:
         paths = [str(path) for path in files]
         self._bars.print(_object(song, job, files=paths) if self._as_json else "\n".join(paths))
 
-    def _say_failed(self, song: Wanted, error: MsasError | OSError) -> None:
+    def _say_failed(self, song: BatchItem, error: MsasError | OSError) -> None:
         with self._changed:
             self._status = UNREACHABLE if isinstance(error, NotReachable) else max(self._status, FAILED)
             job = self._sent.get(song)
@@ -133,7 +133,7 @@ class Fetching:
             self._bars.complain(f"{song.label}: {in_a_sentence(error, song.label)}")
 
 
-def _object(song: Wanted, job: Job | None, files: Sequence[str] = (), error: dict[str, str] | None = None) -> str:
+def _object(song: BatchItem, job: Job | None, files: Sequence[str] = (), error: dict[str, str] | None = None) -> str:
     """Return the line of JSON for a song that is over."""
     what = {"song": song.label, "hash": job and job.songhash, "status": "failed" if error else "succeeded"}
     return json.dumps({**what, "files": list(files), "error": error})

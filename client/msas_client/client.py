@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import quote
 
 from msas_client._http import SENDING, Transport
-from msas_client.downloads import path_of, place_for, save
+from msas_client.downloads import place_for, save, stem_path
 from msas_client.errors import Failed, NotFound, NotReady
 from msas_client.mixes import mix_query, save_mix
 from msas_client.types import Model, Status, Track
@@ -159,7 +159,7 @@ class Client:
 
     def save(self, tracks: Iterable[Track], folder: Path) -> list[Path]:
         """Save these stems as FOLDER/{stem}.{format}; return the paths."""
-        return [save(self._transport, track, path_of(track, folder)) for track in tracks]
+        return [save(self._transport, track, stem_path(track, folder)) for track in tracks]
 
     def mix(
         self,

@@ -13,10 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from msas_client.batch import DONE, FAILED, Fetching, Wanted, in_a_sentence, in_json
+from msas_client.batch import DONE, FAILED, Batch, BatchItem, in_a_sentence, in_json
 from msas_client.client import DEFAULT_ADDRESS, Client
 from msas_client.errors import Refused
-from msas_client.inputs import songs_of
+from msas_client.inputs import expand_inputs
 from msas_client.progress import in_words
 from msas_client.types import Status
 
@@ -25,17 +25,17 @@ Command = Callable[[Client, Namespace], int]
 
 
 def separate(client: Client, chosen: Namespace) -> int:
-    songs = songs_of(chosen.songs, leave_out=chosen.out)
-    wanted = [Wanted(str(song), song.name, partial(client.separate, song, **chosen.options)) for song in songs]
-    return _fetch(Fetching(client, chosen.out, wanted, as_json=chosen.json), chosen)
+    songs = expand_inputs(chosen.songs, leave_out=chosen.out)
+    wanted = [BatchItem(str(song), song.name, partial(client.separate, song, **chosen.options)) for song in songs]
+    return _fetch(Batch(client, chosen.out, wanted, as_json=chosen.json), chosen)
 
 
 def get(client: Client, chosen: Namespace) -> int:
-    wanted = [Wanted(each, "", partial(client.job, each)) for each in dict.fromkeys(chosen.hashes)]
-    return _fetch(Fetching(client, chosen.out, wanted, as_json=chosen.json), chosen)
+    wanted = [BatchItem(each, "", partial(client.job, each)) for each in dict.fromkeys(chosen.hashes)]
+    return _fetch(Batch(client, chosen.out, wanted, as_json=chosen.json), chosen)
 
 
-def _fetch(work: Fetching, chosen: Namespace) -> int:
+def _fetch(work: Batch, chosen: Namespace) -> int:
     try:
         result = work.run()
     except KeyboardInterrupt:
@@ -45,7 +45,7 @@ def _fetch(work: Fetching, chosen: Namespace) -> int:
     return result
 
 
-def _say_how_to_get(work: Fetching, chosen: Namespace, why: str) -> None:
+def _say_how_to_get(work: Batch, chosen: Namespace, why: str) -> None:
     """Print, for each song that the service has and we have not, the line that brings its stems."""
     where = f" --rest {shlex.quote(chosen.rest)}" if chosen.rest != (os.environ.get("REST") or DEFAULT_ADDRESS) else ""
     if left := work.left_behind():

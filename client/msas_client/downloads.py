@@ -27,12 +27,14 @@ def place_for(transport: Transport, status: Status, out: Path, name: str = "", t
     """
     title = _plain(Path(re.split(r"[/\\]", name or status.name)[-1]).stem) or status.songhash
     folder = out / (_plain(status.model or "") or "default") / title
-    if folder not in taken and not any(_is_other(transport, track, path_of(track, folder)) for track in status.tracks):
+    if folder not in taken and not any(
+        _is_other(transport, track, stem_path(track, folder)) for track in status.tracks
+    ):
         return folder
     return folder.with_name(f"{title} {status.songhash[:8]}")
 
 
-def path_of(track: Track, folder: Path) -> Path:
+def stem_path(track: Track, folder: Path) -> Path:
     """Return the stem's path in the song's folder."""
     return folder / f"{_plain(track.name)}.{_plain(track.extension)}"
 

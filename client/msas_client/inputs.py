@@ -10,7 +10,7 @@ _NAMES = "mp3 wav flac m4a ogg oga opus aac ac3 aif aiff amr ape caf wma mp2 mp4
 SOUNDS = frozenset(f".{name}" for name in _NAMES.split())
 
 
-def songs_of(given: Iterable[str], leave_out: Path | None = None) -> list[Path]:
+def expand_inputs(given: Iterable[str], leave_out: Path | None = None) -> list[Path]:
     """Return the files, each once, in order; of a folder, all in it and below that are named like sound.
 
     What lies below `leave_out` is no song: stems that were saved there before. A name that is no file stays in: to

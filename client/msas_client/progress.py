@@ -22,7 +22,7 @@ _STAGES = {
 _LONGEST_LABEL = 40
 
 
-class Bars:
+class ProgressBars:
     """Shown on stderr, and only where both it and stdout are terminals. Threads may share it."""
 
     def __init__(self, songs: int, *, quiet: bool = False) -> None:
@@ -44,7 +44,7 @@ class Bars:
         self._of: dict[Hashable, TaskID] = {}
         self._lock = Lock()
 
-    def __enter__(self) -> Bars:
+    def __enter__(self) -> ProgressBars:
         self._progress.start()
         return self
 

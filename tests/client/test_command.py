@@ -16,7 +16,7 @@ from local import Service
 from msas.job import songhash as songhash_of
 from msas.options import Options
 from msas_client import Client
-from msas_client.inputs import songs_of
+from msas_client.inputs import expand_inputs
 from tests.support.audio import RATE, true_waves, write
 from tests.support.faultproxy import FaultProxy
 from tests.support.http_answers import answering
@@ -178,7 +178,7 @@ def test_folders_and_patterns_stand_for_the_songs_in_them(tmp_path: Path) -> Non
         (tmp_path / name).touch()
 
     def found(*given: str) -> list[str]:
-        return [str(path.relative_to(tmp_path)) for path in songs_of(str(tmp_path / name) for name in given)]
+        return [str(path.relative_to(tmp_path)) for path in expand_inputs(str(tmp_path / name) for name in given)]
 
     assert found("album") == ["album/A.FLAC", "album/b.mp3", "album/disc 2/c.ogg"]
     assert found("album/*.mp3", "d[1].wav", "album/b.mp3") == ["album/b.mp3", "d[1].wav"]
