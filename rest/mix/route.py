@@ -14,7 +14,7 @@ from msas.options import FORMATS
 from msas.problem import NotFound, UnknownSong, UnknownStem
 from msas.status import JobStatus
 from msas.stems import CONTENT_TYPES
-from rest.api.openapi import NEEDS_KEY, bytes_of, problems
+from rest.api.openapi import NEEDS_KEY, binary_response, problem_responses
 from rest.api.ranges import disposition
 from rest.api.tracks import finished, song_title
 from rest.mix.plan import MixPlan, Source
@@ -44,7 +44,9 @@ class MixQuery(BaseModel):
     end: str = Field("", description="seconds; the song's end if absent")
 
 
-@blueprint.get("/mix/<mix>", responses={200: bytes_of(*CONTENT_TYPES.values()), **problems(404, 409, 422)})
+@blueprint.get(
+    "/mix/<mix>", responses={200: binary_response(*CONTENT_TYPES.values()), **problem_responses(404, 409, 422)}
+)
 def mix(path: MixPath, query: MixQuery) -> Response:
     """Send a mix of the song's stems, or of a region of them, exact to the sample. HEAD sends its headers alone.
 
