@@ -166,23 +166,29 @@ class _Mixture:
 
 
 class _Sum:
-    """The sources that are not finished yet: what was added so far, from the sample `begin` on."""
+    """The sources that are not finished yet: what was added so far, from the sample `begin` on.
+
+    The buffer doubles when it is too short, so that a batch of many segments is not copied once for each of them.
+    """
 
     def __init__(self, sources: int) -> None:
-        self.begin, self._samples = 0, np.zeros((sources, 2, 0), np.float32)
+        self.begin, self._length, self._buffer = 0, 0, np.zeros((sources, 2, 0), np.float32)
 
     def add(self, begin: int, samples: NDArray[np.float32]) -> None:
         first, last = begin - self.begin, begin - self.begin + samples.shape[2]
-        if (missing := last - self._samples.shape[2]) > 0:
-            self._samples = np.pad(self._samples, ((0, 0), (0, 0), (0, missing)))
-        self._samples[..., first:last] += samples
+        if last > (size := self._buffer.shape[2]):
+            self._buffer = np.pad(self._buffer, ((0, 0), (0, 0), (0, max(last, 2 * size) - size)))
+        self._buffer[..., first:last] += samples
+        self._length = max(self._length, last)
 
     def take(self, end: int) -> Samples:
         """Give out what lies in front of `end`."""
         count = end - self.begin
-        finished = np.zeros((*self._samples.shape[:2], count), np.float32)
-        have = self._samples[..., :count]
-        finished[..., : have.shape[2]] = have
-        self._samples = self._samples[..., count:].copy()
-        self.begin = end
+        finished = np.zeros((*self._buffer.shape[:2], count), np.float32)
+        have = min(count, self._length)
+        finished[..., :have] = self._buffer[..., :have]
+        rest = self._length - have
+        self._buffer[..., :rest] = self._buffer[..., have : self._length]
+        self._buffer[..., rest : self._length] = 0
+        self.begin, self._length = end, rest
         return finished
