@@ -24,6 +24,8 @@ from msas.store import Store
 SETTINGS_FILE = "settings.env"
 _START_SECONDS = 60.0
 _MODEL_SECONDS = 600.0  # the first start may fetch weights
+_SOON_SECONDS = 10.0  # what ends so soon after its start would only end again
+_SICK = 3  # exit status of a worker; see worker/serve.py
 _TRIES = 3  # a port that was free a moment ago may be taken by the time a server wants it
 
 
@@ -91,10 +93,15 @@ class Service:
         return "          (chosen because htdemucs is neither in the cache nor quickly to be had from the model hub)\n"
 
     def keep_up(self) -> None:
-        """Start again what ended, as Kubernetes would. Raises ServiceError where that is no use."""
+        """Start again what ended, as Kubernetes would. Raises ServiceError where that is no use.
+
+        A worker that ended because it is sick gets a pause instead: what ails it may pass.
+        """
         for child in self.children.values():
             if not child.alive:
-                if time.monotonic() - child.started < 10:
+                if time.monotonic() - child.started < _SOON_SECONDS:
+                    if child.process.returncode == _SICK:
+                        continue
                     raise ServiceError(f"{child.name} keeps ending: {child.last_words()}")
                 print(f"{child.name} ended and is started again; its log is {child.log}", file=sys.stderr)
                 child.start()

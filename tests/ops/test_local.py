@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import socket
@@ -17,11 +18,13 @@ import pytest
 import requests
 
 from local import Service, ServiceError
+from local.child import Child
 from local.servers import free_ports
 from msas_client import Client, Status
 from tests.support.audio import RATE, true_waves, write
 from tests.support.manifests import ROOT
 from tests.support.processes import alive, environment_with, eventually, restore_interrupt
+from worker.serve import SICK
 
 
 @contextmanager
@@ -199,6 +202,35 @@ def test_a_killed_worker_is_started_again_and_its_job_succeeds(
 
     assert client.wait(songhash, timeout=120).state == "succeeded"
     assert requests.get(f"{service.url}/apiv1/status/{songhash}", timeout=10).json()["attempt"] == 2
+
+
+def ended_child(tmp_path: Path, status: int) -> tuple[Service, Child]:
+    """Return a service whose worker ended with this status as soon as it began."""
+    service = Service(tmp_path)
+    child = Child("worker", [sys.executable, "-c", f"raise SystemExit({status})"], os.environ, tmp_path / "worker.log")
+    child.process.wait(60)
+    service.children["worker"] = child
+    return service, child
+
+
+def test_a_worker_that_ends_as_soon_as_it_began_ends_the_service(tmp_path: Path) -> None:
+    service, _ = ended_child(tmp_path, 1)
+
+    with pytest.raises(ServiceError, match="keeps ending"):
+        service.keep_up()
+
+
+def test_a_sick_worker_that_ends_soon_is_started_again_after_a_pause(tmp_path: Path) -> None:
+    service, child = ended_child(tmp_path, SICK)
+    first = child.process
+
+    service.keep_up()
+    assert child.process is first, "not at once"
+    child.started -= 60
+    service.keep_up()
+    child.process.wait(60)
+
+    assert child.process is not first
 
 
 def test_a_given_port_that_is_taken_is_an_error_with_one_sentence(tmp_path: Path) -> None:
