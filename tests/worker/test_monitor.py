@@ -68,7 +68,8 @@ def test_jobs_are_counted_by_how_they_ended_with_their_attempts_and_stages(rig: 
     songs = [*rig.accept("quick", 2), *rig.accept("raise-1")]
     noise = rig.accept_content(b"no song at all")
     eventually(lambda: rig.over([*songs, noise]))
-    assert worker.results() == {"succeeded": 3, "to_be_tried_again": 1, "failed": 1}
+    # The worker counts a song a moment after Redis knows its end.
+    eventually(lambda: worker.results() == {"succeeded": 3, "to_be_tried_again": 1, "failed": 1})
     assert worker.value('msas_job_attempts_bucket{le="1.0"}') == 4
     assert worker.value("msas_job_attempts_count") == 5
     for stage in ("fetching", "decoding", "separating", "encoding", "storing"):
@@ -85,7 +86,7 @@ def test_a_worker_is_busy_while_it_works_and_a_removed_song_counts_as_cancelled(
     eventually(lambda: worker.value("msas_worker_busy") == 1)
     rig.removed(song)
     eventually(lambda: worker.value("msas_worker_busy") == 0)
-    assert worker.results() == {"cancelled": 1}
+    eventually(lambda: worker.results() == {"cancelled": 1})
 
 
 def test_a_lost_lease_is_counted(rig: Rig) -> None:
@@ -96,7 +97,7 @@ def test_a_lost_lease_is_counted(rig: Rig) -> None:
         rig.worker()
         eventually(lambda: rig.status(song).state is State.SUCCEEDED)
     eventually(lambda: worker.value("msas_leases_lost_total") == 1)
-    assert worker.results() == {"lost": 1}
+    eventually(lambda: worker.results() == {"lost": 1})
 
 
 def test_healthz_is_200_while_redis_is_away(rig: Rig) -> None:
