@@ -42,11 +42,11 @@ def test_an_image_holds_only_the_packages_that_it_runs(images: Podman, image: st
     assert packages.split() == ["msas", "rest" if image == REST else "worker"]
 
 
-def test_rest_adds_less_than_150_mb_to_its_base(images: Podman) -> None:
+def test_rest_adds_less_than_250_mb_to_its_base(images: Podman) -> None:
     def size(image: str) -> int:
         return int(images("image", "inspect", "--format", "{{.Size}}", image))
 
-    assert size(REST) - size(base_of("rest")) < 150e6
+    assert size(REST) - size(base_of("rest")) < 250e6  # of which numpy, for mixes, 70
 
 
 def test_the_worker_image_holds_its_model(images: Podman) -> None:
