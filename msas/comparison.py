@@ -1,4 +1,4 @@
-"""The full comparison of Redis with the store: rare, page by page, continued by whoever leads next."""
+"""The full comparison of Redis with the store: rare, page by page; the next leader continues where one stopped."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ class Comparison:
                     self._compare_known(song, state, song.songhash in in_place, before)
 
     def _compare_unknown(self, song: StoredSong, before: datetime) -> None:
-        """A job that Redis does not know: bring it back, or remove what is left of it."""
+        """Bring back a job that Redis does not know, or remove its objects."""
         if (song.message_stored or song.has_report) and self._bring_back(song.songhash):
             return
         if not song.message_stored and song.newest < before:  # else somebody is just sending it

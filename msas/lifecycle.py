@@ -19,7 +19,7 @@ def mark_bucket(minio: Minio, bucket: str) -> None:
 
 
 def expire_objects(minio: Minio, bucket: str, days: int) -> bool:
-    """Let a bucket of ours remove objects after `days`, and what is left of broken uploads after one day.
+    """Let a bucket of ours remove objects after `days`, and the parts of broken uploads after one day.
 
     Returns whether the bucket is ours; where it is not, nothing changes.
     """

@@ -59,7 +59,7 @@ class Results:
         if kept and kept[0] == status.version:
             return status.with_report(kept[1])
         report = self._store.report(status.songhash)
-        if report is None:  # whoever took it; the sweep will see to it
+        if report is None:  # somebody emptied the store; the comparison forgets the job
             return status
         with self._lock:
             self._reports[status.songhash] = status.version, report

@@ -42,7 +42,7 @@ def store_problem(error: S3Error) -> Exception:
     if code in ("PreconditionFailed", "ConditionalRequestConflict"):
         return ObjectTaken(error.object_name)
     if code in _LASTING:
-        advice = f"whoever runs this service has to look at {_LASTING[code]}"
+        advice = f"the operator of this service has to look at {_LASTING[code]}"
         return StoreUnavailable(f"The store refuses it ({code}); {advice}.", is_lasting=True)
     if code in _FULL:
         return StoreUnavailable(f"The store is full ({code}); try again once there is room.")

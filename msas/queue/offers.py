@@ -11,7 +11,7 @@ from typing import Any
 def merge_offers(found: Sequence[Any]) -> dict[str, Any] | None:
     """Return the union of the offers in `found`, a script's answer: a count of workers, their offer, and so on.
 
-    The default, and what is said beside the models, are those of the most workers; of equal counts the first by name.
+    The default and the other facts are those of the most workers; of equal counts the first by name.
     """
     offers = [(count, json.loads(content)) for count, content in zip(found[::2], found[1::2], strict=True)]
     offers = [(count, offer) for count, offer in offers if offer is not None]

@@ -4,7 +4,7 @@ Clients post songs over HTTP without a pause and delete some. Every few seconds 
 the store: it is killed, paused, told to stop, cut off, silenced, slowed down or emptied. Then the faults end, and each
 accepted job is checked. The last line counts:
 
-    jobs    accepted and not deleted           lost   of these, unknown or failed, unless by three lost workers
+    jobs    accepted and not deleted           lost   of these, unknown or failed, unless by six lost workers
     half    published without all its stems, served with other bytes than its report names, or deleted in part
     stuck   not ended a minute after the last fault
     twice   separations beyond the first of each job (work done again, never published twice)

@@ -6,7 +6,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 
 from msas.job import State
 from msas.problem import Problem
@@ -15,6 +17,7 @@ from tests.soak.clients import Clients
 from tests.soak.fleet import MOST_STUCK, Fleet
 from tests.support.rig import Rig
 
+_AT_ONCE = 8
 _OVER = (State.SUCCEEDED, State.FAILED)
 
 
@@ -33,7 +36,9 @@ def judge(fleet: Fleet, clients: Clients) -> int:
     stuck = [s for s, state in states.items() if state not in (State.SUCCEEDED, State.FAILED, None)]
     dead = {s for s, state in states.items() if state is State.FAILED and _explained(rig, s)}
     lost = [s for s, state in states.items() if state is None or (state is State.FAILED and s not in dead)]
-    half = [s for s, state in states.items() if state is State.SUCCEEDED and not _whole(rig, s)]
+    done = [s for s, state in states.items() if state is State.SUCCEEDED]
+    with ThreadPoolExecutor(_AT_ONCE) as threads:  # thousands of jobs, and each stem of each is read
+        half = [s for s, whole in zip(done, threads.map(partial(_whole, rig), done), strict=True) if not whole]
     half += [s for s in clients.removed if not _until(lambda s=s: _gone(rig, s), MOST_STUCK)]  # type: ignore[misc]
     others = {s: state for s, state in others.items() if state is not State.FAILED}
     half += [s for s, state in others.items() if not (_whole(rig, s) if state else _gone(rig, s))]
@@ -70,7 +75,7 @@ def _until(condition: Callable[[], bool], seconds: float) -> bool:
 
 
 def _explained(rig: Rig, songhash: str) -> bool:
-    """Say whether the job failed since three workers were lost with it."""
+    """Say whether the job failed since six workers were lost with it."""
     error = rig.status(songhash).error
     return bool(error and error["code"] == "worker_lost")
 

@@ -33,7 +33,7 @@ if not mine and not is_unknown and not may_do(ARGV[4], ARGV[1], model_set(ARGV[5
   feed()
   return 0
 end
--- Whoever takes the message back must know whose it is without reading it: strangers' JSON has many shapes.
+-- `tick` finds the job of a lost worker's message here: it cannot parse the messages of other producers.
 redis.call('HSET', CLAIMS, ARGV[1], ARGV[4] .. ' ' .. digest)
 redis.call('HDEL', key, 'avoid')
 redis.call('HSET', key, 'status', 'running', 'message', ARGV[2], 'token', ARGV[3], 'worker', ARGV[1],

@@ -26,7 +26,7 @@ if status == 'queued' or status == 'running' then
 end
 if status and (ARGV[3] == '1' or status == 'cancelled' or (status == 'succeeded' and not pruned)) then
   if status ~= 'cancelled' then share() end
-  -- Who sends a song again may expect that it stays as long as one that is new.
+  -- A finished song that is sent again is kept as long as a new one.
   if status == 'succeeded' and ARGV[3] ~= '1' then redis.call('ZADD', ENDED, NOW, ARGV[1]) end
   return { 0, status, 0 }
 end
