@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import random
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -24,6 +25,7 @@ from tests.support.faultproxy import FaultProxy
 from tests.support.observer import begun
 from tests.support.own_store import OwnStore
 from tests.support.processes import eventually
+from tests.support.refusing_store import RefusingStore
 from tests.support.requests import problem
 from tests.support.rig import Rig, go_on, is_stopped, lasting_buckets, new_song, stop, stopped
 
@@ -230,33 +232,33 @@ def test_a_download_fails_where_the_stem_was_replaced_in_between(own_rig: Rig, s
 
 def test_a_stem_that_arrives_after_its_sender_lost_the_lease_mixes_nothing(own_rig: Rig, store: OwnStore) -> None:
     """Fault 30. What arrives late has names of its own, and its sender removes it."""
-    host, port = store.settings.minio_host.split(":")
-    proxy = FaultProxy((host, int(port)))
-    sender = own_rig.worker(
-        replace(own_rig.settings, minio_host=f"{host}:{proxy.port}"), CRASH_AT="put_stem:before:STOP"
-    )
-    [song] = own_rig.accept("marked")
-    eventually(lambda: is_stopped(sender))
-    proxy.silent = True
-    go_on(sender)
-    eventually(lambda: proxy.held == len(STEMS) + 1)  # the stems and the mixture are on their way
-    stop(sender)
-    own_rig.worker()
-    own_rig.expire_lease(sender)
-    own_rig.tick_until(lambda: own_rig.over([song]))
-    report, before = own_rig.store.report(song), set(own_rig.objects(song))
+    on_their_way, arrive = list[str](), threading.Event()
 
-    proxy.silent = False
-    eventually(lambda: set(own_rig.objects(song)) > before)  # the late stems have arrived
-    go_on(sender)
-    eventually(lambda: "lease lost" in sender.log.read_text())
+    def hold_stems(method: str, path: str) -> None:
+        if method == "PUT" and path.partition("?")[0].endswith(".wav"):
+            on_their_way.append(path)  # the proxy has the whole stem
+            arrive.wait(60)
 
-    own_rig.check([song])
+    with RefusingStore(store.settings.minio_host, hold_stems) as proxy:
+        sender = own_rig.worker(replace(own_rig.settings, minio_host=proxy.address))
+        [song] = own_rig.accept("marked")
+        eventually(lambda: len(on_their_way) == len(STEMS) + 1)  # and the mixture
+        stop(sender)
+        own_rig.worker()
+        own_rig.expire_lease(sender)
+        own_rig.tick_until(lambda: own_rig.over([song]))
+        report, before = own_rig.store.report(song), set(own_rig.objects(song))
+
+        arrive.set()
+        eventually(lambda: set(own_rig.objects(song)) > before)  # the late stems have arrived
+        go_on(sender)
+        eventually(lambda: "lease lost" in sender.log.read_text())
+
+        own_rig.check([song])
     assert own_rig.store.report(song) == report
     assert set(own_rig.objects(song)) <= before
     assert own_rig.status(song).attempt == 2
     assert own_rig.separations(song) == 2
-    proxy.close()
 
 
 def test_songs_that_the_store_refuses_to_one_worker_are_done_by_another(own_rig: Rig) -> None:

@@ -145,8 +145,14 @@ class Rig:
         return f"http://127.0.0.1:{self.settings.rest_port}"
 
     def ready(self, *workers: Child) -> None:
-        """Wait until these workers listen."""
-        eventually(lambda: all('"event": "ready"' in worker.log.read_text() for worker in workers), 20)
+        """Wait until these workers listen, and their models are on offer."""
+
+        def is_ready(worker: Child) -> bool:
+            names = cast(list[bytes], self.queue.redis.hkeys(f"{self.queue.prefix}offers"))
+            offers = any(f"-{worker.process.pid}-" in name.decode() for name in names)
+            return offers and '"event": "ready"' in worker.log.read_text()
+
+        eventually(lambda: all(is_ready(worker) for worker in workers), 20)
 
     def accept(self, model: str = "quick", count: int = 1, **options: Any) -> list[str]:
         """Accept so many new songs, as REST does; return their songhashes."""
