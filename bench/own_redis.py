@@ -9,9 +9,9 @@ from pathlib import Path
 
 from local import servers
 from local.child import Child
+from msas.errors import QueueUnavailable
 from msas.job import Job
 from msas.options import Options
-from msas.problem import QueueUnavailable
 from msas.queue import Queue
 from msas.settings import Settings
 from tests.support.processes import environment_with, eventually

@@ -6,14 +6,14 @@ import json
 from pathlib import Path
 from typing import Any, cast
 
-from msas.conditional import Readable
 from msas.cost import SongLimits
 from msas.job import Job
 from msas.models import LITE
 from msas.options import Options
 from msas.settings import Settings
-from msas.stems import Attempt
 from msas.store import Store
+from msas.store.conditional import Readable
+from msas.store.stems import Attempt
 from worker.engines import Engine, Samples, demucs
 from worker.engines.lite import LiteEngine
 from worker.engines.runtime import Runtime

@@ -16,8 +16,8 @@ from redis import Redis
 
 from bench.material import Setup
 from bench.own_redis import LEASE, make_job, own_redis
+from msas.errors import QueueUnavailable
 from msas.job import State
-from msas.problem import QueueUnavailable
 from msas.queue import Queue, Receiver
 from msas.settings import Settings
 from tests.support.own_store import OwnStore

@@ -13,10 +13,10 @@ from typing import Any
 
 from bench.material import Setup
 from bench.own_redis import make_job, own_redis
+from msas.errors import NotAudio
 from msas.job import Job
-from msas.problem import NotAudio
 from msas.queue import Bounds, Receiver
-from msas.queue.outlook import Outlook
+from msas.queue.stats import Outlook
 from msas.settings import Settings
 from msas.status import fields_of_job
 

@@ -14,11 +14,11 @@ from minio.datatypes import Object
 
 from bench.material import Setup
 from bench.own_redis import own_redis
-from msas.comparison import Comparison
 from msas.queue import Leader, Queue, UpkeepRecord
 from msas.settings import Settings
 from msas.store import Store
-from msas.sweep import Sweep
+from msas.upkeep.comparison import Comparison
+from msas.upkeep.sweep import Sweep
 
 FEW, MANY = 1_000, 100_000  # songs that have succeeded
 TURNS = 100

@@ -16,7 +16,7 @@ import requests
 
 from local import servers
 from local.child import Child
-from msas.problem import Problem
+from msas.errors import Problem
 from msas.queue import Queue
 from msas.settings import Settings
 from msas.store import Store

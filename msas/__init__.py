@@ -1,1 +1,1 @@
-"""What the REST front door and the workers agree on: jobs, the queue, the store."""
+"""What REST and the workers agree on: jobs, options, the queue, the store, errors, settings."""

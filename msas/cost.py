@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msas.errors import TooCostly, TooLargeOutput
 from msas.models import NETWORKS
 from msas.options import Options
-from msas.problem import TooCostly, TooLargeOutput
 from msas.settings import Settings
 
 # Songs whose length nobody knows before they are decoded count as this long.

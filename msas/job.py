@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, BinaryIO, TypeVar
 
+from msas.errors import BadOption
 from msas.options import Options
-from msas.problem import BadOption
 
 _T = TypeVar("_T")
 SONGHASH = re.compile(r"[0-9a-f]{56}")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from msas.errors import BadOption
 from msas.models import Model
-from msas.problem import BadOption
 
 FORMATS = ("mp3", "wav", "flac")
 # Below 64 a frame has no room for the header that makes an MP3 decode to its exact length.

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 from msas.job import State
 from msas.queue import Queue
-from msas.queue.outlook import Outlook
-from msas.recovery import publish_again
+from msas.queue.stats import Outlook
 from msas.status import JobStatus
 from msas.store import Store
+from msas.upkeep.recovery import publish_again
 
 _KEPT = 2000  # reports, each of some 2 kB
 _MISS_SECONDS = 1.0  # so long the store is not asked again for a song that it does not have

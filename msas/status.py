@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from msas.delivery import described, fields_of_callback
 from msas.job import Job, State
 from msas.models import stem_order
+from msas.queue.callback_record import described, fields_of_callback
 
 MIXTURE = "mixture"  # the name under which the song itself lies beside its stems, encoded as they are
 

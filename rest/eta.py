@@ -10,10 +10,10 @@ from statistics import mean, median
 from threading import Lock
 from typing import Any
 
+from msas.errors import StoreUnavailable
 from msas.job import State
-from msas.problem import StoreUnavailable
 from msas.queue import Queue
-from msas.queue.outlook import Outlook
+from msas.queue.stats import Outlook
 from msas.results import Results
 from msas.status import JobStatus
 

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from msas.problem import Problem, Unavailable
+from msas.errors import Problem, Unavailable
 from msas.results import Results
 from msas.status import JobStatus
 

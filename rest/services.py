@@ -7,9 +7,9 @@ from typing import Any
 
 from flask import current_app
 
+from msas.errors import NoWorker, UnknownSong
 from msas.job import SONGHASH
 from msas.models import Model
-from msas.problem import NoWorker, UnknownSong
 from msas.queue import Queue
 from msas.results import Results
 from msas.settings import Settings

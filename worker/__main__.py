@@ -6,8 +6,8 @@ import logging
 import signal
 import sys
 
-from msas import log
-from msas.problem import ModelUnavailable
+from msas.errors import ModelUnavailable
+from msas.logs import log
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
 from worker.engines.runtime import Runtime

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from msas import log
 from msas.cost import cost_minutes
 from msas.job import Job, Stage
+from msas.logs import log
 
 _log = logging.getLogger("msas.worker")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import sys
 
+from msas.errors import ModelUnavailable
 from msas.models import LITE
-from msas.problem import ModelUnavailable
 from msas.settings import Settings
 from worker.engines import demucs, lite_weights
 from worker.engines.lite import LiteEngine

@@ -10,9 +10,9 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from msas import log
+from msas.errors import QueueUnavailable
 from msas.job import Stage
-from msas.problem import QueueUnavailable
+from msas.logs import log
 from msas.queue import Lease, Receiver
 from worker.drain import Drain, Draining, TimeLeft
 

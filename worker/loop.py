@@ -6,12 +6,12 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from msas import log
 from msas.cost import SongLimits
+from msas.errors import Problem, QueueUnavailable, StoreRefused, StoreUnavailable, Unavailable
 from msas.job import Job
+from msas.logs import log
 from msas.models import Model
 from msas.options import Options
-from msas.problem import Problem, QueueUnavailable, StoreRefused, StoreUnavailable, Unavailable
 from msas.queue import Held, Lease, Receiver
 from msas.store import Store
 from worker.drain import Drain, Draining

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
-from msas import log
+from msas.errors import ModelUnavailable
+from msas.logs import log
 from msas.models import DEMUCS, LITE, Model
-from msas.problem import ModelUnavailable
 from msas.settings import Settings
 from worker.engines import Engine, demucs, lite_weights
 from worker.engines.lite import LiteEngine

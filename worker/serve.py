@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from msas import log
 from msas.cost import SongLimits
+from msas.logs import log
 from msas.queue import Queue, Receiver
 from msas.settings import Settings, SettingsError
 from msas.store import Store
-from msas.upkeep import start_ticking
+from msas.upkeep.threads import start_ticking
 from worker.drain import Drain
 from worker.heartbeat import Heartbeat, Liveness
 from worker.loop import Engines, Worker

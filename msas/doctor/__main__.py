@@ -11,11 +11,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from msas.doctor.check_redis import redis_findings
+from msas.doctor.check_settings import setting_findings
+from msas.doctor.check_store import store_findings
+from msas.doctor.check_workers import worker_findings
 from msas.doctor.finding import Finding, Verdict
-from msas.doctor.of_redis import redis_findings
-from msas.doctor.of_settings import setting_findings
-from msas.doctor.of_store import store_findings
-from msas.doctor.of_workers import worker_findings
 from msas.queue import Queue
 from msas.settings import Settings, SettingsError
 from msas.store import Store

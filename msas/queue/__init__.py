@@ -1,10 +1,10 @@
 """The queue: where jobs wait, who holds them, how they end. The only place that names a Redis key."""
 
 from msas.queue.admission import Bounds, Known
+from msas.queue.callbacks import Outbox
 from msas.queue.connection import connect
+from msas.queue.consumer import Held, Lease, Receiver
 from msas.queue.leader import Leader, LeadershipLost
-from msas.queue.lease import Held, Lease, Receiver
-from msas.queue.outbox import Outbox
 from msas.queue.queue import Listing, Queue
 from msas.queue.upkeep_record import Progress, Span, UpkeepRecord
 

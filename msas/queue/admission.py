@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msas.errors import QueueFull, TooMany
 from msas.job import State
-from msas.problem import QueueFull, TooMany
 from msas.settings import Settings
 
 LATER_SECONDS = 60

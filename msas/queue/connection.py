@@ -15,7 +15,7 @@ from redis.exceptions import OutOfMemoryError, ReadOnlyError
 from redis.exceptions import TimeoutError as TimedOut
 from redis.retry import Retry
 
-from msas.problem import QueueUnavailable, RedisFull
+from msas.errors import QueueUnavailable, RedisFull
 from msas.settings import Settings
 
 _CONNECTIONS = 32  # of a process; calls beyond wait for one

@@ -10,10 +10,10 @@ from typing import Any, cast
 from redis import Redis
 
 from msas.cost import cost_minutes
-from msas.delivery import callback_id, callback_json
+from msas.errors import TooMany
 from msas.job import Job, State
-from msas.problem import TooMany
 from msas.queue.admission import LATER_SECONDS, UNBOUNDED, Bounds, Known
+from msas.queue.callback_record import callback_id, callback_json
 from msas.queue.connection import Scripts, answering, connect
 from msas.queue.offers import merge_offers
 from msas.settings import Settings

@@ -13,9 +13,9 @@ from typing import Any, cast
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 
-from msas.problem import UnknownSong, UnknownStem
+from msas.errors import UnknownSong, UnknownStem
 from msas.status import JobStatus, Track
-from msas.store_errors import ObjectMissing
+from msas.store.s3_errors import ObjectMissing
 from rest.api.openapi import NEEDS_KEY, binary_response, problem_responses
 from rest.api.ranges import send_file
 from rest.api.schemas import ArchivePath

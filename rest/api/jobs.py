@@ -9,8 +9,8 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from gevent import sleep
 
+from msas.errors import BadOption, BeingRemoved, TooLarge
 from msas.job import SONGHASH, Stage, State
-from msas.problem import BadOption, BeingRemoved, TooLarge
 from msas.removal import remove as remove_job
 from msas.status import JobStatus, Track
 from rest.api.openapi import NEEDS_KEY, json_response, problem_responses

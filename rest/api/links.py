@@ -7,7 +7,7 @@ import time
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 
-from msas.problem import BadOption, TooLarge
+from msas.errors import BadOption, TooLarge
 from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
 from rest.api.schemas import MOST_LINKS, LinksAnswer, links_request
 from rest.middleware.auth import caller

@@ -9,7 +9,7 @@ from flask import Response, request
 from werkzeug.datastructures import ContentRange
 from werkzeug.http import is_resource_modified, quote_etag
 
-from msas.problem import BadRange
+from msas.errors import BadRange
 
 
 def send_file(

@@ -13,12 +13,12 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from gevent.threadpool import ThreadPool
 
-from msas import log
 from msas.cost import SongLimits
+from msas.errors import BadOption, BeingRemoved, NotFailed, QueueFull, SongMissing, TooMany
 from msas.job import Job, State, song_name, songhash
+from msas.logs import log
 from msas.models import Model
 from msas.options import Options
-from msas.problem import BadOption, BeingRemoved, NotFailed, QueueFull, SongMissing, TooMany
 from msas.queue import Bounds, Known, UpkeepRecord
 from msas.removal import remove
 from msas.settings import Settings

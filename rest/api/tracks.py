@@ -9,11 +9,11 @@ from typing import Any
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 
+from msas.errors import NotFound, NotReady, SharedSong, UnknownStem
 from msas.job import State
-from msas.problem import NotFound, NotReady, SharedSong, UnknownStem
 from msas.status import MIXTURE, JobStatus, Track
-from msas.stems import CONTENT_TYPES
-from msas.store_errors import ObjectMissing
+from msas.store.s3_errors import ObjectMissing
+from msas.store.stems import CONTENT_TYPES
 from rest.api.openapi import NEEDS_KEY, binary_response, json_response, problem_responses
 from rest.api.ranges import send_file
 from rest.api.schemas import PeaksAnswer, Removed, SongPath, StemPath

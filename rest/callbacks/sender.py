@@ -14,11 +14,11 @@ from datetime import UTC, datetime
 
 from standardwebhooks import Webhook
 
-from msas import log
-from msas.delivery import Delivery, DeliveryState
-from msas.problem import Unavailable
+from msas.errors import Unavailable
+from msas.logs import log
 from msas.queue import Outbox, Queue
-from msas.queue.outbox import News
+from msas.queue.callback_record import Delivery, DeliveryState
+from msas.queue.callbacks import News
 from msas.settings import Settings
 from rest.callbacks.address_policy import AddressPolicy, Resolve, resolve
 from rest.callbacks.http import CallbackHttp, Failed, Refused

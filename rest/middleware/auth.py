@@ -13,7 +13,7 @@ from flask.typing import ResponseReturnValue
 from flask_limiter import Limiter
 from flask_limiter.errors import RateLimitExceeded
 
-from msas.problem import TooMany, Unauthorized
+from msas.errors import TooMany, Unauthorized
 from msas.settings import Settings
 from msas.status import JobStatus
 from rest.middleware.link_signature import find_signer

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from flask import Flask, request
 
-from msas.problem import TooBusy
+from msas.errors import TooBusy
 
 _PROBES = ("health.live", "health.ready", "metrics.show")
 

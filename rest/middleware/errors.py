@@ -13,7 +13,7 @@ from gevent import Timeout, sleep
 from gunicorn.http.errors import ParseException
 from werkzeug.exceptions import HTTPException
 
-from msas.problem import BadRange, Problem, TooBusy, TooMany, Unauthorized, Unavailable
+from msas.errors import BadRange, Problem, TooBusy, TooMany, Unauthorized, Unavailable
 
 _LINGER_SECONDS, _LINGER_SILENCE_SECONDS = 5.0, 1.0
 _BUSY_LINGER_SECONDS = 0.5  # a service that is full gets rid of callers soon

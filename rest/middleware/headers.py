@@ -7,7 +7,7 @@ import secrets
 
 from flask import Flask, Response, g, request
 
-from msas import log
+from msas.logs import log
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 HEADERS = {

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from flask import Flask, request
 from werkzeug.sansio.utils import host_is_trusted
 
-from msas.problem import CrossSite, UnknownHost
+from msas.errors import CrossSite, UnknownHost
 from msas.settings import Settings
 
 # Names that nobody can register for a page of theirs; a dot in front stands for all below.

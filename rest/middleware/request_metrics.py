@@ -13,9 +13,9 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
-from msas import log
-from msas.problem import QueueUnavailable
-from msas.queue.outlook import Outlook
+from msas.errors import QueueUnavailable
+from msas.logs import log
+from msas.queue.stats import Outlook
 from rest.api.openapi import problem_responses
 from rest.middleware.auth import caller
 from rest.services import Services, services

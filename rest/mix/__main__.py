@@ -14,10 +14,10 @@ import socket
 import sys
 from itertools import chain
 
-from msas.problem import Problem, UnknownStem
+from msas.errors import Problem, UnknownStem
 from msas.settings import Settings
 from msas.store import Store
-from msas.store_errors import ObjectMissing
+from msas.store.s3_errors import ObjectMissing
 from rest.mix.mixing import encode_mix
 from rest.mix.plan import MixPlan
 

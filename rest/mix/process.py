@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 
-from msas.problem import Problem, StoreUnavailable, TooBusy, UnknownStem
+from msas.errors import Problem, StoreUnavailable, TooBusy, UnknownStem
 from rest.mix.plan import MixPlan
 
 MIXES_AT_ONCE = 4  # of each REST process; a mix takes 80 MB, and up to two cores while its reader keeps up

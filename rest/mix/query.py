@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from msas.problem import BadOption, UnknownStem
+from msas.errors import BadOption, UnknownStem
 
 MAX_GAIN = 10 ** (24 / 20)  # 24 dB
 _DECIMAL = re.compile(r"\d{1,9}(\.\d{0,9})?|\.\d{1,9}")

@@ -9,11 +9,11 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel, Field, WithJsonSchema
 
+from msas.errors import NotFound, UnknownSong, UnknownStem
 from msas.job import SONGHASH
 from msas.options import FORMATS
-from msas.problem import NotFound, UnknownSong, UnknownStem
 from msas.status import JobStatus
-from msas.stems import CONTENT_TYPES
+from msas.store.stems import CONTENT_TYPES
 from rest.api.openapi import NEEDS_KEY, binary_response, problem_responses
 from rest.api.ranges import disposition
 from rest.api.tracks import finished, song_title

@@ -12,10 +12,10 @@ from gunicorn import glogging, util
 from gunicorn.app.base import BaseApplication
 from gunicorn.http import unreader, wsgi
 
-from msas import log
+from msas.logs import log
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
-from msas.upkeep import Upkeep, start_ticking
+from msas.upkeep.threads import Upkeep, start_ticking
 from rest.app import create_app
 from rest.callbacks.address_policy import resolve
 from rest.callbacks.sender import CallbackSender

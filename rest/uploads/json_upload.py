@@ -13,7 +13,7 @@ from typing import Any, BinaryIO, NoReturn
 
 import pybase64
 
-from msas.problem import BadBase64, NotJson, TooLarge
+from msas.errors import BadBase64, NotJson, TooLarge
 
 JSON_ROOM = 1_000_000  # bytes of a body beside the song
 _BEFORE_SONG = re.compile(rb'[{,]\s*"mp3"\s*:\s*$')

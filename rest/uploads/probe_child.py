@@ -20,8 +20,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Any, cast
 
-from msas.problem import BadSong, NotAudio
-from msas.song import probe
+from msas.audio_file import probe
+from msas.errors import BadSong, NotAudio
 
 CPU_SECONDS = 2  # of computing for one song, to a second more; a song of hours takes 0.05
 MEMORY_BYTES = 512 << 20  # that probing may take, address space included: threads reserve 64 MB each

@@ -11,8 +11,8 @@ from contextlib import suppress
 from queue import LifoQueue
 from typing import Any, BinaryIO
 
-from msas.problem import BadSong, EmptySong, NoAudioStream, NotAudio, TooLong, TooShort
-from msas.song import SongInfo
+from msas.audio_file import SongInfo
+from msas.errors import BadSong, EmptySong, NoAudioStream, NotAudio, TooLong, TooShort
 
 _MOST = 4  # processes, of 50 MB each; the first is started with the first song, others where several come at once
 _COMMAND = [sys.executable, "-m", "rest.uploads.probe_child"]
@@ -32,7 +32,7 @@ class ProbePool:
             self._free.put(None)
 
     def probe(self, song: BinaryIO, most_minutes: float) -> SongInfo:
-        """Read what the song's container says, as `msas.song.probe` does; leaves the file's position alone.
+        """Read what the song's container says, as `msas.audio_file.probe` does; leaves the file's position alone.
 
         Raises a BadSong as that does, and NotAudio where no answer can be had because of the song.
         """

@@ -18,7 +18,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from msas.problem import BadRequest, EmptySong, MissingSong, TooLarge, UnknownBody
+from msas.errors import BadRequest, EmptySong, MissingSong, TooLarge, UnknownBody
 from rest.services import services
 from rest.uploads.json_upload import JSON_ROOM, read_json
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 
-from msas.problem import RedisFull
+from msas.errors import RedisFull
 from msas.queue import Queue
-from msas.queue.outlook import Outlook
+from msas.queue.stats import Outlook
 
 _FRESH_SECONDS = 2.0  # one look at Redis serves all requests for so long
 _MOST = 0.8  # of maxmemory

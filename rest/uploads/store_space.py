@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from msas.problem import StoreFull
+from msas.errors import StoreFull
 from msas.queue import Queue, UpkeepRecord
 
 _FRESH_SECONDS = 2.0  # one look at Redis serves all requests for so long

@@ -16,7 +16,7 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from pydantic import BaseModel
 
-from msas.problem import NotFound
+from msas.errors import NotFound
 from rest.api.openapi import problem_responses
 
 blueprint = APIBlueprint("page", __name__)

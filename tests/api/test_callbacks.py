@@ -14,9 +14,9 @@ import requests
 from standardwebhooks import Webhook
 
 from local import Service
+from msas.errors import TooMany
 from msas.job import songhash as songhash_of
 from msas.options import Options
-from msas.problem import TooMany
 from msas.queue import Queue, Receiver
 from msas.removal import remove
 from msas.store import Store

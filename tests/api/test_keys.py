@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from local import Service
-from msas.problem import TooMany
+from msas.errors import TooMany
 from msas.settings import Settings, SettingsError
 from rest.app import create_app
 from rest.middleware import auth

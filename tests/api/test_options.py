@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import requests
 
+from msas.errors import TooLong
 from msas.formats.flac import FlacEncoder
-from msas.problem import TooLong
 from msas_client import Client, Refused
 from tests.support.audio import RATE, STEMS, Wave, decode, lag, resampled, snr_db, true_waves, write
 from tests.support.requests import separate

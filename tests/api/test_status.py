@@ -23,7 +23,7 @@ from msas.job import Job
 from msas.options import Options
 from msas.queue import Queue, Receiver, connect
 from msas.queue.connection import connect_blocking
-from msas.queue.outlook import Outlook
+from msas.queue.stats import Outlook
 from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store

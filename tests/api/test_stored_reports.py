@@ -13,7 +13,7 @@ import requests
 
 from local import Service
 from local.servers import free_ports
-from msas.problem import StoreUnavailable
+from msas.errors import StoreUnavailable
 from msas.queue import Queue
 from msas.results import Results
 from msas.store import Store

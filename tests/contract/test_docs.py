@@ -13,7 +13,7 @@ from unittest.mock import patch
 
 import pytest
 
-from msas.queue.outlook import Numbers, Outlook
+from msas.queue.stats import Numbers, Outlook
 from msas.settings import Settings
 from rest.app import create_app
 from rest.services import Services

@@ -18,12 +18,12 @@ from flask import abort
 from redis import Redis
 
 from local import Service
-from msas.delivery import DeliveryState, webhook_id
+from msas.errors import Problem
 from msas.job import Job, songhash
 from msas.models import DEMUCS, LITE
 from msas.options import Options
-from msas.problem import Problem
 from msas.queue import Leader, Lease, Outbox, Queue, Receiver, UpkeepRecord
+from msas.queue.callback_record import DeliveryState, webhook_id
 from msas.settings import Settings
 from msas.store import Store
 from msas_client import Client, Failed, MsasError, NotReachable, Refused

@@ -19,7 +19,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import msas_client
 from local import Service
-from msas.problem import Problem, Unavailable
+from msas.errors import Problem, Unavailable
 from msas.settings import Settings
 from rest.app import create_app
 from tests.contract import frozen

@@ -14,8 +14,8 @@ from tests.support.manifests import ROOT
 
 SHARED = ("tests.support", "tests.queue.fixtures")  # the second is a pytest plugin of all folders
 OURS = ("msas", "rest", "worker", "client", "local")
-REDIS_USERS = ("msas/queue/", "msas/log.py")
-MINIO_USERS = ("msas/store", "msas/stems", "msas/conditional", "msas/buckets", "msas/patience", "msas/lifecycle")
+REDIS_USERS = ("msas/queue/", "msas/logs/log.py")
+MINIO_USERS = ("msas/store/",)
 # The client has settings of its own; the others hand an environment on to a process.
 ENVIRONMENT_READERS = ("client/", "msas/settings.py", "local/service.py")
 

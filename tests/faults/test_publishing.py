@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 import pytest
 
-from msas.problem import StoreUnavailable
+from msas.errors import StoreUnavailable
 from msas.store import Store
 from tests.support.faultproxy import FaultProxy
 from tests.support.in_process import report_of

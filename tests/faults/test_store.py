@@ -15,11 +15,11 @@ import pytest
 import requests
 
 from local.child import Child
+from msas.errors import StoreUnavailable, Unavailable
 from msas.job import Job
 from msas.options import Options
-from msas.problem import StoreUnavailable, Unavailable
 from msas.store import Store
-from msas.upkeep import Upkeep
+from msas.upkeep.threads import Upkeep
 from tests.support.fake_engine import STEMS
 from tests.support.faultproxy import FaultProxy
 from tests.support.observer import begun

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from msas.queue import Leader, LeadershipLost, UpkeepRecord
-from msas.stored_songs import list_songs
-from msas.sweep import Sweep
+from msas.store.listing import list_songs
+from msas.upkeep.sweep import Sweep
 from tests.support.processes import eventually
 from tests.support.reconcile import DAY, PAGE, Keeper, known, lost_jobs
 from tests.support.rig import Rig

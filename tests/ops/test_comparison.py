@@ -10,8 +10,8 @@ import pytest
 from local import Service
 from msas.job import State
 from msas.queue import Leader, UpkeepRecord
-from msas.stored_songs import list_songs
-from msas.sweep import Sweep
+from msas.store.listing import list_songs
+from msas.upkeep.sweep import Sweep
 from tests.support.processes import eventually
 from tests.support.reconcile import DAY, Keeper, known, lost_jobs
 from tests.support.rig import Rig

@@ -16,14 +16,14 @@ import pytest
 
 from local import Service, servers
 from local.servers import free_ports
-from msas.doctor import of_redis, of_workers
+from msas.doctor import check_redis, check_workers
 from msas.doctor.__main__ import findings
 from msas.doctor.finding import Finding, Verdict
-from msas.lifecycle import mark_bucket
 from msas.models import LITE, Model
 from msas.queue import Receiver
 from msas.settings import Settings
 from msas.store import Store
+from msas.store.lifecycle import mark_bucket
 from tests.support.faultproxy import FaultProxy
 from tests.support.own_store import OwnStore
 from tests.support.processes import environment_with
@@ -157,7 +157,7 @@ def test_a_redis_that_hangs_is_reported_after_a_timeout(rig: Rig) -> None:
 
 
 def test_a_redis_that_is_too_old_is_wrong() -> None:
-    found = of_redis._answer("redis:6379", {"redis_version": "6.2.14"}, 0.001)
+    found = check_redis._answer("redis:6379", {"redis_version": "6.2.14"}, 0.001)
 
     assert found.verdict is WRONG
     assert "use Redis 7 or later" in found.sentence
@@ -243,7 +243,7 @@ def test_offered_models_that_differ_from_model_name_are_reported(
 
 def test_an_unused_gpu_is_a_warning(rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "nvidia0").touch()
-    monkeypatch.setattr(of_workers, "_GPU", tmp_path / "nvidia0")
+    monkeypatch.setattr(check_workers, "_GPU", tmp_path / "nvidia0")
     assert sick(ask(rig.settings)) == {"device": LOOK}
     rig.queue.offer({**OFFER, "device": "NVIDIA H200"})
     assert sick(ask(rig.settings)) == {}

@@ -8,7 +8,7 @@ from pathlib import Path
 from redis import Redis
 
 from local import Service
-from msas import log
+from msas.logs import log
 from msas_client import Client
 from tests.support.audio import RATE, true_waves, write
 from tests.support.processes import eventually

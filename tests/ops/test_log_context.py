@@ -121,7 +121,7 @@ def test_a_line_between_two_requests_carries_no_request_id(service: Service, tmp
 
 def test_an_error_that_ends_a_thread_or_process_is_logged_as_json() -> None:
     program = (
-        "import threading; from msas import log; log.start('rest')\n"
+        "import threading; from msas.logs import log; log.start('rest')\n"
         "def fail(): raise ValueError('in a thread')\n"
         "thread = threading.Thread(target=fail, name='courier'); thread.start(); thread.join()\n"
         "raise KeyError('in main')\n"

@@ -17,8 +17,8 @@ from typing import IO
 import pytest
 
 from local import Service
-from msas import log
-from msas.logs import Tail, plain
+from msas.logs import log
+from msas.logs.__main__ import Tail, plain
 from tests.support.processes import environment_with, eventually, restore_interrupt
 from tests.support.rig import Rig
 
@@ -58,7 +58,7 @@ def following(rig: Rig, folder: Path) -> Iterator[Follower]:
 
 
 def push(rig: Rig, *lines: str) -> None:
-    """Log lines as msas.log does."""
+    """Log lines as msas.logs.log does."""
     for line in lines:
         rig.queue.redis.lpush("logging", line)
         rig.queue.redis.ltrim("logging", 0, log.LINES_KEPT - 1)

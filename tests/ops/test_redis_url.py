@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from local import Service
+from msas.errors import QueueUnavailable
 from msas.job import State
-from msas.problem import QueueUnavailable
 from msas.queue import Queue
 from rest.middleware.auth import key_digest
 from tests.support.http_receivers import CERTIFICATE

@@ -15,7 +15,7 @@ from msas.job import songhash as songhash_of
 from msas.options import Options
 from msas.queue import Leader
 from msas.removal import remove
-from msas.sweep import Sweep
+from msas.upkeep.sweep import Sweep
 from tests.support.callbacks import callback_sender, going, hook
 from tests.support.processes import eventually
 from tests.support.reconcile import LEADER, reconcile

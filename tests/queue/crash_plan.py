@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from msas.problem import QueueUnavailable, Unavailable
+from msas.errors import QueueUnavailable, Unavailable
 from tests.support.faults import Fault, Killed
 from tests.support.in_process import Place
 

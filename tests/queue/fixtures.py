@@ -10,9 +10,9 @@ from typing import Any, TypeAlias, cast
 import pytest
 
 from local import Service
+from msas.errors import Problem
 from msas.job import Job, State
 from msas.options import Options
-from msas.problem import Problem
 from msas.queue import Lease, Queue, Receiver, connect
 from msas.queue.connection import connect_blocking
 from msas.settings import Settings

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from msas.errors import QueueFull, TooMany
 from msas.job import State
-from msas.problem import QueueFull, TooMany
 from msas.queue import Bounds, Queue
 from tests.queue.fixtures import ERROR, Workers, taken
 from tests.queue.owned import job, take_all

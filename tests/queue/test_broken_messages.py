@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from msas.errors import NotAudio
 from msas.job import State
-from msas.problem import NotAudio
 from msas.queue import Queue
 from tests.queue.fixtures import Workers, job, state, taken
 

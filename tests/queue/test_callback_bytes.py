@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from msas.delivery import Delivery, DeliveryState, callback_id, callback_json
 from msas.job import Job
 from msas.queue import Outbox, Queue
+from msas.queue.callback_record import Delivery, DeliveryState, callback_id, callback_json
 from tests.queue.fixtures import ERROR, Workers, job, taken
 
 OVERHEAD = 300  # bytes of a callback beside its JSON

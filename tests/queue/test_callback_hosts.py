@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from msas.delivery import Delivery
 from msas.queue import Outbox, Queue
+from msas.queue.callback_record import Delivery
 from tests.queue.fixtures import ERROR, Workers, job, taken
 
 HOLD = 60.0  # seconds

@@ -8,10 +8,10 @@ from typing import cast
 
 import pytest
 
-from msas.delivery import Delivery, DeliveryState
+from msas.errors import TooMany
 from msas.job import Job, State
-from msas.problem import TooMany
 from msas.queue import Lease, Outbox, Queue
+from msas.queue.callback_record import Delivery, DeliveryState
 from tests.queue.fixtures import ERROR, Workers, job, job_status, taken
 
 HOLD = 60.0  # seconds

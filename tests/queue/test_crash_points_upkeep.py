@@ -10,8 +10,8 @@ from functools import partial
 
 import pytest
 
+from msas.errors import NotAudio, Unavailable
 from msas.job import State
-from msas.problem import NotAudio, Unavailable
 from msas.queue import Lease
 from tests.queue.crash_plan import Plan, finish
 from tests.support.faults import Fault, Killed

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from msas.errors import NotAudio, QueueUnavailable
 from msas.job import Stage, State
-from msas.problem import NotAudio, QueueUnavailable
 from msas.queue import Queue, connect
 from msas.settings import Settings
 from tests.queue.fixtures import ERROR, TRACKS, Workers, copies, job, job_status, pop, report, state, taken

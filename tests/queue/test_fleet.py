@@ -11,7 +11,7 @@ import pytest
 from msas.job import Job, State
 from msas.options import Options
 from msas.queue import Queue, Receiver
-from msas.queue.outlook import Outlook
+from msas.queue.stats import Outlook
 from tests.queue.fixtures import ERROR, Workers, taken
 from tests.support.queue_time import expire_leases, put_delayed_in_line, reclaim
 

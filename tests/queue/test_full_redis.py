@@ -7,11 +7,11 @@ from dataclasses import replace
 
 import pytest
 
-from msas.delivery import Delivery
+from msas.errors import RedisFull
 from msas.job import State
-from msas.problem import RedisFull
 from msas.queue import Leader, Lease, Queue
-from msas.queue.outbox import Outbox
+from msas.queue.callback_record import Delivery
+from msas.queue.callbacks import Outbox
 from tests.queue.fixtures import ERROR, Workers, job, job_status, state, taken
 
 CALLBACK = {"url": "http://hook.test/", "data": 1}

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
-from msas.problem import NotAudio
+from msas.errors import NotAudio
 from msas.queue import Lease
 from msas.status import fields_of_job
 from tests.queue.machine_checks import MODELS, OWNERS, RedisChecks, job

@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
+from msas.errors import TooMany
 from msas.job import State
-from msas.problem import TooMany
 from msas.queue import Bounds, Queue
 from tests.queue.fixtures import ERROR, Workers, pop, taken
 from tests.queue.fixtures import job as unowned

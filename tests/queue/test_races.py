@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from msas.errors import NotAudio, QueueUnavailable
 from msas.job import State
-from msas.problem import NotAudio, QueueUnavailable
 from msas.queue import Held, Lease
 from tests.support.faults import Decide, Fault, Killed
 from tests.support.in_process import Place, Process, job

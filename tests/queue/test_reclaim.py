@@ -6,8 +6,8 @@ import json
 
 import pytest
 
+from msas.errors import NotAudio
 from msas.job import State
-from msas.problem import NotAudio
 from msas.queue import Queue
 from tests.queue.fixtures import Workers, copies, job, job_status, pop, state, taken
 from tests.support.queue_time import end_delays, expire_leases, reclaim

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from msas.queue import Queue
-from msas.queue.outlook import Numbers, Outlook
+from msas.queue.stats import Numbers, Outlook
 from tests.queue.fixtures import ERROR, Workers, job, taken
 from tests.support.queue_time import expire_leases
 

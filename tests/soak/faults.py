@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from msas.problem import Problem
+from msas.errors import Problem
 from tests.soak.fleet import Fleet
 from tests.support.faultproxy import FaultProxy
 from tests.support.rig import LEASE

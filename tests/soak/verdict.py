@@ -10,8 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 
+from msas.errors import Problem
 from msas.job import State
-from msas.problem import Problem
 from msas.results import Results
 from tests.soak.clients import Clients
 from tests.soak.fleet import MOST_STUCK, Fleet

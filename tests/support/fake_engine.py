@@ -27,7 +27,7 @@ from pathlib import Path
 
 import numpy as np
 
-from msas import log
+from msas.logs import log
 from msas.models import Model
 from msas.settings import Settings
 from tests.support import process_faults

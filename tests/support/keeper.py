@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 
-from msas import log
+from msas.logs import log
 from msas.queue import Queue
 from msas.settings import Settings
 from msas.store import Store
-from msas.upkeep import Upkeep
+from msas.upkeep.threads import Upkeep
 from tests.support import process_faults
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from msas.errors import Unavailable
 from msas.job import State
-from msas.problem import Unavailable
 from msas.queue import Queue
 from msas.status import JobStatus
 

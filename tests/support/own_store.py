@@ -7,7 +7,7 @@ from pathlib import Path
 
 from local import servers
 from local.child import Child
-from msas.problem import StoreUnavailable
+from msas.errors import StoreUnavailable
 from msas.settings import Settings
 from msas.store import Store
 from tests.support.processes import environment_with, eventually

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from itertools import islice
 
-from msas.comparison import Comparison
 from msas.queue import Leader, Queue
 from msas.store import Store
-from msas.sweep import Sweep
+from msas.upkeep.comparison import Comparison
+from msas.upkeep.sweep import Sweep
 from tests.support.rig import Rig
 
 LEADER = "the test"

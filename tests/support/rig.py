@@ -21,10 +21,10 @@ import requests
 
 from local import servers
 from local.child import Child
+from msas.errors import Unavailable
 from msas.job import Job, State
 from msas.job import songhash as songhash_of
 from msas.options import Options
-from msas.problem import Unavailable
 from msas.queue import Queue
 from msas.removal import remove
 from msas.results import Results

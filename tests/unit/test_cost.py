@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from msas.cost import SongLimits, cost_minutes, output_mb
+from msas.errors import TooCostly, TooLargeOutput
 from msas.options import Options
-from msas.problem import TooCostly, TooLargeOutput
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from msas.problem import BadBase64, NotJson, Problem, TooLarge
+from msas.errors import BadBase64, NotJson, Problem, TooLarge
 from rest.uploads.json_upload import JSON_ROOM, read_json
 
 ESCAPED: dict[str, Callable[[str], str]] = {

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
+from msas.errors import BadOption
 from msas.job import BrokenMessage, Job
 from msas.models import LITE
 from msas.options import Options
-from msas.problem import BadOption
 from tests.support.audio import STEMS
 
 NESTED: list[Any] = []

@@ -10,8 +10,8 @@ import pytest
 from av.audio.codeccontext import AudioCodecContext
 from av.audio.frame import AudioFrame
 
-from msas.problem import TooLong
-from msas.song import probe
+from msas.audio_file import probe
+from msas.errors import TooLong
 from tests.support.audio import RATE, write
 from worker.pipeline.decode import Mixture
 

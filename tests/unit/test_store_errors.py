@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 from minio.error import S3Error
 
-from msas.problem import StoreUnavailable
-from msas.store_errors import ObjectMissing, ObjectTaken, store_problem
+from msas.errors import StoreUnavailable
+from msas.store.s3_errors import ObjectMissing, ObjectTaken, store_problem
 
 
 def problem_of(code: str) -> Exception:

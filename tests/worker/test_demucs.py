@@ -9,8 +9,8 @@ import pytest
 from demucs.api import Separator
 
 from local import Service
+from msas.errors import ModelUnavailable
 from msas.formats.mp3 import Mp3Encoder
-from msas.problem import ModelUnavailable
 from msas_client import Client
 from tests.support.audio import STEMS, decode, encoded, snr_db, true_waves, write
 from tests.support.engine_runs import separated

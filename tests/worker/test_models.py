@@ -19,7 +19,7 @@ from huggingface_hub import constants
 from safetensors.torch import save_file
 
 from local import Service
-from msas.problem import ModelUnavailable
+from msas.errors import ModelUnavailable
 from msas.settings import Settings
 from worker.engines import demucs, lite_weights
 from worker.engines.runtime import Runtime

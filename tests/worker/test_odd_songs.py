@@ -11,8 +11,8 @@ import pytest
 import requests
 
 from local import Service
-from msas.problem import NotAudio
-from msas.song import open_song, probe
+from msas.audio_file import open_song, probe
+from msas.errors import NotAudio
 from msas_client import Client, Failed, Refused
 from tests.support.audio import (
     RATE,

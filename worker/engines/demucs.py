@@ -19,8 +19,8 @@ from demucs.pretrained import get_model
 from demucs.repo import BagOnlyRepo, LocalRepo
 from huggingface_hub import constants, try_to_load_from_cache
 
+from msas.errors import ModelUnavailable
 from msas.models import stem_order
-from msas.problem import ModelUnavailable
 from worker.engines.hybrid_demucs import SubModel
 from worker.engines.overlap_add import SegmentPlan, overlap_add, starts, triangle
 from worker.engines.runtime import Runtime

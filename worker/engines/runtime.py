@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import torch
 from torch import Tensor, nn
 
-from msas import log
+from msas.logs import log
 from msas.settings import Settings, SettingsError
 from worker.system import cores
 

@@ -14,8 +14,8 @@ from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from msas.problem import NotAudio
-from msas.song import SongInfo, check_length, describe, no_sound, open_song
+from msas.audio_file import SongInfo, check_length, describe, no_sound, open_song
+from msas.errors import NotAudio
 from worker.engines import MixtureStats, Samples
 
 _BLOCK_SECONDS = 1.0

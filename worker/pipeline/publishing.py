@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
-from msas.problem import StoreRefused, StoreUnavailable
-from msas.stems import Attempt
+from msas.errors import StoreRefused, StoreUnavailable
 from msas.store import Store
+from msas.store.stems import Attempt
 
 
 @contextmanager

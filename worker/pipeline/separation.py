@@ -15,14 +15,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from msas.cost import SongLimits
+from msas.errors import SongMissing
 from msas.formats import open_encoder, pad_or_trim, resampled, stem_rate
 from msas.job import Job, Stage
 from msas.options import Options
-from msas.problem import SongMissing
 from msas.status import MIXTURE
-from msas.stems import Attempt
 from msas.store import Store
-from msas.store_errors import ObjectMissing
+from msas.store.s3_errors import ObjectMissing
+from msas.store.stems import Attempt
 from worker.engines import Engine, NotFinite, Samples, SeparationParams
 from worker.pipeline.decode import Mixture
 from worker.pipeline.measure import Stopwatch, SumCheck, build_report

@@ -12,7 +12,7 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from msas import log
+from msas.logs import log
 
 _log = logging.getLogger("msas.store")
 _AWAY = (500, 502, 503, 504)  # statuses

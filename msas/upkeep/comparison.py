@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from msas import log
 from msas.job import State
+from msas.logs import log
 from msas.queue import Leader, Queue, UpkeepRecord
-from msas.recovery import Recovery
 from msas.removal import remove
 from msas.store import Store
-from msas.stored_songs import BEGINNING, StoredSong, list_songs
+from msas.store.listing import BEGINNING, StoredSong, list_songs
+from msas.upkeep.recovery import Recovery
 
 PAGE = 500  # songs
 GRACE_SECONDS = 3600.0

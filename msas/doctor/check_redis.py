@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
+from msas.doctor.check_clock import clock_finding
 from msas.doctor.finding import Finding, look, well, wrong
-from msas.doctor.of_clock import clock_finding
-from msas.problem import QueueUnavailable
+from msas.errors import QueueUnavailable
 from msas.queue import Queue
 from msas.queue.connection import answering
 from msas.settings import Settings

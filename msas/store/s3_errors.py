@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from minio.error import S3Error
 
-from msas.problem import StoreUnavailable
+from msas.errors import StoreUnavailable
 
 _CREDENTIALS = "MINIO_ACCESS_KEY and MINIO_SECRET_KEY, and what they may do"
 _QUOTA = "the quota of the bucket"

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-from msas import log
+from msas.errors import QueueUnavailable, RedisFull
 from msas.job import BrokenMessage, Job, State
-from msas.problem import QueueUnavailable, RedisFull
+from msas.logs import log
 from msas.queue import LeadershipLost, Queue
 from msas.removal import remove
 from msas.store import Store

@@ -11,8 +11,8 @@ from itertools import groupby
 from minio.datatypes import Object
 
 from msas.job import SONGHASH
-from msas.stems import SONGHASH_LENGTH, have_leftovers
 from msas.store import Store
+from msas.store.stems import SONGHASH_LENGTH, have_leftovers
 
 BEGINNING = "-"  # a key before those of all songs
 _LONG_AGO = datetime.fromtimestamp(0, UTC)

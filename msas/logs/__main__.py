@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import cast
 
-from msas import log
-from msas.problem import QueueUnavailable
+from msas.errors import QueueUnavailable
+from msas.logs import log
 from msas.queue.connection import answering, connect
 from msas.settings import Settings, SettingsError
 

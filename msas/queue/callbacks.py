@@ -7,8 +7,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, cast
 
-from msas.delivery import Delivery, webhook_id
 from msas.job import State
+from msas.queue.callback_record import Delivery, webhook_id
 from msas.queue.connection import answering
 from msas.queue.queue import Queue
 

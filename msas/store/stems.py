@@ -19,10 +19,10 @@ from minio.datatypes import Object
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from msas.conditional import ConditionalBuckets, Readable
-from msas.problem import StoreUnavailable
+from msas.errors import StoreUnavailable
 from msas.status import MIXTURE, tracks_of, without_stem
-from msas.store_errors import ObjectTaken
+from msas.store.conditional import ConditionalBuckets, Readable
+from msas.store.s3_errors import ObjectTaken
 
 CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}
 SONGHASH_LENGTH = 56

@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Callable
 
-from msas import log
-from msas.comparison import Comparison
-from msas.problem import Unavailable
+from msas.errors import Unavailable
+from msas.logs import log
 from msas.queue import Leader, LeadershipLost, Queue
 from msas.settings import Settings
 from msas.store import Store
-from msas.sweep import Sweep
+from msas.upkeep.comparison import Comparison
+from msas.upkeep.sweep import Sweep
 
 _log = logging.getLogger("msas.upkeep")
 

@@ -20,12 +20,12 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 from urllib3.util import Retry
 
-from msas import log
-from msas.lifecycle import expire_objects, has_rule, mark_bucket
-from msas.patience import PatientMinio
-from msas.problem import StoreUnavailable
+from msas.errors import StoreUnavailable
+from msas.logs import log
 from msas.settings import Settings
-from msas.store_errors import ObjectMissing, store_problem
+from msas.store.lifecycle import expire_objects, has_rule, mark_bucket
+from msas.store.retries import PatientMinio
+from msas.store.s3_errors import ObjectMissing, store_problem
 
 _log = logging.getLogger("msas.store")
 logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # more connections than are kept are no problem

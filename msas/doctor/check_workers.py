@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from msas.doctor.finding import Finding, look, well, wrong
+from msas.errors import QueueUnavailable
 from msas.models import LITE
-from msas.problem import QueueUnavailable
 from msas.queue import Queue
-from msas.queue.outlook import Outlook
+from msas.queue.stats import Outlook
 from msas.settings import Settings
 
 _GPU = Path("/dev/nvidia0")

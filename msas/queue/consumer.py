@@ -14,8 +14,8 @@ from typing import Any, Literal, TypeAlias, cast
 from redis import Redis
 from redis.exceptions import OutOfMemoryError
 
+from msas.errors import Problem
 from msas.job import BrokenMessage, Job, Stage
-from msas.problem import Problem
 from msas.queue.connection import answering, connect, connect_blocking
 from msas.queue.queue import Queue
 from msas.settings import Settings

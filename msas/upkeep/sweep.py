@@ -6,12 +6,12 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
-from msas import log
 from msas.job import State
+from msas.logs import log
 from msas.queue import Leader, Queue, Span, UpkeepRecord
-from msas.recovery import Recovery
 from msas.removal import remove
 from msas.store import Store
+from msas.upkeep.recovery import Recovery
 
 _SECOND_MS, _HOUR_MS, _DAY_MS = 1_000, 3_600_000, 86_400_000
 _FULL_SHARE = 0.9  # of the store: from here on the oldest songs are removed

@@ -21,8 +21,8 @@ from typing import BinaryIO
 from minio.datatypes import Object
 from minio.deleteobjects import DeleteObject
 
-from msas.problem import StoreUnavailable
-from msas.stems import StemStore
+from msas.errors import StoreUnavailable
+from msas.store.stems import StemStore
 
 
 class Store(StemStore):

@@ -13,7 +13,7 @@ from av.audio.codeccontext import AudioCodecContext
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 
-from msas.problem import EmptySong, NoAudioStream, NotAudio, TooLong, TooShort
+from msas.errors import EmptySong, NoAudioStream, NotAudio, TooLong, TooShort
 
 # Only self-contained files. FFmpeg also knows playlists and scripts (hls, concat, ffmetadata, ...) that make
 # it open other files and addresses, named by whoever wrote the upload.

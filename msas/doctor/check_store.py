@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from msas.buckets import Buckets
+from msas.doctor.check_clock import clock_finding
 from msas.doctor.finding import Finding, look, well, wrong
-from msas.doctor.of_clock import clock_finding
-from msas.problem import StoreUnavailable
+from msas.errors import StoreUnavailable
 from msas.settings import Settings
-from msas.store_errors import ObjectMissing
+from msas.store.buckets import Buckets
+from msas.store.s3_errors import ObjectMissing
 
 _REFUSALS = ("AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch")
 

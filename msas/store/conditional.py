@@ -11,9 +11,9 @@ from minio import Minio
 from minio.error import MinioException, S3Error
 from urllib3.exceptions import HTTPError
 
-from msas.buckets import Buckets
-from msas.problem import StoreUnavailable
-from msas.store_errors import ObjectMissing, ObjectTaken
+from msas.errors import StoreUnavailable
+from msas.store.buckets import Buckets
+from msas.store.s3_errors import ObjectMissing, ObjectTaken
 
 _PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes in one part of an upload
 _JSON = "application/json"

@@ -1,0 +1,1 @@
+"""Logging, and the command that shows the log lines of all services."""
