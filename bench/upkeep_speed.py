@@ -99,7 +99,7 @@ class _Side:
             pass
 
     def _fill(self, count: int) -> None:
-        script: Any = self.queue.scripts._scripts["publish"]
+        script: Any = self.queue.scripts._scripts["restore_result"]
         hour_ago = self.queue.now() - 3_600_000
         for start in range(0, count, _BATCH):
             with self.queue.redis.pipeline(transaction=False) as pipeline:

@@ -44,7 +44,7 @@ class Outbox:
         """
         more, found = 1, list[list[bytes | None]]()
         while more and not found:
-            more, found = self._queue.scripts.run("deliver", most, int(hold_seconds * 1000), *full)
+            more, found = self._queue.scripts.run("take_callbacks", most, int(hold_seconds * 1000), *full)
         return [_news(*entry) for entry in found]
 
     def note(self, news: News, delivery: Delivery) -> bool:
@@ -54,7 +54,7 @@ class Outbox:
         """
         due = "" if delivery.next_at is None else delivery.next_at
         arguments = (news.songhash, news.identity, news.hold, delivery.to_json(), due)
-        return bool(self._queue.scripts.run("delivered", *arguments))
+        return bool(self._queue.scripts.run("note_callback", *arguments))
 
     def waiting_bytes(self, owner: str) -> int:
         """Return how many bytes the owner's callbacks that wait take up in Redis."""

@@ -22,7 +22,7 @@ _CONNECTIONS = 32  # of a process; calls beyond wait for one
 _CONNECTION_WAIT_SECONDS = 5.0
 _SCRIPTS = Path(__file__).parent / "scripts"
 # Scripts that a full Redis refuses, before their first command. All others free memory, or keep jobs alive.
-_ADDING_WORK = ("enqueue", "subscribe", "receive")
+_ADDING_WORK = ("enqueue", "add_callback", "note_received")
 _FIRST_LINE, _FIRST_LINE_WHEN_FULL = "#!lua\n", "#!lua flags=allow-oom\n"  # since Redis 7
 
 

@@ -97,7 +97,7 @@ class Receiver:
     def offer(self, content: Mapping[str, Any]) -> None:
         """Say which models this worker has: it takes only jobs for these. It counts while the worker holds a lease."""
         self._models = json.dumps([model["name"] for model in content["models"]])
-        self.queue.scripts.run("offer", self.worker, json.dumps({**content, "per_worker": True}))
+        self.queue.scripts.run("advertise_models", self.worker, json.dumps({**content, "per_worker": True}))
 
     def take(self, listening: AbstractContextManager[None] | None = None) -> Lease | None:
         """Wait up to BLOCK_SECONDS, inside `listening`, for a job and claim it; None where there was none.
@@ -114,7 +114,7 @@ class Receiver:
         except BrokenMessage as broken:
             start = message[:10_000].decode(errors="replace")
             entry = {"reason": str(broken), "message": start, "bytes": len(message), "at": self.queue.now()}
-            run("bury", self.worker, message, json.dumps(entry))
+            run("dead_letter", self.worker, message, json.dumps(entry))
             return None
         attempt = run("claim", self.worker, message, token, job.songhash, self._models, *fields_of_job(job))
         return Lease(self, job, message, token, attempt) if attempt else None
@@ -122,18 +122,18 @@ class Receiver:
     def beat(self, lease: Lease | None) -> Held:
         """Renew this worker's lease; carry the news of the job in hand, and note whether it is still held."""
         news = (lease.job.songhash, lease.token, lease.stage, lease.progress) if lease else ("",)
-        held = cast(Held, self.queue.scripts.run("beat", self.worker, *news).decode())
+        held = cast(Held, self.queue.scripts.run("renew", self.worker, *news).decode())
         if lease:
             lease.held = held
         return held
 
     def leave(self) -> None:
         """Say goodbye: this worker takes nothing more. What it may still hold is taken back at once."""
-        self.queue.scripts.run("tick", self.worker)
+        self.queue.scripts.run("reclaim", self.worker)
 
     def _next_message(self, listening: AbstractContextManager[None]) -> bytes | None:
         """Return what this worker holds already (a reply may have been lost), else the next message; wait for it."""
-        found: bytes | int | None = self.queue.scripts.run("take", self.worker, self._models)
+        found: bytes | int | None = self.queue.scripts.run("take_next", self.worker, self._models)
         if isinstance(found, bytes):
             return found
         # Parked jobs do not come to the list: where there were any of late, look for them often.

@@ -25,7 +25,7 @@ class Leader:
     def lead(self) -> bool:
         """Become the leader, or stay it, for the whole time from now on; return whether this process leads."""
         renew_at = time.monotonic() + self._seconds / _RENEWALS
-        leads = bool(self._queue.scripts.run("lead", self._name, int(self._seconds * 1000)))
+        leads = bool(self._queue.scripts.run("acquire_leadership", self._name, int(self._seconds * 1000)))
         self._renew_at = renew_at if leads else 0.0
         return leads
 
@@ -40,10 +40,10 @@ class Leader:
     def record(self, **fields: str | int) -> None:
         """Store these fields of the upkeep's Progress; an empty text removes one. Raises LeadershipLost as above."""
         facts = (str(x) for item in fields.items() for x in item)
-        if not self._queue.scripts.run("record", self._name, *facts):
+        if not self._queue.scripts.run("record_progress", self._name, *facts):
             raise LeadershipLost
 
     def resign(self) -> None:
         """Let another process lead, if this one still does."""
         self._renew_at = 0.0
-        self._queue.scripts.run("resign", self._name)
+        self._queue.scripts.run("release_leadership", self._name)

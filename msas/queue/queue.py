@@ -50,13 +50,13 @@ class Queue:
 
     def offer_with_room(self, owner: str, bounds: Bounds) -> dict[str, Any] | None:
         """Return what `offered` does. Raises QueueFull or TooMany where there is no room for a job of `owner`."""
-        bound, *offers = self.scripts.run("room", owner, *astuple(bounds))
+        bound, *offers = self.scripts.run("check_bounds", owner, *astuple(bounds))
         bounds.check(bound.decode(), owner)
         return merge_offers(offers)
 
     def has_room(self, owner: str, bounds: Bounds) -> bool:
         """Say whether one more job of `owner` keeps the bounds."""
-        return not self.scripts.run("room", owner, *astuple(bounds))[0]
+        return not self.scripts.run("check_bounds", owner, *astuple(bounds))[0]
 
     def known(self, songhash: str, owner: str, size: int | None = None) -> Known:
         """Return what is known of a job that may be enqueued by `owner`.
@@ -64,7 +64,7 @@ class Queue:
         With the `size` of its song in bytes, the song is noted as received unless it is stored already.
         """
         arguments = (songhash, owner, "" if size is None else size)
-        status, pruned, callback_bytes, removals, owners = self.scripts.run("known", *arguments)
+        status, pruned, callback_bytes, removals, owners = self.scripts.run("look_up", *arguments)
         state = State(status.decode()) if status else None
         return Known(state, bool(pruned), callback_bytes, removals, frozenset(owners.decode().split()))
 
@@ -99,7 +99,7 @@ class Queue:
 
     def _subscribe(self, songhash: str, callback: Mapping[str, Any], owner: str) -> None:
         arguments = (callback_id(callback), callback_json(callback), owner, _MOST_CALLBACKS, _MOST_CALLBACK_BYTES)
-        if self.scripts.run("subscribe", songhash, *arguments) == b"full":
+        if self.scripts.run("add_callback", songhash, *arguments) == b"full":
             raise TooMany("The song has as many callbacks that wait as it may; send it again later.", LATER_SECONDS)
 
     def status(self, songhash: str) -> JobStatus | None:
@@ -135,7 +135,7 @@ class Queue:
 
         With `owner`, only that owner's.
         """
-        *parts, count = self.scripts.run("listing", skip, most, "" if owner is None else "1", owner or "")
+        *parts, count = self.scripts.run("list_jobs", skip, most, "" if owner is None else "1", owner or "")
         waiting, running, delayed = ([songhash.decode() for songhash in part] for part in parts)
         return Listing(waiting, running, delayed, count)
 
@@ -153,7 +153,7 @@ class Queue:
 
     def add_owners(self, songhash: str, names: Iterable[str]) -> None:
         """Note that the songs of these owners' keys include this one."""
-        self.scripts.run("own", songhash, " ".join(names))
+        self.scripts.run("add_owners", songhash, " ".join(names))
 
     def cancel(self, songhash: str, remover: str, ended_before: int | None = None, owner: str = "") -> str:
         """Stop the job, wherever it is, for `remover` to remove its objects and then `drop` it.
@@ -171,7 +171,7 @@ class Queue:
 
         Where a worker still has the job, it is forgotten once that one lets go of it.
         """
-        self.scripts.run("drop", songhash, remover, "1" if removed else "")
+        self.scripts.run("delete_cancelled", songhash, remover, "1" if removed else "")
 
     def publish(self, songhash: str, ended_at: int, *, is_pruned: bool = False) -> bool:
         """Note a job as succeeded, at `ended_at` in ms, whose stems and report lie finished in the store.
@@ -179,7 +179,7 @@ class Queue:
         Returns False, and changes nothing, where it is in work, has succeeded, or is being removed; and where it is
         unknown because somebody removed it within a day.
         """
-        return bool(self.scripts.run("publish", songhash, ended_at, "1" if is_pruned else ""))
+        return bool(self.scripts.run("restore_result", songhash, ended_at, "1" if is_pruned else ""))
 
     def prune(self, job: JobStatus, owner: str = "") -> int:
         """Note that a stem of a job that succeeded is removed: sent again, the job is separated again.
@@ -187,12 +187,12 @@ class Queue:
         Returns 1; 0 where it has not succeeded; -1 where `owner` is given and others own it, too; -2 where it has
         another version by now than `job`.
         """
-        pruned: int = self.scripts.run("prune", job.songhash, job.version, owner)
+        pruned: int = self.scripts.run("forget_stem", job.songhash, job.version, owner)
         return pruned
 
     def note_report(self, job: JobStatus) -> None:
         """Note that the report on this separation has changed since `prune`: who read it meanwhile reads it anew."""
-        self.scripts.run("prune", job.songhash, f"{job.version.partition(' ')[0]} ", "")
+        self.scripts.run("forget_stem", job.songhash, f"{job.version.partition(' ')[0]} ", "")
 
     def ended(self, before: int) -> list[str]:
         """Return jobs that ended `before`, in ms of Redis' clock, and cancelled ones that nobody removed yet."""
@@ -216,13 +216,13 @@ class Queue:
 
     def tick(self) -> None:
         """Put back in line what is due and what lost workers held. Anyone may, as often as they like."""
-        self.scripts.run("tick", "")
+        self.scripts.run("reclaim", "")
 
     def adopt(self) -> None:
         """Make known again workers that hold something, but that a Redis which lost its last seconds forgot."""
         with answering():
             for key in self.redis.scan_iter(f"{self.prefix}run:*", count=_SCANNED):
-                self.scripts.run("adopt", cast(bytes, key).removeprefix(f"{self.prefix}run:".encode()))
+                self.scripts.run("register_worker", cast(bytes, key).removeprefix(f"{self.prefix}run:".encode()))
 
     def now(self) -> int:
         """Return the time by Redis' clock, in ms."""

@@ -34,7 +34,7 @@ class Outlook:
 
     def numbers(self) -> Numbers:
         """Return how the queue stands. One cheap call, however long the line."""
-        waiting, running, delayed, workers, oldest_ms, unoffered = self._queue.scripts.run("numbers")
+        waiting, running, delayed, workers, oldest_ms, unoffered = self._queue.scripts.run("count_jobs")
         return Numbers(waiting, running, delayed, workers, oldest_ms / 1000, unoffered)
 
     def workers(self) -> int:

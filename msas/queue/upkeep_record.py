@@ -55,12 +55,12 @@ class UpkeepRecord:
 
     def note_received(self, songhash: str, size: int) -> None:
         """Note that the song, of `size` bytes, and its job's message are about to be stored."""
-        self._queue.scripts.run("receive", songhash, size)
+        self._queue.scripts.run("note_received", songhash, size)
 
     def note_stored(self, more: int) -> None:
         """Note that the store holds so many bytes more, or fewer."""
         if more:
-            self._queue.scripts.run("stored", more)
+            self._queue.scripts.run("add_stored_bytes", more)
 
     def received(self, spans: Sequence[Span]) -> set[str]:
         """Return the songs that were noted as received in these spans of time, and are not forgotten."""

@@ -38,7 +38,19 @@ def name_in_request(rig: Rig, call: str) -> bytes:
 
 @pytest.mark.usefixtures("worker")
 @pytest.mark.parametrize(
-    "call", ["room", "known", "enqueue", "listing", "take", "claim", "beat", "settle", "tick", "bury"]
+    "call",
+    [
+        "check_bounds",
+        "look_up",
+        "enqueue",
+        "list_jobs",
+        "take_next",
+        "claim",
+        "renew",
+        "settle",
+        "reclaim",
+        "dead_letter",
+    ],
 )
 def test_a_lost_reply_before_a_song_is_done_costs_nothing(rest_rig: Rig, proxy: FaultProxy, call: str) -> None:
     """Fault 22."""
@@ -85,7 +97,7 @@ def remove(rig: Rig, path: str) -> int:
 
 
 @pytest.mark.usefixtures("worker")
-@pytest.mark.parametrize("call", ["cancel", "drop"])
+@pytest.mark.parametrize("call", ["cancel", "delete_cancelled"])
 def test_a_lost_reply_while_a_song_is_removed_costs_nothing(
     rest_rig: Rig, proxy: FaultProxy, finished: str, call: str
 ) -> None:
@@ -102,7 +114,7 @@ def test_a_lost_reply_while_a_song_is_removed_costs_nothing(
 @pytest.mark.usefixtures("worker")
 def test_a_lost_reply_while_one_stem_is_removed_costs_nothing(rest_rig: Rig, proxy: FaultProxy, finished: str) -> None:
     """Fault 22."""
-    proxy.lose_reply_to = name_in_request(rest_rig, "prune")
+    proxy.lose_reply_to = name_in_request(rest_rig, "forget_stem")
 
     assert remove(rest_rig, f"{finished}/drums") == 200
 
@@ -116,7 +128,7 @@ def test_a_lost_reply_while_a_result_is_published_again_costs_nothing(
 ) -> None:
     """Fault 22."""
     rest_rig.keeper()
-    proxy.lose_reply_to = name_in_request(rest_rig, "publish")
+    proxy.lose_reply_to = name_in_request(rest_rig, "restore_result")
 
     rest_rig.queue.redis.delete(rest_rig.queue.job_key(finished))
     eventually(lambda: proxy.lose_reply_to is None)

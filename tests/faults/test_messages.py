@@ -135,7 +135,7 @@ def test_a_worker_killed_around_the_tick_that_reclaims_a_job_loses_nothing(rig: 
     holder.process.kill()
     holder.process.wait()
     # It ticks once in 1.5 s, and must do so less than 9 s after the last tick, or all workers get a fresh lease.
-    ticking = rig.worker(CRASH_AT=f"tick:{moment}", LEASE_SECONDS="9")
+    ticking = rig.worker(CRASH_AT=f"reclaim:{moment}", LEASE_SECONDS="9")
     rig.queue.redis.set(f"{rig.queue.prefix}tick", rig.queue.now() - 1501)
     end_leases(rig)
 

@@ -15,9 +15,9 @@ from tests.support.observer import observed
 from tests.support.processes import eventually
 from tests.support.rig import Rig
 
-CALLS = ("beat", "take", "bury", "claim", "published", "fetch_song", "put_stem", "put_report", "settle")
+CALLS = ("renew", "take_next", "dead_letter", "claim", "published", "fetch_song", "put_stem", "put_report", "settle")
 POINTS = [f"{call}:{moment}" for call in (*CALLS, "remove_message") for moment in ("before", "after")]
-NOT_CLAIMED_YET = ("take", "bury", "claim:before")
+NOT_CLAIMED_YET = ("take_next", "dead_letter", "claim:before")
 DONE = ("put_report:after", "settle", "remove_message")
 WORKER_LOST = "The worker was lost (killed, out of memory, or unreachable) while it worked on this song."
 SHORT_LEASE: dict[str, Any] = {"LEASE_SECONDS": "1", "BEAT_SECONDS": "0.2"}
@@ -38,7 +38,7 @@ def kill(worker: Child) -> None:
 @pytest.mark.parametrize("point", POINTS)
 def test_a_job_succeeds_when_its_worker_is_killed_at_any_call(rig: Rig, point: str) -> None:
     """Faults 2 and 3. The lost worker counts as an attempt only once it claimed the job."""
-    garbage = [b"garbage"] if point.startswith("bury") else []
+    garbage = [b"garbage"] if point.startswith("dead_letter") else []
     for message in garbage:
         rig.queue.redis.lpush(rig.queue.name, message)
     [song] = rig.accept()

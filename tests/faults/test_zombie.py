@@ -132,7 +132,7 @@ def let_another_finish(rig: Rig, paused: Child, song: str) -> None:
 def test_a_worker_paused_before_its_claim_leaves_the_job_to_the_worker_that_has_it(rig: Rig) -> None:
     """Fault 14."""
     [song] = rig.accept("marked-1")  # before the worker starts, which would block at the list, not take
-    paused = rig.worker(CRASH_AT="take:after:STOP")
+    paused = rig.worker(CRASH_AT="take_next:after:STOP")
     eventually(lambda: is_stopped(paused))
     rival = rig.worker()
     rig.expire_lease(paused)
@@ -153,7 +153,7 @@ def test_a_worker_paused_before_its_claim_leaves_the_job_to_the_worker_that_has_
 def test_a_worker_paused_before_its_claim_takes_the_job_anew_when_it_waits_in_line_again(rig: Rig) -> None:
     """Fault 14."""
     [song] = rig.accept("sleep-60")  # before the worker starts, which would block at the list, not take
-    paused = rig.worker(CRASH_AT="take:after:STOP")
+    paused = rig.worker(CRASH_AT="take_next:after:STOP")
     eventually(lambda: is_stopped(paused))
     rig.expire_lease(paused)
     assert rig.queue.overview() == ([song], [], [])

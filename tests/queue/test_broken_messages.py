@@ -59,7 +59,7 @@ def test_a_broken_message_whose_worker_repeats_the_burial_is_one_dead_letter(que
     receiver = worker()
     receiver.take()
 
-    queue.scripts.run("bury", receiver.worker, b"garbage", "{}")
+    queue.scripts.run("dead_letter", receiver.worker, b"garbage", "{}")
 
     assert queue.redis.llen(f"{queue.prefix}dead") == 1
 

@@ -65,7 +65,7 @@ def test_hosts_get_their_callbacks_in_turn(queue: Queue, worker: Workers, outbox
 def test_one_call_to_redis_looks_at_a_limited_number_of_callbacks(queue: Queue, worker: Workers) -> None:
     end_with_many(queue, worker, 4)
 
-    more, found = queue.scripts.run("deliver", 1, 60_000, "slow")
+    more, found = queue.scripts.run("take_callbacks", 1, 60_000, "slow")
 
     due = queue.redis.zcard(f"{queue.prefix}callbacks:slow")
     assert (more, found, due) == (1, [], LOOKED_AT)
@@ -79,7 +79,7 @@ def test_one_call_to_redis_passes_over_a_limited_number_of_callbacks_that_are_go
     for number in range(3):
         queue.cancel(job(number).songhash, "me")
 
-    more, found = queue.scripts.run("deliver", 1, 60_000)
+    more, found = queue.scripts.run("take_callbacks", 1, 60_000)
 
     due = queue.redis.zcard(f"{queue.prefix}callbacks:slow")
     assert (more, found, due) == (1, [], 2 * LOOKED_AT)

@@ -66,9 +66,9 @@ def calls() -> list[str]:
 
 
 def test_two_jobs_make_each_kind_of_call_that_a_worker_makes() -> None:
-    take = {"offer", "take", "blmove", "claim"}
+    take = {"advertise_models", "take_next", "blmove", "claim"}
     read = {"get report", "fget song", "list_objects"}
-    write = {"beat", "put first", "put stem", "put peaks", "put report", "remove first", "settle", "remove message"}
+    write = {"renew", "put first", "put stem", "put peaks", "put report", "remove first", "settle", "remove message"}
     expected = {f"worker: {name}" for name in take | read | write}
 
     assert expected - set(calls()) == set(), "calls that are no longer made"

@@ -23,9 +23,9 @@ _DRAIN_SECONDS = 10.0
 _CRASHING = 0.3  # of the workers, which end at one of their first calls
 _CALLS = (
     "claim",
-    "beat",
+    "renew",
     "settle",
-    "take",
+    "take_next",
     "blmove",
     "fetch_song",
     "put_stem",

@@ -72,20 +72,20 @@ def do_nothing(*_: object) -> None:
 
 MUTATIONS: dict[str, Line | Method] = {
     "claim: a reclaimed message is claimed": Line(
-        "claim", "if not redis.call('LPOS', taken_key(ARGV[1]), ARGV[2]) then return 0 end"
+        "claim", "if not redis.call('LPOS', processing_key(ARGV[1]), ARGV[2]) then return 0 end"
     ),
     "claim: a repeated claim is a new one": Line("claim", "if token == ARGV[3] then return tonumber(attempt) end"),
     "claim: strays are not forgotten": Line("claim", "redis.call('HDEL', STRAYS, digest)"),
-    "claim: attempts are not counted": Line("claim", "'attempt', mine and 0 or 1)", "'attempt', attempt and 0 or 1)"),
+    "claim: attempts are not counted": Line("claim", "'attempt', is_own and 0 or 1)", "'attempt', attempt and 0 or 1)"),
     "claim: an ended job is claimed": Line(
         "claim",
-        "if status and status ~= 'queued' and not gone and not mine then",
-        "if status == 'running' and not gone and not mine then",
+        "if status and status ~= 'queued' and not holder_lost and not is_own then",
+        "if status == 'running' and not holder_lost and not is_own then",
     ),
     "claim: a job of a holder without its message is not claimed": Line(
-        "claim", "and not gone and not mine then", "and not mine then"
+        "claim", "and not holder_lost and not is_own then", "and not is_own then"
     ),
-    "claim: a dropped copy stays in the list": Line("claim", "redis.call('LREM', taken_key(ARGV[1]), 1, ARGV[2])"),
+    "claim: a dropped copy stays in the list": Line("claim", "redis.call('LREM', processing_key(ARGV[1]), 1, ARGV[2])"),
     "claim: a cancelled job keeps its worker": Line(
         "claim", "if holder == ARGV[1] then redis.call('HDEL', key, 'worker') end"
     ),
@@ -95,52 +95,56 @@ MUTATIONS: dict[str, Line | Method] = {
     "settle: a cancelled job succeeds": Line(
         "settle", "if status == 'cancelled' and outcome ~= 'cancelled' then return 'cancelled' end"
     ),
-    "settle: the message stays in the list": Line("settle", "redis.call('LREM', taken_key(ARGV[3]), 1, ARGV[4])"),
+    "settle: the message stays in the list": Line("settle", "redis.call('LREM', processing_key(ARGV[3]), 1, ARGV[4])"),
     "settle: the error stays": Line("settle", "redis.call('HDEL', key, 'error')"),
     "settle: a released job goes to the end of the line": Line(
         "settle", "put_in_line(ARGV[1], ARGV[4], true)", "put_in_line(ARGV[1], ARGV[4])"
     ),
     "settle: a released job loses an attempt": Line(
-        "settle", "open(ARGV[1], ARGV[4])\n  redis.call('HINCRBY', key, 'attempt', -1)", "open(ARGV[1], ARGV[4])"
+        "settle", "requeue(ARGV[1], ARGV[4])\n  redis.call('HINCRBY', key, 'attempt', -1)", "requeue(ARGV[1], ARGV[4])"
     ),
     "settle: a job may wait once more": Line("settle", "1), 50, ARGV[7])", "1), 51, ARGV[7])"),
     "settle: a cancelled job is forgotten before its remover has dropped it": Line(
         "settle", "elseif removing then", "elseif false then"
     ),
-    "beat: token is not compared": Line(
-        "beat", "if token ~= ARGV[3] then return 'lost' end", "if not token then return 'lost' end"
+    "renew: token is not compared": Line(
+        "renew", "if token ~= ARGV[3] then return 'lost' end", "if not token then return 'lost' end"
     ),
-    "beat: a cancelled job is renewed": Line("beat", "if status ~= 'running' then return status end"),
-    "beat: the lease is half as long": Line("beat", "NOW + LEASE,", "NOW + LEASE / 2,"),
-    "tick: no new leases after an outage": Line("tick", "if NOW < last or last + LEASE < NOW then", "if false then"),
-    "tick: no new leases after the clock was set back": Line(
-        "tick", "if NOW < last or last + LEASE < NOW then", "if last + LEASE < NOW then"
+    "renew: a cancelled job is renewed": Line("renew", "if status ~= 'running' then return status end"),
+    "renew: the lease is half as long": Line("renew", "NOW + LEASE,", "NOW + LEASE / 2,"),
+    "reclaim: no new leases after an outage": Line(
+        "reclaim", "if NOW < last or last + LEASE < NOW then", "if false then"
     ),
-    "tick: a clock that was set back delays jobs": Line(
-        "tick", ", { '+inf', '(' .. NOW + LONGEST_RETRY } }) do", "}) do"
+    "reclaim: no new leases after the clock was set back": Line(
+        "reclaim", "if NOW < last or last + LEASE < NOW then", "if last + LEASE < NOW then"
     ),
-    "tick: the holder of the job is not compared": Line(
-        "tick", "local running = status == 'running' and holder == worker", "local running = status == 'running'"
+    "reclaim: a clock that was set back delays jobs": Line(
+        "reclaim", ", { '+inf', '(' .. NOW + LONGEST_RETRY } }) do", "}) do"
     ),
-    "tick: each tick is due": Line("tick", "if last <= NOW and NOW < last + LEASE / 6 then return end"),
-    "tick: a lost worker is forgotten at once": Line(
-        "tick",
+    "reclaim: the holder of the job is not compared": Line(
+        "reclaim", "local running = status == 'running' and holder == worker", "local running = status == 'running'"
+    ),
+    "reclaim: each tick is due": Line("reclaim", "if last <= NOW and NOW < last + LEASE / 6 then return end"),
+    "reclaim: a lost worker is forgotten at once": Line(
+        "reclaim",
         "if tonumber(redis.call('ZSCORE', WORKERS, worker)) < NOW - FORGET then forget(worker) end",
         "forget(worker)",
     ),
-    "tick: a lost worker is never forgotten": Line(
-        "tick", "if tonumber(redis.call('ZSCORE', WORKERS, worker)) < NOW - FORGET then forget(worker) end"
+    "reclaim: a lost worker is never forgotten": Line(
+        "reclaim", "if tonumber(redis.call('ZSCORE', WORKERS, worker)) < NOW - FORGET then forget(worker) end"
     ),
-    "tick: a message may lose workers for ever": Line("tick", "if strays < MOST_STRAYS then", "if true then"),
-    "tick: a stray that is buried leaves its job queued": Line(
-        "tick", "if status == 'queued' then close(songhash, 'failed', NOW, 'error', LOST) end"
+    "reclaim: a message may lose workers for ever": Line("reclaim", "if strays < MOST_STRAYS then", "if true then"),
+    "reclaim: a stray that is buried leaves its job queued": Line(
+        "reclaim", "if status == 'queued' then finish(songhash, 'failed', NOW, 'error', LOST) end"
     ),
-    "tick: a lost worker keeps its cancelled job": Line("tick", "elseif holder == worker then", "elseif false then"),
-    "tick: a due job stays delayed as well": Line("tick", "redis.call('ZREM', DELAYED, message)"),
-    "tick: delayed jobs are due at once": Line("tick", "{ { NOW, '-inf' }", "{ { '+inf', '-inf' }"),
+    "reclaim: a lost worker keeps its cancelled job": Line(
+        "reclaim", "elseif holder == worker then", "elseif false then"
+    ),
+    "reclaim: a due job stays delayed as well": Line("reclaim", "redis.call('ZREM', DELAYED, message)"),
+    "reclaim: delayed jobs are due at once": Line("reclaim", "{ { NOW, '-inf' }", "{ { '+inf', '-inf' }"),
     "enqueue: a delayed job is enqueued again": Line("enqueue", " or redis.call('ZSCORE', DELAYED, message)"),
     "enqueue: a taken job is enqueued again": Line(
-        "enqueue", "if redis.call('LPOS', taken_key(worker), message) then return true end"
+        "enqueue", "if redis.call('LPOS', processing_key(worker), message) then return true end"
     ),
     "enqueue: a job in its owner's line is enqueued again": Line(
         "enqueue", "redis.call('ZSCORE', line_key(owner_of(ARGV[1])), ARGV[1]) and owner_of(ARGV[1]) ~= ''\n    or "
@@ -168,54 +172,62 @@ MUTATIONS: dict[str, Line | Method] = {
     "cancel: the share is not given back": Line("cancel", "refund(ARGV[1])"),
     "cancel: removals are not counted": Line("cancel", "next_number('removals')"),
     "cancel: a removed job is not remembered": Line("cancel", "redis.call('ZADD', REMOVED, NOW, ARGV[1])"),
-    "drop: any remover drops": Line("drop", " or remover ~= ARGV[2]"),
-    "drop: a job in a worker's hands is forgotten": Line(
-        "drop", "if worker or ARGV[3] ~= '1' then", "if ARGV[3] ~= '1' then"
+    "delete_cancelled: any remover drops": Line("delete_cancelled", " or remover ~= ARGV[2]"),
+    "delete_cancelled: a job in a worker's hands is forgotten": Line(
+        "delete_cancelled", "if worker or ARGV[3] ~= '1' then", "if ARGV[3] ~= '1' then"
     ),
-    "drop: a job whose objects are left is forgotten": Line(
-        "drop", "if worker or ARGV[3] ~= '1' then", "if worker then"
+    "delete_cancelled: a job whose objects are left is forgotten": Line(
+        "delete_cancelled", "if worker or ARGV[3] ~= '1' then", "if worker then"
     ),
-    "publish: a job in work is published": Line(
-        "publish", "elseif status and status ~= 'failed' then", "elseif status == 'succeeded' then"
+    "restore_result: a job in work is published": Line(
+        "restore_result", "elseif status and status ~= 'failed' then", "elseif status == 'succeeded' then"
     ),
-    "publish: a taken job is published": Line("publish", " == 0 then return 0 end", " < 0 then return 0 end"),
-    "publish: the error stays": Line("publish", "redis.call('HDEL', job_key(ARGV[1]), 'error')"),
-    "prune: an unfinished job is pruned": Line(
-        "prune", "if redis.call('HGET', job_key(ARGV[1]), 'status') ~= 'succeeded' then return 0 end"
+    "restore_result: a taken job is published": Line(
+        "restore_result", " == 0 then return 0 end", " < 0 then return 0 end"
     ),
-    "bury: a repeated burial is a second dead letter": Line("bury", " == 1 then", " >= 0 then"),
-    "deliver: a callback is not held": Line("deliver", "redis.call('ZADD', CALLBACKS, hold, member)"),
-    "deliver: callbacks of unfinished jobs are due": Line(
-        "deliver", "if callback and (status == 'succeeded' or status == 'failed') then", "if callback and status then"
+    "restore_result: the error stays": Line("restore_result", "redis.call('HDEL', job_key(ARGV[1]), 'error')"),
+    "forget_stem: an unfinished job is pruned": Line(
+        "forget_stem", "if redis.call('HGET', job_key(ARGV[1]), 'status') ~= 'succeeded' then return 0 end"
     ),
-    "deliver: full hosts get callbacks": Line("deliver", "if not full[host] then return host end", "return host"),
-    "deliver: the first host is always first": Line("deliver", "redis.call('LREM', HOSTS, 1, host)"),
-    "deliver: a call sorts all callbacks": Line("deliver", "if sorted >= MOST then break end"),
-    "deliver: a call passes over all callbacks that are gone": Line("deliver", " and popped < MOST do", " do"),
-    "deliver: a hold that is over is valid": Line("deliver", "redis.call('HDEL', key, 'held:' .. id)"),
-    "delivered: anybody notes": Line(
-        "delivered", "if redis.call('HGET', key, 'held:' .. id) ~= ARGV[3] then return 0 end"
+    "dead_letter: a repeated burial is a second dead letter": Line("dead_letter", " == 1 then", " >= 0 then"),
+    "take_callbacks: a callback is not held": Line("take_callbacks", "redis.call('ZADD', CALLBACKS, hold, member)"),
+    "take_callbacks: callbacks of unfinished jobs are due": Line(
+        "take_callbacks",
+        "if callback and (status == 'succeeded' or status == 'failed') then",
+        "if callback and status then",
     ),
-    "delivered: a delivered callback counts as waiting": Line(
-        "delivered", "redis.call('HDEL', key, 'callback:' .. id, 'owner:' .. id)"
+    "take_callbacks: full hosts get callbacks": Line(
+        "take_callbacks", "if not full[host] then return host end", "return host"
     ),
-    "subscribe: a waiting callback is added again": Line(
-        "subscribe", "if redis.call('HEXISTS', key, 'callback:' .. id) == 1 then return 'ok' end"
+    "take_callbacks: the first host is always first": Line("take_callbacks", "redis.call('LREM', HOSTS, 1, host)"),
+    "take_callbacks: a call sorts all callbacks": Line("take_callbacks", "if sorted >= MOST then break end"),
+    "take_callbacks: a call passes over all callbacks that are gone": Line(
+        "take_callbacks", " and popped < MOST do", " do"
     ),
-    "subscribe: no limit": Line("subscribe", "#waiting >= most or "),
-    "subscribe: an ended job's callback is not due": Line(
-        "subscribe", "redis.call('ZADD', CALLBACKS, NOW, ARGV[1] .. id)"
+    "take_callbacks: a hold that is over is valid": Line("take_callbacks", "redis.call('HDEL', key, 'held:' .. id)"),
+    "note_callback: anybody notes": Line(
+        "note_callback", "if redis.call('HGET', key, 'held:' .. id) ~= ARGV[3] then return 0 end"
     ),
-    "subscribe: the last delivery is kept": Line("subscribe", "redis.call('HDEL', key, 'delivery:' .. id)"),
-    "subscribe: callbacks are not counted": Line("subscribe", "count_callbacks(key, 1, id)"),
+    "note_callback: a delivered callback counts as waiting": Line(
+        "note_callback", "redis.call('HDEL', key, 'callback:' .. id, 'owner:' .. id)"
+    ),
+    "add_callback: a waiting callback is added again": Line(
+        "add_callback", "if redis.call('HEXISTS', key, 'callback:' .. id) == 1 then return 'ok' end"
+    ),
+    "add_callback: no limit": Line("add_callback", "#waiting >= most or "),
+    "add_callback: an ended job's callback is not due": Line(
+        "add_callback", "redis.call('ZADD', CALLBACKS, NOW, ARGV[1] .. id)"
+    ),
+    "add_callback: the last delivery is kept": Line("add_callback", "redis.call('HDEL', key, 'delivery:' .. id)"),
+    "add_callback: callbacks are not counted": Line("add_callback", "count_callbacks(key, 1, id)"),
     "enqueue: callbacks are not counted": Line("enqueue", "count_callbacks(key, 1)"),
     "enqueue: dropped callbacks count on": Line("enqueue", "count_callbacks(key, -1)"),
     "claim: a claimed job stays in its line": Line("claim", "redis.call('ZREM', line_key(owner_of(ARGV[4])), ARGV[4])"),
-    "claim: the list stays empty": Line("claim", "feed()"),
+    "claim: the list stays empty": Line("claim", "refill_queue()"),
     "claim: callbacks are not counted": Line("claim", "count_callbacks(key, 1)"),
     "settle: dropped callbacks count on": Line("settle", "count_callbacks(key, -1)"),
-    "drop: dropped callbacks count on": Line("drop", "count_callbacks(job_key(ARGV[1]), -1)"),
-    "delivered: dropped callbacks count on": Line("delivered", "count_callbacks(key, -1, id)"),
+    "delete_cancelled: dropped callbacks count on": Line("delete_cancelled", "count_callbacks(job_key(ARGV[1]), -1)"),
+    "note_callback: dropped callbacks count on": Line("note_callback", "count_callbacks(key, -1, id)"),
     "prelude: the delay does not double": Line("prelude", "RETRY * 2 ^ (tries - 1)", "RETRY"),
     "prelude: the delay has no limit": Line(
         "prelude", "math.min(RETRY * 2 ^ (tries - 1), LONGEST_RETRY)", "RETRY * 2 ^ (tries - 1)"
@@ -227,7 +239,9 @@ MUTATIONS: dict[str, Line | Method] = {
         "'token', 'worker', 'stage')\n  redis.call('HSET', job_key(songhash), 'status', status",
     ),
     "prelude: the list stays empty": Line("prelude", "if message then redis.call('RPUSH', QUEUE, message) end"),
-    "prelude: an owner's jobs do not reach an empty list": Line("prelude", "owner)\n  feed()\nend", "owner)\nend"),
+    "prelude: an owner's jobs do not reach an empty list": Line(
+        "prelude", "owner)\n  refill_queue()\nend", "owner)\nend"
+    ),
     "prelude: the list has no turn": Line(
         "prelude", "if owner == '' and redis.call('EXISTS', QUEUE) == 1 then return nil end"
     ),
@@ -257,17 +271,17 @@ MUTATIONS: dict[str, Line | Method] = {
     "prelude: shares are not given back": Line("prelude", "if not cost then return end", "if true then return end"),
     "prelude: costs are not given back": Line("prelude", "redis.call('HINCRBYFLOAT', COSTS, owner, '-' .. cost)"),
     "prelude: the cost of an owner without jobs stays": Line("prelude", "redis.call('HDEL', COSTS, owner)"),
-    "take: a second message is taken": Line("take", "if held then return held end"),
-    "take: the list is not fed after a worker that blocked": Line(
-        "take", "feed() -- a worker that blocked takes the last message of the list without it"
+    "take_next: a second message is taken": Line("take_next", "if held then return held end"),
+    "take_next: the list is not fed after a worker that blocked": Line(
+        "take_next", "refill_queue() -- a worker that blocked takes the last message of the list without it"
     ),
-    "take: the list stays empty": Line("take", "'RIGHT', 'LEFT')\nfeed()", "'RIGHT', 'LEFT')"),
-    "take: the list has no turn": Line("take", "redis.call('ZADD', RING, 'NX', next_number('turn'), '')"),
-    "take: the list keeps the turn": Line(
-        "take", "if not fed then redis.call('ZADD', RING, next_number('turn'), '') end"
+    "take_next: the list stays empty": Line("take_next", "'RIGHT', 'LEFT')\nfeed()", "'RIGHT', 'LEFT')"),
+    "take_next: the list has no turn": Line("take_next", "redis.call('ZADD', RING, 'NX', next_number('turn'), '')"),
+    "take_next: the list keeps the turn": Line(
+        "take_next", "if not fed then redis.call('ZADD', RING, next_number('turn'), '') end"
     ),
-    "take: a job that was moved to the list waits for its owner's next turn": Line(
-        "take", "local message = not fed and pop_owned()", "local message = pop_owned()"
+    "take_next: a job that was moved to the list waits for its owner's next turn": Line(
+        "take_next", "local message = not fed and pop_from_owners()", "local message = pop_from_owners()"
     ),
     "positions: the turns are not looked at": Line("positions", "(before[other] or 0) < (before[owner] or 0)", "false"),
     "positions: other owners are not counted": Line(
@@ -279,22 +293,24 @@ MUTATIONS: dict[str, Line | Method] = {
     "positions: a job that was moved to the list has none": Line(
         "positions", "index, owner = index_in_list(songhash), ''", "return 0"
     ),
-    "listing: the page begins a job too late": Line(
-        "listing", "math.max(skip - count, 0)", "math.max(skip - count, 1)"
+    "list_jobs: the page begins a job too late": Line(
+        "list_jobs", "math.max(skip - count, 0)", "math.max(skip - count, 1)"
     ),
-    "listing: jobs of other owners are listed": Line("listing", "(all or owner_of(songhash) == owner)", "true"),
-    "numbers: lost workers are counted": Line(
-        "numbers", "redis.call('ZCOUNT', WORKERS, NOW, '+inf')", "redis.call('ZCARD', WORKERS)"
+    "list_jobs: jobs of other owners are listed": Line("list_jobs", "(all or owner_of(songhash) == owner)", "true"),
+    "count_jobs: lost workers are counted": Line(
+        "count_jobs", "redis.call('ZCOUNT', WORKERS, NOW, '+inf')", "redis.call('ZCARD', WORKERS)"
     ),
     "pop: in two calls": Method(Receiver, "_next_message", pop_in_two_calls),
     "pop: the own list is not looked at": Method(Receiver, "_next_message", pop_without_a_look_into_the_own_list),
     "leave: nothing is returned": Method(Receiver, "leave", do_nothing),
-    "lead: two lead": Line("lead", "if leader and leader ~= ARGV[1] then return 0 end"),
-    "lead: the time is not renewed": Line("lead", "'PX', ARGV[2])", "'PX', ARGV[2], 'NX')"),
-    "lead: it goes on after another took over": Method(Leader, "keep_leading", do_nothing),
-    "resign: the leader stays": Method(Leader, "resign", do_nothing),
-    "resign: another's leadership ends": Line("resign", "if redis.call('GET', LEADER) ~= ARGV[1] then return 0 end"),
-    "adopt: forgotten workers stay unknown": Method(Queue, "adopt", do_nothing),
+    "acquire_leadership: two lead": Line("acquire_leadership", "if leader and leader ~= ARGV[1] then return 0 end"),
+    "acquire_leadership: the time is not renewed": Line("acquire_leadership", "'PX', ARGV[2])", "'PX', ARGV[2], 'NX')"),
+    "acquire_leadership: it goes on after another took over": Method(Leader, "keep_leading", do_nothing),
+    "release_leadership: the leader stays": Method(Leader, "release_leadership", do_nothing),
+    "release_leadership: another's leadership ends": Line(
+        "release_leadership", "if redis.call('GET', LEADER) ~= ARGV[1] then return 0 end"
+    ),
+    "register_worker: forgotten workers stay unknown": Method(Queue, "register_worker", do_nothing),
 }
 
 if chosen := os.environ.get("MUTANT"):

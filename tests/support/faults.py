@@ -93,7 +93,7 @@ class WiredRedis(Redis):
         name = args[0].lower()
         if name == "evalsha":
             name = self._names[args[1]]
-            name += " idle" if name == "beat" and not args[5] else ""
+            name += " idle" if name == "renew" and not args[5] else ""
         elif name == "blmove":
             args = ("LMOVE", *args[1:-1])
         return self._wire.call(name, partial(super().execute_command, *args, **options), ConnectionLost)

@@ -53,7 +53,7 @@ def crash_at(label: str, moment: str, number: signal.Signals) -> None:
             if here:
                 reach("before")
             answer = call(*args, **kwargs)
-            if here and (label not in ("take", "blmove") or answer):
+            if here and (label not in ("take_next", "blmove") or answer):
                 reach("after")
             return answer
 

@@ -1,4 +1,4 @@
--- cancel: stop a job wherever it is, so that it can be removed. Until `drop` nobody can enqueue it again.
+-- cancel: stop a job wherever it is, so that it can be removed. Until `delete_cancelled` nobody can enqueue it again.
 -- ARGV  1 songhash   2 remover   3 empty; or only where it ended before this, in ms, or is unknown
 --       4 empty; or the owner for whom it is stopped: where others own it, too, it only stops to be this owner's
 -- returns its status before, '' where it was unknown; 'busy' where another removes it right now;
@@ -25,7 +25,9 @@ if status and ARGV[3] ~= '' then
 end
 local copies = message and take_out_of_line(ARGV[1], message)
 if status == 'queued' and copies == 0 then
-  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do redis.call('LREM', taken_key(worker), 0, message) end
+  for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
+    redis.call('LREM', processing_key(worker), 0, message)
+  end
 end
 next_number('removals')
 refund(ARGV[1])

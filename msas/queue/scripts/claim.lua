@@ -6,19 +6,19 @@
 --       may fail at this worker
 -- sent twice: the token is known, so the answer is the same.
 -- The message must still be in this worker's list: one that paused since it took it may have been reclaimed.
-if not redis.call('LPOS', taken_key(ARGV[1]), ARGV[2]) then return 0 end
+if not redis.call('LPOS', processing_key(ARGV[1]), ARGV[2]) then return 0 end
 local key, digest = job_key(ARGV[4]), redis.sha1hex(ARGV[2])
 local status, token, holder, attempt, held =
   unpack(redis.call('HMGET', key, 'status', 'token', 'worker', 'attempt', 'message'))
 if token == ARGV[3] then return tonumber(attempt) end
 redis.call('HDEL', STRAYS, digest)
-local mine = status == 'running' and holder == ARGV[1] -- an earlier claim whose reply this worker never got
+local is_own = status == 'running' and holder == ARGV[1] -- an earlier claim whose reply this worker never got
 -- A Redis that went back to an older state may name a holder that has nothing in its hands.
-local gone = status == 'running' and not (holder and held and redis.call('LPOS', taken_key(holder), held))
-if status and status ~= 'queued' and not gone and not mine then
-  redis.call('LREM', taken_key(ARGV[1]), 1, ARGV[2])
+local holder_lost = status == 'running' and not (holder and held and redis.call('LPOS', processing_key(holder), held))
+if status and status ~= 'queued' and not holder_lost and not is_own then
+  redis.call('LREM', processing_key(ARGV[1]), 1, ARGV[2])
   if holder == ARGV[1] then redis.call('HDEL', key, 'worker') end -- cancelled: now nobody holds it
-  feed()
+  refill_queue()
   return 0
 end
 if not status then
@@ -26,19 +26,19 @@ if not status then
   count_callbacks(key, 1)
 end
 local is_unknown = not status and not is_offered(redis.call('HGET', key, 'model') or '')
-if not mine and not is_unknown and not may_do(ARGV[4], ARGV[1], model_set(ARGV[5])) then
-  redis.call('LREM', taken_key(ARGV[1]), 1, ARGV[2])
-  open(ARGV[4], status == 'queued' and held or ARGV[2])
+if not is_own and not is_unknown and not may_run(ARGV[4], ARGV[1], model_set(ARGV[5])) then
+  redis.call('LREM', processing_key(ARGV[1]), 1, ARGV[2])
+  requeue(ARGV[4], status == 'queued' and held or ARGV[2])
   park(ARGV[4])
-  feed()
+  refill_queue()
   return 0
 end
--- `tick` finds the job of a lost worker's message here: it cannot parse the messages of other producers.
+-- `reclaim` finds the job of a lost worker's message here: it cannot parse the messages of other producers.
 redis.call('HSET', CLAIMS, ARGV[1], ARGV[4] .. ' ' .. digest)
 redis.call('HDEL', key, 'avoid')
 redis.call('HSET', key, 'status', 'running', 'message', ARGV[2], 'token', ARGV[3], 'worker', ARGV[1],
   'started_at', NOW, 'stage', 'fetching', 'progress', '0')
 redis.call('ZREM', line_key(owner_of(ARGV[4])), ARGV[4])
 unpark(ARGV[4])
-feed()
-return redis.call('HINCRBY', key, 'attempt', mine and 0 or 1)
+refill_queue()
+return redis.call('HINCRBY', key, 'attempt', is_own and 0 or 1)

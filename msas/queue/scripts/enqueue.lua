@@ -10,7 +10,7 @@ local status, pruned, message = unpack(redis.call('HMGET', key, 'status', 'prune
 message = message or ARGV[2]
 local function lies_somewhere()
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
-    if redis.call('LPOS', taken_key(worker), message) then return true end
+    if redis.call('LPOS', processing_key(worker), message) then return true end
   end
   return redis.call('ZSCORE', line_key(owner_of(ARGV[1])), ARGV[1]) and owner_of(ARGV[1]) ~= ''
     or redis.call('ZSCORE', parked_key(parked_line(ARGV[1])), ARGV[1])
@@ -20,7 +20,7 @@ local function share() if ARGV[3] ~= '1' then add_owners(ARGV[1], owner) end end
 if status == 'queued' or status == 'running' then
   share()
   if ARGV[3] ~= '1' or lies_somewhere() then return { 0, status, 0 } end
-  open(ARGV[1], message)
+  requeue(ARGV[1], message)
   put_in_line(ARGV[1], message)
   return { 1, 'queued', 0 }
 end
@@ -30,7 +30,7 @@ if status and (ARGV[3] == '1' or status == 'cancelled' or (status == 'succeeded'
   if status == 'succeeded' and ARGV[3] ~= '1' then redis.call('ZADD', ENDED, NOW, ARGV[1]) end
   return { 0, status, 0 }
 end
-local bound = exceeded(owner, cost, ARGV[6], ARGV[7], ARGV[8])
+local bound = find_exceeded_bound(owner, cost, ARGV[6], ARGV[7], ARGV[8])
 if bound ~= '' then return { 0, bound, 0 } end
 local owners = redis.call('HGET', key, 'owners') or owner_of(ARGV[1])
 count_callbacks(key, -1)

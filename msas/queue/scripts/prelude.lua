@@ -5,19 +5,19 @@ local QUEUE, DELAYED, DEAD, WORKERS = KEYS[1], PREFIX .. 'delayed', PREFIX .. 'd
 local CLAIMS, STRAYS, ENDED, TICK = PREFIX .. 'claims', PREFIX .. 'strays', PREFIX .. 'ended', PREFIX .. 'tick'
 local REMOVED, CALLBACK_BYTES = PREFIX .. 'removed', PREFIX .. 'callback_bytes'
 local RING, COUNTERS, LEADER = PREFIX .. 'ring', PREFIX .. 'counters', PREFIX .. 'leader'
-local RECEIVED, COMPARED = PREFIX .. 'received', PREFIX .. 'compared'
+local RECEIVED, UPKEEP = PREFIX .. 'received', PREFIX .. 'compared'
 local PARKED, OFFERS, OFFER = PREFIX .. 'parked', PREFIX .. 'offers', PREFIX .. 'offer'
-local COSTS, COUNTS = PREFIX .. 'costs', PREFIX .. 'jobs' -- of the jobs of each owner that have not ended
+local COSTS, JOB_COUNTS = PREFIX .. 'costs', PREFIX .. 'jobs' -- of the jobs of each owner that have not ended
 local ATTEMPTS, LONGEST_RETRY, DEAD_KEPT = 3, 300 * 1000, 1000
 local CALLBACK_OVERHEAD = 300 -- bytes that Redis needs for a callback beside its JSON
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 local function job_key(songhash) return PREFIX .. 'job:' .. songhash end
-local function taken_key(worker) return PREFIX .. 'run:' .. worker end
+local function processing_key(worker) return PREFIX .. 'run:' .. worker end
 local function line_key(owner) return PREFIX .. 'line:' .. owner end
 local function parked_key(name) return PREFIX .. 'parked:' .. name end
 local function owner_of(songhash) return redis.call('HGET', job_key(songhash), 'owner') or '' end
-local function hash_in(message) return string.match(message, '"hash"%s*:%s*"(%x+)"') end
+local function parse_songhash(message) return string.match(message, '"hash"%s*:%s*"(%x+)"') end
 local function next_number(name) return redis.call('HINCRBY', COUNTERS, name, 1) end
 
 -- Offers. OFFERS holds each worker's models, as JSON; '' what the workers of the release before offered, which have no
@@ -60,7 +60,7 @@ local function leave_parked(name, songhash) -- return how often it was there
   return removed
 end
 local function unpark(songhash) return leave_parked(parked_line(songhash), songhash) end
-local function may_do(songhash, worker, models) -- whether the worker has the job's model, and should try it (again)
+local function may_run(songhash, worker, models) -- whether the worker has the job's model, and should try it (again)
   local model, avoided = unpack(redis.call('HMGET', job_key(songhash), 'model', 'avoid'))
   model = model or ''
   if models and model ~= '' and not models[model] then return false end
@@ -77,8 +77,9 @@ end
 -- Lines. A job that an owner's key sent waits in the owner's line, a sorted set of songhashes. Every other message waits
 -- in the list QUEUE, where foreign producers push, too; the line of the owner '' repeats the order of that list, for
 -- jobs' positions. The ring holds the owners whose jobs wait; the one with the lowest number has its turn next.
--- Workers block on QUEUE, so it is never empty while an owner's job waits: `feed` moves one there.
-local function pop_owned() -- return the next owned job's message and its turn; nil where QUEUE has its turn before
+-- Workers block on QUEUE, so it is never empty while an owner's job waits: `refill_queue` moves one there.
+-- Remove the job whose owner has the next turn; return its message and that turn; nil where it is the turn of QUEUE.
+local function pop_from_owners()
   local found = redis.call('ZRANGE', RING, 0, -1, 'WITHSCORES')
   for i = 1, #found, 2 do
     local owner = found[i]
@@ -92,9 +93,9 @@ local function pop_owned() -- return the next owned job's message and its turn; 
     if songhash then return redis.call('HGET', job_key(songhash), 'message'), found[i + 1] end
   end
 end
-local function feed()
+local function refill_queue()
   if redis.call('EXISTS', QUEUE) == 1 then return end
-  local message, turn = pop_owned()
+  local message, turn = pop_from_owners()
   if message then redis.call('RPUSH', QUEUE, message) end
   if turn then redis.call('HSET', COUNTERS, 'fed', turn) end -- it keeps its turn among the parked lines
 end
@@ -115,14 +116,14 @@ local function put_in_line(songhash, message, at_head) -- a message that is not 
   if known then redis.call('ZADD', line, first and first - 1 or number, songhash) end
   if line == line_key('') then return redis.call(at_head and 'RPUSH' or 'LPUSH', QUEUE, message) end
   redis.call('ZADD', RING, 'NX', next_number('turn'), owner)
-  feed()
+  refill_queue()
 end
 local function take_out_of_line(songhash, message) -- return how many copies waited
   local owner = owner_of(songhash)
   local copies = redis.call('ZREM', line_key(owner), songhash)
   if owner == '' then copies = 0 end -- the list has it, too, or a worker that has not claimed it
   copies = copies + unpark(songhash) + redis.call('LREM', QUEUE, 0, message) + redis.call('ZREM', DELAYED, message)
-  feed()
+  refill_queue()
   return copies
 end
 local function count_waiting()
@@ -137,17 +138,18 @@ local function count_waiting()
 end
 
 -- Bounds. `charged` is what a job counts for in its owner's share until it has ended.
-local function exceeded(owner, cost, most_jobs, most_of_owner, most_cost) -- '' where one more job keeps the bounds; 0: none
+-- Return the bound that one more job exceeds: 'full', 'over_share', or ''. A bound of 0 does not hold.
+local function find_exceeded_bound(owner, cost, most_jobs, most_of_owner, most_cost)
   local function is_over(value, most) return tonumber(most) > 0 and value > tonumber(most) end
   if is_over(count_waiting() + 1, most_jobs) then return 'full' end
-  local jobs, costs = redis.call('HGET', COUNTS, owner) or 0, redis.call('HGET', COSTS, owner) or 0
+  local jobs, costs = redis.call('HGET', JOB_COUNTS, owner) or 0, redis.call('HGET', COSTS, owner) or 0
   if owner ~= '' and (is_over(jobs + 1, most_of_owner) or is_over(costs + cost, most_cost)) then return 'over_share' end
   return ''
 end
 local function charge(songhash, owner, cost)
   redis.call('HSET', job_key(songhash), 'charged', cost)
   redis.call('HINCRBYFLOAT', COSTS, owner, cost)
-  redis.call('HINCRBY', COUNTS, owner, 1)
+  redis.call('HINCRBY', JOB_COUNTS, owner, 1)
 end
 local function refund(songhash)
   local key = job_key(songhash)
@@ -156,8 +158,8 @@ local function refund(songhash)
   owner = owner or ''
   redis.call('HDEL', key, 'charged')
   redis.call('HINCRBYFLOAT', COSTS, owner, '-' .. cost)
-  if redis.call('HINCRBY', COUNTS, owner, -1) <= 0 then -- sums of fractions need not end at 0
-    redis.call('HDEL', COUNTS, owner)
+  if redis.call('HINCRBY', JOB_COUNTS, owner, -1) <= 0 then -- sums of fractions need not end at 0
+    redis.call('HDEL', JOB_COUNTS, owner)
     redis.call('HDEL', COSTS, owner)
   end
 end
@@ -178,24 +180,24 @@ local function add_owners(songhash, names) -- `names` and the field `owners` hol
   if known ~= '' then redis.call('HSET', job_key(songhash), 'owners', known) end
 end
 
-local function count_stored(bytes) -- the store holds so many bytes more; only where it was counted before
-  if redis.call('HEXISTS', COMPARED, 'stored_bytes') == 0 then return end
-  if redis.call('HINCRBY', COMPARED, 'stored_bytes', bytes) < 0 then redis.call('HSET', COMPARED, 'stored_bytes', 0) end
+local function add_stored_bytes(bytes) -- the store holds so many bytes more; only where it was counted before
+  if redis.call('HEXISTS', UPKEEP, 'stored_bytes') == 0 then return end
+  if redis.call('HINCRBY', UPKEEP, 'stored_bytes', bytes) < 0 then redis.call('HSET', UPKEEP, 'stored_bytes', 0) end
 end
-local function receive(songhash, bytes) -- a process begins to store a song: the leader looks at it soon
+local function note_received(songhash, bytes) -- a process begins to store a song: the leader looks at it soon
   redis.call('ZADD', RECEIVED, NOW, songhash)
-  count_stored(bytes)
+  add_stored_bytes(bytes)
 end
-local function bury(entry) -- to the dead letters, newest first
+local function dead_letter(entry) -- to the dead letters, newest first
   redis.call('LPUSH', DEAD, entry)
   redis.call('LTRIM', DEAD, 0, DEAD_KEPT - 1)
 end
-local function pack(key) -- write a hash anew: one that ever held a long value takes three times the memory
+local function rewrite_hash(key) -- write a hash anew: one that ever held a long value takes three times the memory
   local fields = redis.call('HGETALL', key)
   redis.call('DEL', key)
   redis.call('HSET', key, unpack(fields))
 end
-local function close(songhash, status, at, ...) -- the job has ended; further field, value to set
+local function finish(songhash, status, at, ...) -- the job has ended; further field, value to set
   refund(songhash)
   redis.call('ZREM', line_key(owner_of(songhash)), songhash)
   unpark(songhash)
@@ -206,21 +208,22 @@ local function close(songhash, status, at, ...) -- the job has ended; further fi
   redis.call('HSET', job_key(songhash), 'status', status, 'ended_at', at, ...)
   if status == 'succeeded' then
     if redis.call('HEXISTS', job_key(songhash), 'owners') == 1 then redis.call('HDEL', job_key(songhash), 'owner') end
-    pack(job_key(songhash))
+    rewrite_hash(job_key(songhash))
   end
   redis.call('ZADD', ENDED, at, songhash)
   if redis.call('HEXISTS', job_key(songhash), 'callbacks') == 1 then redis.call('ZADD', CALLBACKS, NOW, songhash) end
 end
-local function open(songhash, message) -- the job waits again
+local function requeue(songhash, message) -- the job waits again
   redis.call('HDEL', job_key(songhash), 'token', 'worker', 'stage', 'progress', 'started_at')
   redis.call('HSET', job_key(songhash), 'status', 'queued', 'message', message)
 end
-local function delay(songhash, message, tries, most, error) -- again later, each time twice as late; dead after `most`
+-- Delay the job's next attempt, twice as long after each one; after `most` attempts it fails and is a dead letter.
+local function schedule_retry(songhash, message, tries, most, error)
   if tries >= most then
-    close(songhash, 'failed', NOW, 'error', error)
-    return bury(cjson.encode({ hash = songhash, reason = cjson.decode(error).message, at = NOW }))
+    finish(songhash, 'failed', NOW, 'error', error)
+    return dead_letter(cjson.encode({ hash = songhash, reason = cjson.decode(error).message, at = NOW }))
   end
-  open(songhash, message)
+  requeue(songhash, message)
   redis.call('HSET', job_key(songhash), 'error', error)
   redis.call('ZADD', DELAYED, NOW + math.min(RETRY * 2 ^ (tries - 1), LONGEST_RETRY), message)
 end

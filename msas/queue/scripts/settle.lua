@@ -13,20 +13,20 @@ local status, token, settled, attempt, removing, lost =
 if settled == ARGV[2] then return 'ok' end
 if token ~= ARGV[2] then return 'lost' end
 if status == 'cancelled' and outcome ~= 'cancelled' then return 'cancelled' end
-redis.call('LREM', taken_key(ARGV[3]), 1, ARGV[4])
+redis.call('LREM', processing_key(ARGV[3]), 1, ARGV[4])
 redis.call('HSET', key, 'settled', token)
 if outcome == 'succeeded' or outcome == 'failed' then
-  close(ARGV[1], outcome, NOW, unpack(ARGV, 6))
+  finish(ARGV[1], outcome, NOW, unpack(ARGV, 6))
 elseif outcome == 'released' then
-  open(ARGV[1], ARGV[4])
+  requeue(ARGV[1], ARGV[4])
   redis.call('HINCRBY', key, 'attempt', -1)
   put_in_line(ARGV[1], ARGV[4], true)
 elseif outcome == 'waiting' then
   redis.call('HINCRBY', key, 'attempt', -1)
-  delay(ARGV[1], ARGV[4], redis.call('HINCRBY', key, 'waits', 1), 50, ARGV[7])
+  schedule_retry(ARGV[1], ARGV[4], redis.call('HINCRBY', key, 'waits', 1), 50, ARGV[7])
 elseif outcome == 'retry' then
   redis.call('HSET', key, 'avoid', NOW + AVOIDED .. ' ' .. ARGV[3])
-  delay(ARGV[1], ARGV[4], attempt - (lost or 0), ATTEMPTS, ARGV[7]) -- each lost worker was an attempt, too
+  schedule_retry(ARGV[1], ARGV[4], attempt - (lost or 0), ATTEMPTS, ARGV[7]) -- each lost worker was an attempt, too
 elseif removing then -- whoever removes it has the last word
   redis.call('HDEL', key, 'token', 'worker')
 else

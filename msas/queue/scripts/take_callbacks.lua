@@ -1,4 +1,4 @@
--- deliver: take callbacks that are due into one's hands, for a while.
+-- take_callbacks: take callbacks that are due into one's hands, for a while.
 -- ARGV  1 how many at most   2 for how long, in ms: then others may take them   3.. hosts that get none now
 -- returns {1 where more are due that this call did not look at, else 0; what was taken}; for each that was taken:
 --       songhash, id, hold (a token), the job's status, since when it is known (ms), the callback,

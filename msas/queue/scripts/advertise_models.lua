@@ -1,4 +1,4 @@
--- offer: note which models a worker has.
+-- advertise_models: note which models a worker has.
 -- ARGV  1 worker   2 what it offers, as JSON: with `per_worker`, by which it differs from the offers of earlier releases
 -- sent twice: the same again.
 -- REST of the release before reads OFFER, which its workers write, too.

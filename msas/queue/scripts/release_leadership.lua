@@ -1,4 +1,4 @@
--- resign: end a process's leadership, if it still leads.
+-- release_leadership: end a process's leadership, if it still leads.
 -- ARGV  1 the process
 -- returns 1 where it led, else 0
 -- sent twice: it leads no longer.

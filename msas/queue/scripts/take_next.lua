@@ -1,13 +1,13 @@
--- take: renew an idle worker's lease and move the next message into its list: owners in turn, each first in, first out.
+-- take_next: renew an idle worker's lease and move the next message into its list: owners in turn, each first in, first out.
 -- ARGV  1 worker   2 the models that it has, a JSON list; empty: it gets any job
 -- returns the message; nil where none waits, or 0 where some were parked within the last hour: then the worker blocks on
 --       QUEUE, after 0 for a short time alone, because parked jobs never come there
 -- sent twice: the second finds the first's message in the worker's list.
--- A job that this worker may not do is parked. Parked lines take turns with the owners; what `feed` moved to QUEUE has
+-- A job that this worker may not do is parked. Parked lines take turns with the owners; what `refill_queue` moved to QUEUE has
 -- the turn that its owner had then.
 local MOST_PARKED, LOOK, MIXED = 100, 10, 3600 * 1000
 redis.call('ZADD', WORKERS, NOW + LEASE, ARGV[1])
-local taken, models = taken_key(ARGV[1]), model_set(ARGV[2])
+local taken, models = processing_key(ARGV[1]), model_set(ARGV[2])
 local held = redis.call('LINDEX', taken, -1)
 if held then return held end
 local function first_of(name) -- return the first job of a parked line that this worker may do
@@ -16,7 +16,7 @@ local function first_of(name) -- return the first job of a parked line that this
   for _, songhash in ipairs(redis.call('ZRANGE', parked_key(name), 0, LOOK - 1)) do
     if redis.call('HGET', job_key(songhash), 'status') ~= 'queued' then
       leave_parked(name, songhash) -- a script of the release before stopped it
-    elseif may_do(songhash, ARGV[1], models) then
+    elseif may_run(songhash, ARGV[1], models) then
       return songhash
     end
   end
@@ -30,7 +30,7 @@ local function next_parked() -- return such a job of the line whose turn is next
 end
 local function give(message)
   redis.call('LPUSH', taken, message)
-  feed()
+  refill_queue()
   return message
 end
 local function give_parked(songhash)
@@ -38,17 +38,18 @@ local function give_parked(songhash)
   return give(redis.call('HGET', job_key(songhash), 'message'))
 end
 local function pop_next(fed) -- remove and return the next message of the list and the owners' lines
-  local message = not fed and pop_owned()
+  local message = not fed and pop_from_owners()
   if message then return message end
   if not fed then redis.call('ZADD', RING, next_number('turn'), '') end
   message = redis.call('RPOP', QUEUE)
-  redis.call('ZREM', line_key(''), hash_in(message) or '')
+  redis.call('ZREM', line_key(''), parse_songhash(message) or '')
   return message
 end
 for _ = 1, MOST_PARKED do
-  feed() -- a worker that blocked takes the last message of the list without it
+  refill_queue() -- a worker that blocked takes the last message of the list without it
   local head = redis.call('LINDEX', QUEUE, -1)
-  local fed = head and hash_in(head) and owner_of(hash_in(head)) ~= '' -- it waited longer than what is in its owner's line
+  -- A job that `refill_queue` moved here waited longer than the jobs in its owner's line.
+  local fed = head and parse_songhash(head) and owner_of(parse_songhash(head)) ~= ''
   if head then redis.call('ZADD', RING, 'NX', next_number('turn'), '') end
   local turn = fed and redis.call('HGET', COUNTERS, 'fed') or redis.call('ZRANGE', RING, 0, 0, 'WITHSCORES')[2]
   local parked, name, parked_turn = next_parked()
@@ -61,11 +62,11 @@ for _ = 1, MOST_PARKED do
     break
   end
   local message = pop_next(fed)
-  local songhash = hash_in(message)
+  local songhash = parse_songhash(message)
   local status, own = unpack(redis.call('HMGET', job_key(songhash or ''), 'status', 'message'))
   if status ~= 'queued' or own ~= message then return give(message) end
   local line = parked_line(songhash)
-  local able = may_do(songhash, ARGV[1], models)
+  local able = may_run(songhash, ARGV[1], models)
   if able and redis.call('EXISTS', parked_key(line)) == 0 then return give(message) end
   park(songhash)
   if able then return give_parked(first_of(line) or songhash) end -- those that were parked came before it

@@ -1,4 +1,4 @@
--- delivered: note what came of a callback that was taken.
+-- note_callback: note what came of a callback that was taken.
 -- ARGV  1 songhash   2 the callback's id   3 its hold   4 how its delivery goes   5 when the next try is due, in ms;
 --       empty: there is none
 -- returns 1, or 0 where it is in other hands by now, or the job in line once more: then nothing changes

@@ -1,4 +1,4 @@
--- own: add owners to a job.
+-- add_owners: add owners to a job.
 -- ARGV  1 songhash   2 their names, with spaces between them
 -- sent twice: the same again.
 if redis.call('EXISTS', job_key(ARGV[1])) == 1 then add_owners(ARGV[1], ARGV[2]) end

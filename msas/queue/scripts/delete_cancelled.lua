@@ -1,4 +1,4 @@
--- drop: forget a cancelled job whose objects are removed, or leave that to others.
+-- delete_cancelled: forget a cancelled job whose objects are removed, or leave that to others.
 -- ARGV  1 songhash   2 remover   3 '1' where the objects are removed
 -- returns 1; 0 where they are not, its worker has not let go of it yet (its end is the job's), or another removes it
 -- sent twice: the second finds nothing.

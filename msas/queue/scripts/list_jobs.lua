@@ -1,4 +1,4 @@
--- listing: the songhashes of a part of the jobs that wait, oldest first; of those that run; that wait for their next try.
+-- list_jobs: the songhashes of a part of the jobs that wait, oldest first; of those that run; that wait for their next try.
 -- ARGV  1 how many of those that wait are left out   2 how many are returned, at most   3 '1': of one owner alone, 4 owner
 -- returns {waiting, running, delayed, how many wait}. Where several owners' jobs wait, their lines follow each other.
 -- The hashes are cut out here, because messages of the first version carry whole songs.
@@ -10,7 +10,7 @@ local function is_wanted(songhash)
 end
 local function hashes(messages, into)
   for i = #messages, 1, -1 do
-    local songhash = hash_in(messages[i])
+    local songhash = parse_songhash(messages[i])
     if is_wanted(songhash) then into[#into + 1] = songhash end
   end
   return into
@@ -47,6 +47,6 @@ for _, name in ipairs(redis.call('ZRANGE', PARKED, 0, -1)) do
 end
 local running = {}
 for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
-  hashes(redis.call('LRANGE', taken_key(worker), 0, -1), running)
+  hashes(redis.call('LRANGE', processing_key(worker), 0, -1), running)
 end
 return { waiting, running, hashes(redis.call('ZREVRANGE', DELAYED, -most, -1), {}), count }

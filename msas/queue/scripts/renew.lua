@@ -1,4 +1,4 @@
--- beat: renew a worker's lease, and carry the news of the job it runs.
+-- renew: renew a worker's lease, and carry the news of the job it runs.
 -- ARGV  1 worker   2 songhash, empty while idle   3 token   4 stage   5 progress 0 to 1
 -- returns 'ok'; 'cancelled' where the job is to be removed; 'lost' where it is no longer this worker's
 -- sent twice: the same again.

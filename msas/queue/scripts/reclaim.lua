@@ -1,4 +1,4 @@
--- tick: put back in line what is due, and what lost workers held. Any process may, as often as it likes.
+-- reclaim: put back in line what is due, and what lost workers held. Any process may, as often as it likes.
 -- ARGV  1 a worker that says goodbye: what it holds is taken back at once; empty: an ordinary tick
 -- sent twice: the second comes too soon, or finds nothing.
 -- After an outage in which nobody ticked (or where Redis' clock jumped) every lease has run out: then each worker
@@ -18,19 +18,19 @@ local function reclaim(worker, message)
     redis.call('PEXPIRE', STRAYS, FORGET)
     if strays < MOST_STRAYS then return put_in_line(songhash, message, true) end
     redis.call('HDEL', STRAYS, digest)
-    if status == 'queued' then close(songhash, 'failed', NOW, 'error', LOST) end
-    bury(cjson.encode({ reason = 'worker after worker was lost on reading it', sha1 = digest, bytes = #message }))
+    if status == 'queued' then finish(songhash, 'failed', NOW, 'error', LOST) end
+    dead_letter(cjson.encode({ reason = 'worker after worker was lost on reading it', sha1 = digest, bytes = #message }))
   elseif not status or status == 'queued' then
     put_in_line(songhash, message, true)
   elseif running then
-    delay(songhash, message, redis.call('HINCRBY', key, 'lost', 1), MOST_LOST, LOST)
+    schedule_retry(songhash, message, redis.call('HINCRBY', key, 'lost', 1), MOST_LOST, LOST)
   elseif holder == worker then
     redis.call('HDEL', key, 'token', 'worker') -- cancelled: now nobody holds it
   end -- else over, or in other hands: the copy is dropped
 end
 local function reap(worker)
-  for _, message in ipairs(redis.call('LRANGE', taken_key(worker), 0, -1)) do reclaim(worker, message) end
-  redis.call('DEL', taken_key(worker))
+  for _, message in ipairs(redis.call('LRANGE', processing_key(worker), 0, -1)) do reclaim(worker, message) end
+  redis.call('DEL', processing_key(worker))
 end
 local function prune_offers() -- of workers that are not known; where no worker lives, what was offered last stays
   if redis.call('ZCOUNT', WORKERS, NOW, '+inf') == 0 then return end
@@ -39,7 +39,9 @@ local function prune_offers() -- of workers that are not known; where no worker 
     others = others or redis.call('HEXISTS', OFFERS, worker) == 0
   end
   for _, worker in ipairs(redis.call('HKEYS', OFFERS)) do
-    if not (worker == '' and others) and not redis.call('ZSCORE', WORKERS, worker) then redis.call('HDEL', OFFERS, worker) end
+    if not (worker == '' and others) and not redis.call('ZSCORE', WORKERS, worker) then
+      redis.call('HDEL', OFFERS, worker)
+    end
   end
 end
 local function forget(worker) redis.call('ZREM', WORKERS, worker) redis.call('HDEL', CLAIMS, worker) end
@@ -47,11 +49,11 @@ if ARGV[1] ~= '' then reap(ARGV[1]) return forget(ARGV[1]) end
 local last = tonumber(redis.call('GET', TICK) or '0')
 if last <= NOW and NOW < last + LEASE / 6 then return end
 redis.call('SET', TICK, NOW)
-feed()
+refill_queue()
 for _, range in ipairs({ { NOW, '-inf' }, { '+inf', '(' .. NOW + LONGEST_RETRY } }) do -- the second: a clock set back
   for _, message in ipairs(redis.call('ZREVRANGEBYSCORE', DELAYED, range[1], range[2])) do
     redis.call('ZREM', DELAYED, message)
-    put_in_line(hash_in(message), message, true)
+    put_in_line(parse_songhash(message), message, true)
   end
 end
 if NOW < last or last + LEASE < NOW then

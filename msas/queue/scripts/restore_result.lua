@@ -1,4 +1,4 @@
--- publish: note what lies finished in the store, where Redis forgot the job or never heard of its end.
+-- restore_result: note what lies finished in the store, where Redis forgot the job or never heard of its end.
 -- ARGV  1 songhash   2 when it ended, in ms   3 '1' where it lost a stem
 -- returns 1, or 0 where the job is in work, has succeeded, or is being removed; or where it was removed: what is in the
 --       store then comes from a worker that did not know it yet
@@ -9,6 +9,6 @@ if status == 'queued' then
 elseif status and status ~= 'failed' or not status and redis.call('ZSCORE', REMOVED, ARGV[1]) then
   return 0
 end
-close(ARGV[1], 'succeeded', ARGV[2])
+finish(ARGV[1], 'succeeded', ARGV[2])
 if ARGV[3] == '1' then redis.call('HSET', job_key(ARGV[1]), 'pruned', 1) end
 return 1

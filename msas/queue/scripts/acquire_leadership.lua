@@ -1,4 +1,4 @@
--- lead: make a process the leader for a time, or let it stay it, if no other one is: the leader reconciles.
+-- acquire_leadership: make a process the leader for a time, or let it stay it, if no other one is: the leader reconciles.
 -- ARGV  1 the process   2 for how long, in ms
 -- returns 1 where it leads, else 0
 -- sent twice: it leads already, and for as long from then on.

@@ -1,4 +1,4 @@
--- prune: note that a stem of a job that succeeded is removed; sent again, the job is separated again.
+-- forget_stem: note that a stem of a job that succeeded is removed; sent again, the job is separated again.
 -- ARGV  1 songhash   2 the version that its remover read: when it ended, and a space, and how often it was pruned;
 --       without the second number any   3 empty; or the owner that removes it
 -- returns 1; 0 where the job is not there or not over; -1 where others own it, too; -2 where it has another version by

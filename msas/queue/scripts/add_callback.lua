@@ -1,4 +1,4 @@
--- subscribe: have one more callback told of the end of a job; where it has ended, at once.
+-- add_callback: have one more callback told of the end of a job; where it has ended, at once.
 -- ARGV  1 songhash   2 the callback's id   3 the callback   4 its owner   5 how many a job may have
 --       6 of how many bytes in all
 -- returns 'ok'; 'unknown' where there is no such job, or it is being removed; 'full' where too many wait already

@@ -1,14 +1,14 @@
--- record: store how far the leader's upkeep is.
--- ARGV  1 the process   2.. field, value of COMPARED; an empty value removes the field
+-- record_progress: store how far the leader's upkeep is.
+-- ARGV  1 the process   2.. field, value of UPKEEP; an empty value removes the field
 -- returns 1; 0 where another process leads: then nothing changes
 -- sent twice: the same again.
 local leader = redis.call('GET', LEADER)
 if leader and leader ~= ARGV[1] then return 0 end
 for i = 2, #ARGV, 2 do
   if ARGV[i + 1] == '' then
-    redis.call('HDEL', COMPARED, ARGV[i])
+    redis.call('HDEL', UPKEEP, ARGV[i])
   else
-    redis.call('HSET', COMPARED, ARGV[i], ARGV[i + 1])
+    redis.call('HSET', UPKEEP, ARGV[i], ARGV[i + 1])
   end
 end
 return 1
