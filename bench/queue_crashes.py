@@ -18,7 +18,7 @@ from bench.material import Setup
 from bench.own_redis import LEASE, make_job, own_redis
 from msas.errors import QueueUnavailable
 from msas.job import State
-from msas.queue import Queue, Receiver
+from msas.queue import Consumer, Queue
 from msas.settings import Settings
 from tests.support.own_store import OwnStore
 from tests.support.processes import eventually
@@ -76,7 +76,7 @@ def _many_workers(settings: Settings) -> dict[str, float]:
         processes[doomed] = _start_workers(settings)
 
     def have_all_ended() -> bool:
-        queue.tick()
+        queue.reclaim()
         return set(queue.states(songhashes).values()) <= {State.SUCCEEDED, State.FAILED}
 
     with suppress(AssertionError):  # the figures tell how many have not
@@ -115,12 +115,12 @@ def _run_workers(settings: Settings) -> None:
 
 
 def _run_worker(settings: Settings) -> None:
-    receiver = Receiver.from_settings(settings)
+    consumer = Consumer.from_settings(settings)
     with _counts(settings) as counts:
         while True:
             with suppress(QueueUnavailable):
-                receiver.queue.tick()
-                if lease := receiver.take():
+                consumer.queue.reclaim()
+                if lease := consumer.claim_next():
                     counts.hincrby(_RAN, lease.job.songhash)
                     time.sleep(random.uniform(0.01, 0.1))
                     if lease.succeed() == "ok":

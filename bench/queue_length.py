@@ -15,8 +15,8 @@ from bench.material import Setup
 from bench.own_redis import make_job, own_redis
 from msas.errors import NotAudio
 from msas.job import Job
-from msas.queue import Bounds, Receiver
-from msas.queue.stats import Outlook
+from msas.queue import Bounds, Consumer
+from msas.queue.stats import QueueStats
 from msas.settings import Settings
 from msas.status import fields_of_job
 
@@ -57,8 +57,8 @@ class _FilledQueue:
 
     def __init__(self, settings: Settings, length: int, owners: int) -> None:
         self._owners = owners
-        self.receiver, self._numbers = Receiver.from_settings(settings), itertools.count()
-        self.queue, self.redis = self.receiver.queue, self.receiver.queue.redis
+        self.consumer, self._numbers = Consumer.from_settings(settings), itertools.count()
+        self.queue, self.redis = self.consumer.queue, self.consumer.queue.redis
         self.admits: list[float] = []
         self.statuses: list[float] = []
         for start in range(0, length, _BATCH):
@@ -69,7 +69,7 @@ class _FilledQueue:
         job = self._next_job()
         self.admits.append(_seconds(partial(self.queue.admit, job, _BOUNDS, 0)))
         self.statuses.append(_seconds(partial(self.queue.status, job.songhash)))
-        lease = self.receiver.take()
+        lease = self.consumer.claim_next()
         assert lease
         lease.fail(NotAudio("It went wrong."))
 
@@ -93,24 +93,24 @@ class _FilledQueue:
         queue, problem = self.queue, NotAudio("It went wrong.")
         jobs = [self._next_job() for _ in range(500)]
         for job in jobs:
-            queue.known(job.songhash, job.owner)
+            queue.look_up(job.songhash, job.owner)
             queue.has_room(job.owner, _BOUNDS)
             queue.admit(job, _BOUNDS, 0)
         queue.statuses([job.songhash for job in jobs])
         for skip in (0, LONG // 2, LONG - 1_000):
-            queue.listing(skip, 1_000)
-            queue.listing(skip, 1_000, "owner 1")
-        Outlook(queue).numbers()
+            queue.list_jobs(skip, 1_000)
+            queue.list_jobs(skip, 1_000, "owner 1")
+        QueueStats(queue).count_jobs()
         for settle in ("release", "retry", "wait", "fail") * 5:
-            lease = self.receiver.take()
+            lease = self.consumer.claim_next()
             assert lease
-            lease.beat()
+            lease.renew()
             getattr(lease, settle)(*(() if settle == "release" else (problem,)))
-        queue.tick()
+        queue.reclaim()
         for job in jobs[:4]:
             queue.enqueue(job, perhaps_lost=True)
             queue.cancel(job.songhash, "bench")
-            queue.drop(job.songhash, "bench")
+            queue.delete_cancelled(job.songhash, "bench")
 
     def _next_job(self) -> Job:
         number = next(self._numbers)

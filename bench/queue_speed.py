@@ -14,7 +14,7 @@ from bench import queue_length
 from bench.material import Setup
 from bench.own_redis import make_job, own_redis
 from msas.job import Job
-from msas.queue import Receiver, connect
+from msas.queue import Consumer, connect
 from msas.status import fields_of_job
 
 JOBS, TURNS = 1_000, 5  # jobs a turn; the first turn warms up
@@ -27,10 +27,10 @@ def measure(setup: Setup) -> dict[str, float]:
     Then queues of different lengths are compared.
     """
     with own_redis(setup.out / "redis") as settings:
-        receiver, redis = Receiver.from_settings(settings), connect(settings)
+        consumer, redis = Consumer.from_settings(settings), connect(settings)
         steps: dict[str, Callable[[Job], None]] = {
-            "enqueue": lambda job: _enqueue(receiver, job),
-            "dispatch": lambda _: _dispatch(receiver),
+            "enqueue": lambda job: _enqueue(consumer, job),
+            "dispatch": lambda _: _dispatch(consumer),
             "raw_enqueue": lambda job: _enqueue_raw(redis, job),
             "raw_dispatch": lambda _: _dispatch_raw(redis),
         }
@@ -57,13 +57,13 @@ def _seconds(step: Callable[[Job], None], jobs: list[Job]) -> float:
     return time.monotonic() - since
 
 
-def _enqueue(receiver: Receiver, job: Job) -> None:
-    created, _ = receiver.queue.enqueue(job)
+def _enqueue(consumer: Consumer, job: Job) -> None:
+    created, _ = consumer.queue.enqueue(job)
     assert created
 
 
-def _dispatch(receiver: Receiver) -> None:
-    lease = receiver.take()
+def _dispatch(consumer: Consumer) -> None:
+    lease = consumer.claim_next()
     assert lease
     assert lease.succeed() == "ok"
 

@@ -8,7 +8,7 @@ from redis import Redis
 
 from bench.material import Setup
 from bench.own_redis import make_job, own_redis
-from msas.queue import Receiver, connect
+from msas.queue import Consumer, connect
 
 SONGS = 5_000
 
@@ -16,25 +16,25 @@ SONGS = 5_000
 def measure(setup: Setup) -> dict[str, float]:
     """An API key sends songs, and a worker does them all."""
     with own_redis(setup.out / "redis") as settings:
-        receiver, redis = Receiver.from_settings(settings), connect(settings)
-        _enqueue(receiver, range(SONGS, SONGS + 100))  # what Redis and the scripts need once
-        _do(receiver, 100)
+        consumer, redis = Consumer.from_settings(settings), connect(settings)
+        _enqueue(consumer, range(SONGS, SONGS + 100))  # what Redis and the scripts need once
+        _do(consumer, 100)
         before = _used(redis)
-        _enqueue(receiver, range(SONGS))
+        _enqueue(consumer, range(SONGS))
         waiting = _used(redis)
-        _do(receiver, SONGS)
+        _do(consumer, SONGS)
         done = _used(redis)
     return {"redis_bytes_waiting": (waiting - before) / SONGS, "redis_bytes_done": (done - before) / SONGS}
 
 
-def _enqueue(receiver: Receiver, numbers: range) -> None:
+def _enqueue(consumer: Consumer, numbers: range) -> None:
     for number in numbers:
-        receiver.queue.enqueue(replace(make_job(number), owner="alice", seconds=240.0))
+        consumer.queue.enqueue(replace(make_job(number), owner="alice", seconds=240.0))
 
 
-def _do(receiver: Receiver, count: int) -> None:
+def _do(consumer: Consumer, count: int) -> None:
     for _ in range(count):
-        lease = receiver.take()
+        lease = consumer.claim_next()
         assert lease
         assert lease.succeed() == "ok"
 

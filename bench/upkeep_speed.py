@@ -84,11 +84,11 @@ class _Side:
     def __init__(self, settings: Settings, count: int) -> None:
         self.queue, self.listing = Queue.from_settings(settings), _Listing(2 * count)
         store, leader = Store(cast(Any, self.listing)), Leader(self.queue, 600)
-        assert leader.lead()
+        assert leader.acquire_leadership()
         self._fill(count)
         self._sweep = Sweep(self.queue, store, leader, keep_days=7, first_look_seconds=60)
         self._comparison = Comparison(self.queue, store, leader, pause=lambda _: None)
-        leader.record(swept_at=self.queue.now(), run_id=UpkeepRecord(self.queue).run_id())
+        leader.record_progress(swept_at=self.queue.now(), run_id=UpkeepRecord(self.queue).run_id())
 
     def sweep(self) -> None:
         self._sweep.run()

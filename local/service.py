@@ -82,7 +82,7 @@ class Service:
 
     def model(self) -> dict[str, Any]:
         """Return the default model: its name, its stems, and a sentence about it."""
-        offer = Queue.from_settings(self.settings).offered() or {}
+        offer = Queue.from_settings(self.settings).advertised_models() or {}
         found: dict[str, Any] = next(m for m in offer["models"] if m["name"] == offer["default"])
         return found
 
@@ -131,7 +131,7 @@ class Service:
         """Wait until the worker has loaded its model and says what it offers."""
 
         queue = Queue.from_settings(self.settings)
-        self._await("worker", lambda: queue.offered() is not None, _MODEL_SECONDS)
+        self._await("worker", lambda: queue.advertised_models() is not None, _MODEL_SECONDS)
 
     def _take_data(self) -> None:
         self._data.mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ class Service:
         self._tell_where()
         queue = Queue.from_settings(self.settings)
         self._await("redis", queue.now)
-        queue.offer(None)
+        queue.advertise_models(None)
         self.start_worker()  # it loads its model while the store starts
         self._await("store", self._store_takes_objects)
         self._run("rest", [sys.executable, "-m", "rest"])

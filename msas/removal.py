@@ -34,8 +34,8 @@ def remove(
     try:
         objects, size = (0, 0) if ghost and store.message(songhash) else store.remove_song(songhash)
     except BaseException:
-        queue.drop(songhash, remover, removed=False)
+        queue.delete_cancelled(songhash, remover, removed=False)
         raise
-    queue.drop(songhash, remover)
+    queue.delete_cancelled(songhash, remover)
     UpkeepRecord(queue).note_stored(-size)
     return state or ("forgotten" if objects else "")

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from msas.job import State
 from msas.queue import Queue
-from msas.queue.stats import Outlook
+from msas.queue.stats import QueueStats
 from msas.status import JobStatus
 from msas.store import Store
 from msas.upkeep.recovery import publish_again
@@ -30,7 +30,7 @@ class Results:
     """
 
     def __init__(self, queue: Queue, store: Store) -> None:
-        self._queue, self._store, self._outlook = queue, store, Outlook(queue)
+        self._queue, self._store, self._stats = queue, store, QueueStats(queue)
         self._reports: OrderedDict[str, tuple[str, dict[str, Any]]] = OrderedDict()
         self._missed: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
@@ -49,7 +49,7 @@ class Results:
 
     def recent_reports(self) -> list[dict[str, Any]]:
         """Return the reports on the jobs that succeeded last, the newest first."""
-        statuses = self._queue.statuses(self._outlook.recent())
+        statuses = self._queue.statuses(self._stats.recently_ended())
         finished = [status for status in statuses.values() if status and status.state is State.SUCCEEDED]
         return [status.report for status in _each(self._with_report, finished) if status.report]
 

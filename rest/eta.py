@@ -13,7 +13,7 @@ from typing import Any
 from msas.errors import StoreUnavailable
 from msas.job import State
 from msas.queue import Queue
-from msas.queue.stats import Outlook
+from msas.queue.stats import QueueStats
 from msas.results import Results
 from msas.status import JobStatus
 
@@ -54,7 +54,7 @@ class Eta:
     """Estimates for all who ask, from one look at the queue every few seconds."""
 
     def __init__(self, queue: Queue, results: Results) -> None:
-        self._outlook, self._queue, self._results = Outlook(queue), queue, results
+        self._stats, self._queue, self._results = QueueStats(queue), queue, results
         self._seen, self._workers, self._pace = -_FRESH_SECONDS, 1, Pace(())
         self._running = 0.0  # seconds of work that the running jobs still need
         self._ahead = [0.0]  # seconds of work of the first 0, 1, 2 ... jobs that wait
@@ -95,10 +95,10 @@ class Eta:
             self._looking.release()
 
     def _look_now(self) -> None:
-        self._workers = self._outlook.workers()
+        self._workers = self._stats.count_workers()
         with suppress(StoreUnavailable):  # then the pace stays as it was
             self._pace = Pace(self._results.recent_reports())
-        found = self._queue.listing(0, _EXACT)
+        found = self._queue.list_jobs(0, _EXACT)
         work = self._work([*found.running, *found.waiting])
         running = len(found.running)
         self._running = sum(work[:running])
@@ -107,7 +107,7 @@ class Eta:
 
     def _work(self, jobs: Sequence[str]) -> list[float]:
         """Return the seconds of work that each job still needs."""
-        facts = [self._outlook.fields(jobs, name) for name in ("model", "seconds", "progress")]
+        facts = [self._stats.read_field(jobs, name) for name in ("model", "seconds", "progress")]
         return [
             self._pace.usual_seconds(model, float(seconds) if seconds else None) * (1 - float(progress or 0))
             for model, seconds, progress in zip(*facts, strict=True)

@@ -43,7 +43,7 @@ class Services:
 
     def offered_models(self) -> tuple[list[Model], str]:
         """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""
-        return read_offer(self.queue.offered())
+        return read_offer(self.queue.advertised_models())
 
     def job(self, songhash: str) -> JobStatus:
         """Return the job's status. Raises UnknownSong where there is none that the caller may see."""

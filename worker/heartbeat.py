@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from msas.errors import QueueUnavailable
 from msas.job import Stage
 from msas.logs import log
-from msas.queue import Lease, Receiver
+from msas.queue import Consumer, Lease
 from worker.drain import Drain, Draining, TimeLeft
 
 _SOONEST_SECONDS = 0.25  # news of a job is carried no more often than this
@@ -52,8 +52,8 @@ class Liveness:
 class Heartbeat:
     """Beats every `seconds`, idle or not, and sooner when there is news of the job in hand."""
 
-    def __init__(self, receiver: Receiver, seconds: float, drain: Drain, liveness: Liveness) -> None:
-        self._receiver, self._seconds = receiver, seconds
+    def __init__(self, consumer: Consumer, seconds: float, drain: Drain, liveness: Liveness) -> None:
+        self._consumer, self._seconds = consumer, seconds
         self._drain, self._liveness = drain, liveness
         self._lease: Lease | None = None
         self._time_left = TimeLeft()
@@ -94,7 +94,7 @@ class Heartbeat:
         while True:
             lease = self._in_hand()
             with suppress(QueueUnavailable):
-                lease.beat()
+                lease.renew()
                 self._in_hand()
                 return
             self._over.wait(_ASK_AGAIN_SECONDS)
@@ -107,9 +107,9 @@ class Heartbeat:
 
     def _in_hand(self) -> Lease:
         lease = self._lease
-        if lease is None or lease.held == "lost":  # None: of an upload that outlived its job
+        if lease is None or lease.status == "lost":  # None: of an upload that outlived its job
             raise LeaseLost
-        if lease.held == "cancelled":
+        if lease.status == "cancelled":
             raise Cancelled
         if self._drain.begun:
             self._drain.expect(self._time_left.seconds())
@@ -121,7 +121,7 @@ class Heartbeat:
         while not self._over.is_set():
             self._liveness.mark()
             lease = self._lease
-            with log.telling(**lease.facts if lease else {}):
+            with log.bound(**lease.log_fields if lease else {}):
                 self._beat(lease)
             self._liveness.mark()
             self._over.wait(_SOONEST_SECONDS)
@@ -130,7 +130,7 @@ class Heartbeat:
 
     def _beat(self, lease: Lease | None) -> None:
         try:
-            self._receiver.beat(lease)
+            self._consumer.renew(lease)
             if lease and self._drain.overdue(_OVERDUE_SECONDS):
                 self._end_under(lease)
         except QueueUnavailable as problem:  # no reason to stop computing
@@ -139,6 +139,6 @@ class Heartbeat:
     def _end_under(self, lease: Lease) -> None:
         """Hand back a job that does not notice that its time is over, and end the process."""
         lease.release()
-        self._receiver.leave()
+        self._consumer.deregister()
         log.event(_log, "job handed back", logging.WARNING, why="it did not stop in time")
         os._exit(0)

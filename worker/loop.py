@@ -12,7 +12,7 @@ from msas.job import Job
 from msas.logs import log
 from msas.models import Model
 from msas.options import Options
-from msas.queue import Held, Lease, Receiver
+from msas.queue import Consumer, Lease, LeaseStatus
 from msas.store import Store
 from worker.drain import Drain, Draining
 from worker.engines import Engine
@@ -44,7 +44,7 @@ class Worker:
 
     def __init__(
         self,
-        receiver: Receiver,
+        consumer: Consumer,
         store: Store,
         models: Engines,
         heartbeat: Heartbeat,
@@ -55,7 +55,7 @@ class Worker:
         limits: SongLimits,
     ) -> None:
         """`scratch` is the folder for songs in work, `limits` what a song may be and cost."""
-        self._receiver, self._store, self._models = receiver, store, models
+        self._consumer, self._store, self._models = consumer, store, models
         self._heartbeat, self._watchdog, self._drain, self._counts = heartbeat, watchdog, drain, counts
         self._scratch, self._limits = scratch, limits
         self._sickness = Sickness()
@@ -71,18 +71,18 @@ class Worker:
                 except QueueUnavailable as problem:
                     log.event(_log, "queue away", logging.WARNING, why=problem.detail)
                     self._drain.wait(_PAUSE_SECONDS)
-        self._until_answered(self._receiver.leave)
+        self._until_answered(self._consumer.deregister)
         return bool(self._sickness.illness)
 
     def turn(self) -> bool:
         """Take one job, if there is one, and settle it. Returns whether there was one."""
         models = self._models
         offered = {"models": [vars(model) for model in models.offer], "default": models.default}
-        self._receiver.offer({**offered, **models.about})
-        lease = self._receiver.take(self._drain.listening())
+        self._consumer.advertise_models({**offered, **models.about})
+        lease = self._consumer.claim_next(self._drain.listening())
         if lease is None:
             return False
-        with log.telling(**lease.facts), self._counts.job(lease.attempt):
+        with log.bound(**lease.log_fields), self._counts.job(lease.attempt):
             met = self._work(lease)
         if isinstance(met, StoreUnavailable | StoreRefused):
             self._await_store()
@@ -102,7 +102,7 @@ class Worker:
             self._forget_message(lease.job)
         return met
 
-    def _serve(self, lease: Lease) -> tuple[Callable[[], Held | None], str, Exception | None]:
+    def _serve(self, lease: Lease) -> tuple[Callable[[], LeaseStatus | None], str, Exception | None]:
         """Do the job; return how to settle it, the word for that, and what went wrong."""
         try:
             self._separate(lease.job)
@@ -122,7 +122,7 @@ class Worker:
         self._counts.separated(report)
         self._sickness.succeeded()
 
-    def _settling(self, lease: Lease, error: Exception) -> tuple[Callable[[], Held | None], str]:
+    def _settling(self, lease: Lease, error: Exception) -> tuple[Callable[[], LeaseStatus | None], str]:
         """What went wrong, and what that means for the lease."""
         match error:
             case LeaseLost():
@@ -133,14 +133,14 @@ class Worker:
                 return lease.release, "handed back"
             case Unavailable() as problem:
                 log.event(_log, "store away", logging.WARNING, why=problem.detail)
-                return lambda: lease.wait(problem), "put off"
+                return lambda: lease.postpone(problem), "put off"
             case Problem() as problem:
                 log.event(_log, "song refused", code=problem.code, why=problem.detail)
                 return lambda: lease.fail(problem), "failed"
         _log.error("separation failed", exc_info=error)
         return self._settling_unforeseen(lease, error)
 
-    def _settling_unforeseen(self, lease: Lease, error: Exception) -> tuple[Callable[[], Held | None], str]:
+    def _settling_unforeseen(self, lease: Lease, error: Exception) -> tuple[Callable[[], LeaseStatus | None], str]:
         """A failure of ours is an attempt, unless this worker is sick: then another one gets the job, without blame."""
         unforeseen = Problem("The separation failed on our side; the worker's log says why. Try again, or tell us.")
         self._sickness.failed(lease.job.songhash, error)
@@ -148,15 +148,15 @@ class Worker:
             return lambda: lease.retry(unforeseen), "to be tried again"
         log.event(_log, "worker sick", logging.ERROR, why=self._sickness.illness)
         if self._sickness.gpu_lost(error):  # a song that does so to each GPU must not circulate for ever
-            return lambda: lease.wait(unforeseen), "put off"
+            return lambda: lease.postpone(unforeseen), "put off"
         return lease.release, "handed back"
 
-    def _clear_away(self, lease: Lease) -> Held | None:
+    def _clear_away(self, lease: Lease) -> LeaseStatus | None:
         try:
             self._store.remove_song(lease.job.songhash)
         except StoreUnavailable:
             return None  # on the next turn we let go of it, and the reconciler removes what is left
-        return lease.let_go()
+        return lease.acknowledge_cancel()
 
     def _forget_message(self, job: Job) -> None:
         try:
@@ -164,7 +164,7 @@ class Worker:
         except StoreUnavailable as problem:  # the reconciler does
             log.event(_log, "message kept", logging.WARNING, why=problem.detail)
 
-    def _until_answered(self, settle: Callable[[], Held | None]) -> Held | None:
+    def _until_answered(self, settle: Callable[[], LeaseStatus | None]) -> LeaseStatus | None:
         """Settle, again and again while Redis is away: the stems are stored, only the news is missing."""
         while True:
             try:

@@ -7,10 +7,10 @@ from typing import Any
 
 from msas.cost import SongLimits
 from msas.logs import log
-from msas.queue import Queue, Receiver
+from msas.queue import Consumer, Queue
 from msas.settings import Settings, SettingsError
 from msas.store import Store
-from msas.upkeep.threads import start_ticking
+from msas.upkeep.threads import start_reclaiming
 from worker.drain import Drain
 from worker.heartbeat import Heartbeat, Liveness
 from worker.loop import Engines, Worker
@@ -45,13 +45,13 @@ def serve(settings: Settings, models: Engines, counts: Counts, liveness: Livenes
     """
     drain = Drain(settings.drain_seconds)
     drain.install()
-    receiver, store = Receiver.from_settings(settings), Store.from_settings(settings, retries=3)
-    heartbeat = Heartbeat(receiver, settings.beat_seconds, drain, liveness)
+    consumer, store = Consumer.from_settings(settings), Store.from_settings(settings, retries=3)
+    heartbeat = Heartbeat(consumer, settings.beat_seconds, drain, liveness)
     watchdog = Watchdog(settings.stall_seconds)
     with scratch_folder() as scratch:
-        log.event(_log, "ready", worker=receiver.worker, model=models.default, **about)
-        start_ticking(Queue.from_settings(settings), settings)
+        log.event(_log, "ready", worker=consumer.worker, model=models.default, **about)
+        start_reclaiming(Queue.from_settings(settings), settings)
         limits = SongLimits.from_settings(settings)
-        sick = Worker(receiver, store, models, heartbeat, watchdog, drain, counts, scratch, limits).run()
+        sick = Worker(consumer, store, models, heartbeat, watchdog, drain, counts, scratch, limits).run()
     log.event(_log, "stopped")
     return SICK if sick else 0

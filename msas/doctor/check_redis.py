@@ -11,7 +11,7 @@ from msas.doctor.check_clock import clock_finding
 from msas.doctor.finding import Finding, look, well, wrong
 from msas.errors import QueueUnavailable
 from msas.queue import Queue
-from msas.queue.connection import answering
+from msas.queue.connection import translate_errors
 from msas.settings import Settings
 
 _PINGS = 5
@@ -24,7 +24,7 @@ def redis_findings(queue: Queue, settings: Settings) -> Iterator[Finding]:
     """Look at Redis; where it does not answer, there is one finding."""
     where = settings.redis_address()
     try:
-        with answering():
+        with translate_errors():
             info: dict[str, Any] = queue.redis.info()
             seconds = median(_timed(queue) for _ in range(_PINGS))
         before = time.time()

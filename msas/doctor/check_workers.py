@@ -10,7 +10,7 @@ from msas.doctor.finding import Finding, look, well, wrong
 from msas.errors import QueueUnavailable
 from msas.models import LITE
 from msas.queue import Queue
-from msas.queue.stats import Outlook
+from msas.queue.stats import QueueStats
 from msas.settings import Settings
 
 _GPU = Path("/dev/nvidia0")
@@ -19,7 +19,7 @@ _GPU = Path("/dev/nvidia0")
 def worker_findings(queue: Queue, settings: Settings) -> Iterator[Finding]:
     """Look for workers and what they offer; nothing is found where Redis does not answer."""
     try:
-        numbers, offered = Outlook(queue).numbers(), queue.offered()
+        numbers, offered = QueueStats(queue).count_jobs(), queue.advertised_models()
     except QueueUnavailable:
         return
     waiting = numbers.waiting + numbers.delayed

@@ -14,7 +14,7 @@ from typing import cast
 
 from msas.errors import QueueUnavailable
 from msas.logs import log
-from msas.queue.connection import answering, connect
+from msas.queue.connection import connect, translate_errors
 from msas.settings import Settings, SettingsError
 
 _LOOK_SECONDS = 0.5
@@ -64,7 +64,7 @@ def followed(settings: Settings) -> Iterator[bytes]:
     redis, complained = connect(settings), False
 
     def read(most: int) -> list[bytes]:
-        with answering():
+        with translate_errors():
             return cast(list[bytes], redis.lrange(settings.log_list, 0, most - 1))
 
     tail = Tail(read)

@@ -19,7 +19,7 @@ from redis import Redis, RedisError
 
 LINES_KEPT = 10_000
 _PENDING = 1_000
-_told: ContextVar[Mapping[str, Any]] = ContextVar("told", default=MappingProxyType({}))
+_context: ContextVar[Mapping[str, Any]] = ContextVar("context", default=MappingProxyType({}))
 CALLS = "msas.calls"  # what is logged under this name goes to stdout alone: it would soon push all else off the list
 
 
@@ -28,19 +28,19 @@ def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **fac
     logger.log(level, name, extra={"facts": facts})
 
 
-def tell(**facts: Any) -> None:
+def bind(**facts: Any) -> None:
     """Say `facts` in each line that is logged from now on in this context (see contextvars), as in a request's."""
-    _told.set({**_told.get(), **facts})
+    _context.set({**_context.get(), **facts})
 
 
 @contextmanager
-def telling(**facts: Any) -> Iterator[None]:
+def bound(**facts: Any) -> Iterator[None]:
     """Say `facts` in each line that is logged in the block. A thread that it starts must be given its context."""
-    before = _told.set({**_told.get(), **facts})
+    before = _context.set({**_context.get(), **facts})
     try:
         yield
     finally:
-        _told.reset(before)
+        _context.reset(before)
 
 
 def start(service: str, redis: Redis | None = None, log_list: str = "logging") -> None:
@@ -62,7 +62,7 @@ def start(service: str, redis: Redis | None = None, log_list: str = "logging") -
         listener.start()
         handlers.append(pending)
     for handler in handlers:
-        handler.addFilter(_add_what_was_told)
+        handler.addFilter(_add_context)
     root = logging.getLogger()
     root.handlers = handlers
     root.setLevel(logging.INFO)
@@ -80,9 +80,9 @@ def _log_the_end(kind: type[BaseException], error: BaseException | None, trace: 
     )
 
 
-def _add_what_was_told(record: logging.LogRecord) -> bool:
+def _add_context(record: logging.LogRecord) -> bool:
     """Runs in the thread that logs; a handler further on may format the line in another."""
-    record.facts = {**_told.get(), **getattr(record, "facts", {})}
+    record.facts = {**_context.get(), **getattr(record, "facts", {})}
     return True
 
 

@@ -1,25 +1,25 @@
 """The queue: where jobs wait, who holds them, how they end. The only place that names a Redis key."""
 
-from msas.queue.admission import Bounds, Known
-from msas.queue.callbacks import Outbox
+from msas.queue.admission import Bounds, JobLookup
+from msas.queue.callbacks import CallbackQueue
 from msas.queue.connection import connect
-from msas.queue.consumer import Held, Lease, Receiver
+from msas.queue.consumer import Consumer, Lease, LeaseStatus
 from msas.queue.leader import Leader, LeadershipLost
-from msas.queue.queue import Listing, Queue
+from msas.queue.queue import JobList, Queue
 from msas.queue.upkeep_record import Progress, Span, UpkeepRecord
 
 __all__ = [
     "Bounds",
-    "Held",
-    "Known",
+    "CallbackQueue",
+    "Consumer",
+    "JobList",
+    "JobLookup",
     "Leader",
     "LeadershipLost",
     "Lease",
-    "Listing",
-    "Outbox",
+    "LeaseStatus",
     "Progress",
     "Queue",
-    "Receiver",
     "Span",
     "UpkeepRecord",
     "connect",

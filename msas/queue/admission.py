@@ -39,7 +39,7 @@ UNBOUNDED = Bounds(0, 0, 0)
 
 
 @dataclass(frozen=True)
-class Known:
+class JobLookup:
     """A job before it is enqueued: its state, None where there is none; whether it lost a stem; the bytes of its
     owner's callbacks that wait; how many removals, of any jobs, had begun; and the names of its owners."""
 

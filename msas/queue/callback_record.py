@@ -19,7 +19,7 @@ class DeliveryState(StrEnum):
 
 
 @dataclass(frozen=True)
-class Delivery:
+class DeliveryRecord:
     """How the delivery of one callback goes. Moments are in ms of Redis' clock.
 
     `attempts` counts what was tried, `http_status` is the last answer's, `error` a sentence about the last failure.
@@ -36,7 +36,7 @@ class Delivery:
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text: bytes | None) -> Delivery:
+    def from_json(cls, text: bytes | None) -> DeliveryRecord:
         """Read what `to_json` wrote; None means that nothing was tried yet."""
         if text is None:
             return cls()
@@ -66,7 +66,7 @@ def fields_of_callback(callback: Mapping[str, Any] | None, owner: str) -> list[s
 
 
 def webhook_id(songhash: str, identity: str, since: str) -> str:
-    """Return what receivers know the news by: the same at every try, another once the song is separated anew.
+    """Return what receivers know the pending by: the same at every try, another once the song is separated anew.
 
     `since` is when the job became known, in ms.
     """
@@ -82,7 +82,7 @@ def described(songhash: str, job: Mapping[str, bytes]) -> dict[str, Any] | None:
     since = (job.get("enqueued_at") or job.get("ended_at") or b"").decode()
     found = []
     for identity in job.get("callbacks", b"").decode().split():
-        record = asdict(Delivery.from_json(job.get(f"delivery:{identity}")))
+        record = asdict(DeliveryRecord.from_json(job.get(f"delivery:{identity}")))
         moments = {name: _iso(record[name]) for name in ("next_at", "delivered_at")}
         found.append({"webhook_id": webhook_id(songhash, identity, since), **record, **moments})
     if not found:

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from msas.job import State
-from msas.queue.callback_record import Delivery, webhook_id
-from msas.queue.connection import answering
+from msas.queue.callback_record import DeliveryRecord, webhook_id
+from msas.queue.connection import translate_errors
 from msas.queue.queue import Queue
 
 
 @dataclass(frozen=True)
-class News:
+class PendingCallback:
     """A callback of a job that has ended, in the hands of who took it, until its `hold` is over.
 
     `callback` has the `url` and `data` that the caller gave; nobody checked them since. `host` is the URL's, '' where
@@ -25,19 +25,19 @@ class News:
     callback: dict[str, Any]
     state: State
     webhook_id: str
-    delivery: Delivery
+    delivery: DeliveryRecord
     identity: str
     hold: str
     host: str
 
 
-class Outbox:
+class CallbackQueue:
     """Every method raises QueueUnavailable where Redis does not answer."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
 
-    def take(self, most: int, hold_seconds: float, full: Collection[str] = ()) -> list[News]:
+    def take_due(self, most: int, hold_seconds: float, full: Collection[str] = ()) -> list[PendingCallback]:
         """Return up to `most` callbacks that are due to other hosts than the `full` ones, one host after the other.
 
         Whichever is not noted in time will be taken again.
@@ -45,20 +45,20 @@ class Outbox:
         more, found = 1, list[list[bytes | None]]()
         while more and not found:
             more, found = self._queue.scripts.run("take_callbacks", most, int(hold_seconds * 1000), *full)
-        return [_news(*entry) for entry in found]
+        return [_pending(*entry) for entry in found]
 
-    def note(self, news: News, delivery: Delivery) -> bool:
+    def record_delivery(self, pending: PendingCallback, delivery: DeliveryRecord) -> bool:
         """Note how its delivery goes: it is due again at `next_at`, or never, where that is None.
 
         Returns False, and changes nothing, where it is no longer in our hands.
         """
         due = "" if delivery.next_at is None else delivery.next_at
-        arguments = (news.songhash, news.identity, news.hold, delivery.to_json(), due)
+        arguments = (pending.songhash, pending.identity, pending.hold, delivery.to_json(), due)
         return bool(self._queue.scripts.run("note_callback", *arguments))
 
     def waiting_bytes(self, owner: str) -> int:
         """Return how many bytes the owner's callbacks that wait take up in Redis."""
-        with answering():
+        with translate_errors():
             return int(cast(bytes | None, self._queue.redis.hget(f"{self._queue.prefix}callback_bytes", owner)) or 0)
 
     def now(self) -> int:
@@ -66,14 +66,14 @@ class Outbox:
         return self._queue.now()
 
 
-def _news(*entry: bytes | None) -> News:
+def _pending(*entry: bytes | None) -> PendingCallback:
     songhash, identity, hold, state, since = (text.decode() if text else "" for text in entry[:5])
-    return News(
+    return PendingCallback(
         songhash=songhash,
         callback=json.loads(entry[5] or b"{}"),
         state=State(state),
         webhook_id=webhook_id(songhash, identity, since),
-        delivery=Delivery.from_json(entry[6]),
+        delivery=DeliveryRecord.from_json(entry[6]),
         identity=identity,
         hold=hold,
         host=(entry[7] or b"").decode(),

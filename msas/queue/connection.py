@@ -77,12 +77,12 @@ class Scripts:
 
     def run(self, name: str, *arguments: str | bytes | float) -> Any:
         """Run the script `name`. Raises QueueUnavailable where Redis does not answer."""
-        with answering():
+        with translate_errors():
             return self._scripts[name](keys=[self._queue], args=arguments)
 
 
 @contextmanager
-def answering() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Raise QueueUnavailable where Redis does not answer in the block; RedisFull where it is full."""
     try:
         yield

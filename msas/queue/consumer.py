@@ -16,7 +16,7 @@ from redis.exceptions import OutOfMemoryError
 
 from msas.errors import Problem
 from msas.job import BrokenMessage, Job, Stage
-from msas.queue.connection import answering, connect, connect_blocking
+from msas.queue.connection import connect, connect_blocking, translate_errors
 from msas.queue.queue import Queue
 from msas.settings import Settings
 from msas.status import fields_of_job
@@ -24,7 +24,7 @@ from msas.status import fields_of_job
 _PARKED_SECONDS = 1.0
 
 # 'ok'; or the job is no longer this worker's: others have it, or it was cancelled and waits to be let go.
-Held: TypeAlias = Literal["ok", "lost", "cancelled"]
+LeaseStatus: TypeAlias = Literal["ok", "lost", "cancelled"]
 
 
 class Lease:
@@ -34,72 +34,72 @@ class Lease:
     Each way to settle it answers whether the job was still held; if not, nothing was changed.
     """
 
-    def __init__(self, receiver: Receiver, job: Job, message: bytes, token: str, attempt: int) -> None:
+    def __init__(self, consumer: Consumer, job: Job, message: bytes, token: str, attempt: int) -> None:
         self.job, self.attempt, self.token = job, attempt, token
         self.stage, self.progress = Stage.FETCHING, 0.0
-        self.held: Held = "ok"
-        self._receiver, self._message = receiver, message
+        self.status: LeaseStatus = "ok"
+        self._consumer, self._message = consumer, message
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def log_fields(self) -> dict[str, Any]:
         """What log lines say of the job in hand."""
         facts: dict[str, Any] = {"songhash": self.job.songhash, "attempt": self.attempt}
         return facts | ({"request_id": self.job.request_id} if self.job.request_id else {})
 
-    def succeed(self) -> Held:
+    def succeed(self) -> LeaseStatus:
         """The stems and their report are in the store: publish them."""
         return self._settle("succeeded")
 
-    def fail(self, problem: Problem) -> Held:
+    def fail(self, problem: Problem) -> LeaseStatus:
         """Give the job up, with its reason: it would never succeed."""
         return self._settle("failed", "error", _error(problem))
 
-    def retry(self, problem: Problem) -> Held:
+    def retry(self, problem: Problem) -> LeaseStatus:
         """Try the job again later, after each attempt twice as late; after three, it is dead."""
         return self._settle("retry", "error", _error(problem))
 
-    def release(self) -> Held:
+    def release(self) -> LeaseStatus:
         """Hand the job back to the head of the line; the attempt does not count."""
         return self._settle("released")
 
-    def wait(self, problem: Problem) -> Held:
+    def postpone(self, problem: Problem) -> LeaseStatus:
         """Hand the job back for later: what it needs is away. The attempt does not count, but fifty waits do."""
         return self._settle("waiting", "error", _error(problem))
 
-    def let_go(self) -> Held:
+    def acknowledge_cancel(self) -> LeaseStatus:
         """The job was cancelled, and what this worker stored of it is removed."""
         return self._settle("cancelled")
 
-    def beat(self) -> Held:
+    def renew(self) -> LeaseStatus:
         """Renew the lease, carry the stage and progress, and say whether the job is still held."""
-        return self._receiver.beat(self)
+        return self._consumer.renew(self)
 
-    def _settle(self, outcome: str, *fields: str) -> Held:
-        worker, run = self._receiver.worker, self._receiver.queue.scripts.run
+    def _settle(self, outcome: str, *fields: str) -> LeaseStatus:
+        worker, run = self._consumer.worker, self._consumer.queue.scripts.run
         answer = run("settle", self.job.songhash, self.token, worker, self._message, outcome, *fields)
-        return cast(Held, answer.decode())
+        return cast(LeaseStatus, answer.decode())
 
 
-class Receiver:
+class Consumer:
     """One worker's end of the queue. Its name has a nonce, for pod names and pid 1 repeat."""
 
     def __init__(self, redis: Redis, blocking: Redis, settings: Settings) -> None:
         self.queue = Queue(redis, settings)
         self.worker = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.taken = f"{self.queue.prefix}run:{self.worker}"
+        self.processing_key = f"{self.queue.prefix}run:{self.worker}"
         self._blocking, self._block_seconds = blocking, settings.block_seconds
         self._models = ""  # a JSON list of names; empty: this worker gets any job
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> Receiver:
+    def from_settings(cls, settings: Settings) -> Consumer:
         return cls(connect(settings, retries=3, seconds=5), connect_blocking(settings), settings)
 
-    def offer(self, content: Mapping[str, Any]) -> None:
+    def advertise_models(self, content: Mapping[str, Any]) -> None:
         """Say which models this worker has: it takes only jobs for these. It counts while the worker holds a lease."""
         self._models = json.dumps([model["name"] for model in content["models"]])
         self.queue.scripts.run("advertise_models", self.worker, json.dumps({**content, "per_worker": True}))
 
-    def take(self, listening: AbstractContextManager[None] | None = None) -> Lease | None:
+    def claim_next(self, listening: AbstractContextManager[None] | None = None) -> Lease | None:
         """Wait up to BLOCK_SECONDS, inside `listening`, for a job and claim it; None where there was none.
 
         A message that is no job goes to the dead list; a job for a model that this worker lacks is parked. Raises
@@ -119,15 +119,15 @@ class Receiver:
         attempt = run("claim", self.worker, message, token, job.songhash, self._models, *fields_of_job(job))
         return Lease(self, job, message, token, attempt) if attempt else None
 
-    def beat(self, lease: Lease | None) -> Held:
+    def renew(self, lease: Lease | None) -> LeaseStatus:
         """Renew this worker's lease; carry the news of the job in hand, and note whether it is still held."""
         news = (lease.job.songhash, lease.token, lease.stage, lease.progress) if lease else ("",)
-        held = cast(Held, self.queue.scripts.run("renew", self.worker, *news).decode())
+        held = cast(LeaseStatus, self.queue.scripts.run("renew", self.worker, *news).decode())
         if lease:
-            lease.held = held
+            lease.status = held
         return held
 
-    def leave(self) -> None:
+    def deregister(self) -> None:
         """Say goodbye: this worker takes nothing more. What it may still hold is taken back at once."""
         self.queue.scripts.run("reclaim", self.worker)
 
@@ -138,10 +138,10 @@ class Receiver:
             return found
         # Parked jobs do not come to the list: where there were any of late, look for them often.
         seconds = cast(int, self._block_seconds if found is None else min(self._block_seconds, _PARKED_SECONDS))
-        with answering(), listening:
+        with translate_errors(), listening:
             line = self.queue.name
             try:
-                return cast(bytes | None, self._blocking.blmove(line, self.taken, seconds, "RIGHT", "LEFT"))
+                return cast(bytes | None, self._blocking.blmove(line, self.processing_key, seconds, "RIGHT", "LEFT"))
             except OutOfMemoryError:  # a full Redis refuses to block, though not `take`
                 time.sleep(seconds)
                 return None

@@ -12,9 +12,9 @@ from redis import Redis
 from msas.cost import cost_minutes
 from msas.errors import TooMany
 from msas.job import Job, State
-from msas.queue.admission import LATER_SECONDS, UNBOUNDED, Bounds, Known
+from msas.queue.admission import LATER_SECONDS, UNBOUNDED, Bounds, JobLookup
 from msas.queue.callback_record import callback_id, callback_json
-from msas.queue.connection import Scripts, answering, connect
+from msas.queue.connection import Scripts, connect, translate_errors
 from msas.queue.offers import merge_offers
 from msas.settings import Settings
 from msas.status import JobStatus, fields_of_job, read_status
@@ -25,7 +25,7 @@ _SCANNED = 1000  # keys, or members of a set, that one call reads
 
 
 @dataclass(frozen=True)
-class Listing:
+class JobList:
     """Songhashes of jobs: a part of those that wait, oldest first; those that run; those that wait for their next
     attempt. `count` says how many wait in all."""
 
@@ -48,8 +48,12 @@ class Queue:
     def from_settings(cls, settings: Settings) -> Queue:
         return cls(connect(settings), settings)
 
-    def offer_with_room(self, owner: str, bounds: Bounds) -> dict[str, Any] | None:
-        """Return what `offered` does. Raises QueueFull or TooMany where there is no room for a job of `owner`."""
+    def advertised_models(self, owner: str = "", bounds: Bounds = UNBOUNDED) -> dict[str, Any] | None:
+        """Return the union of the models of all workers that hold a lease; without such workers, the last offer.
+
+        Returns None before the first worker came up. Raises QueueFull or TooMany where one more job of `owner` would
+        exceed the `bounds`.
+        """
         bound, *offers = self.scripts.run("check_bounds", owner, *astuple(bounds))
         bounds.check(bound.decode(), owner)
         return merge_offers(offers)
@@ -58,7 +62,7 @@ class Queue:
         """Say whether one more job of `owner` keeps the bounds."""
         return not self.scripts.run("check_bounds", owner, *astuple(bounds))[0]
 
-    def known(self, songhash: str, owner: str, size: int | None = None) -> Known:
+    def look_up(self, songhash: str, owner: str, size: int | None = None) -> JobLookup:
         """Return what is known of a job that may be enqueued by `owner`.
 
         With the `size` of its song in bytes, the song is noted as received unless it is stored already.
@@ -66,7 +70,7 @@ class Queue:
         arguments = (songhash, owner, "" if size is None else size)
         status, pruned, callback_bytes, removals, owners = self.scripts.run("look_up", *arguments)
         state = State(status.decode()) if status else None
-        return Known(state, bool(pruned), callback_bytes, removals, frozenset(owners.decode().split()))
+        return JobLookup(state, bool(pruned), callback_bytes, removals, frozenset(owners.decode().split()))
 
     def enqueue(self, job: Job, *, perhaps_lost: bool = False) -> tuple[bool, State]:
         """Put `job` at the end of its owner's line; its song must be in the store already.
@@ -108,7 +112,7 @@ class Queue:
 
     def statuses(self, songhashes: Sequence[str]) -> dict[str, JobStatus | None]:
         """Return the status of each job, None where there is none."""
-        with answering(), self.redis.pipeline(transaction=False) as pipeline:
+        with translate_errors(), self.redis.pipeline(transaction=False) as pipeline:
             for songhash in songhashes:
                 pipeline.hgetall(self.job_key(songhash))
             jobs: dict[str, dict[bytes, bytes]] = dict(zip(songhashes, pipeline.execute(), strict=True))
@@ -124,30 +128,30 @@ class Queue:
 
     def states(self, songhashes: Sequence[str]) -> dict[str, State | None]:
         """Return the state of each job, None where there is none."""
-        with answering(), self.redis.pipeline(transaction=False) as pipeline:
+        with translate_errors(), self.redis.pipeline(transaction=False) as pipeline:
             for songhash in songhashes:
                 pipeline.hget(self.job_key(songhash), "status")
             found = pipeline.execute()
         return {songhash: State(x.decode()) if x else None for songhash, x in zip(songhashes, found, strict=True)}
 
-    def listing(self, skip: int, most: int, owner: str | None = None) -> Listing:
+    def list_jobs(self, skip: int, most: int, owner: str | None = None) -> JobList:
         """Return `most` of the jobs that wait, after the first `skip`, with those that run and those that are delayed.
 
         With `owner`, only that owner's.
         """
         *parts, count = self.scripts.run("list_jobs", skip, most, "" if owner is None else "1", owner or "")
         waiting, running, delayed = ([songhash.decode() for songhash in part] for part in parts)
-        return Listing(waiting, running, delayed, count)
+        return JobList(waiting, running, delayed, count)
 
-    def overview(self) -> tuple[list[str], list[str], list[str]]:
+    def list_all_jobs(self) -> tuple[list[str], list[str], list[str]]:
         """Return all songhashes that wait, oldest first; that run; at most 500 that wait for their next attempt.
 
         Jobs that move meanwhile may be missing: the queue is read page by page, so that nobody waits for Redis.
         """
-        found = self.listing(0, _PAGE)
+        found = self.list_jobs(0, _PAGE)
         waiting, running, delayed = found.waiting, found.running, found.delayed
         while len(found.waiting) == _PAGE:
-            found = self.listing(len(waiting), _PAGE)
+            found = self.list_jobs(len(waiting), _PAGE)
             waiting += found.waiting
         return waiting, running, delayed
 
@@ -166,14 +170,14 @@ class Queue:
         answer: bytes = self.scripts.run("cancel", songhash, remover, before, owner)
         return answer.decode()
 
-    def drop(self, songhash: str, remover: str, *, removed: bool = True) -> None:
+    def delete_cancelled(self, songhash: str, remover: str, *, removed: bool = True) -> None:
         """Forget a cancelled job whose objects `remover` has `removed`; else let another remove them.
 
         Where a worker still has the job, it is forgotten once that one lets go of it.
         """
         self.scripts.run("delete_cancelled", songhash, remover, "1" if removed else "")
 
-    def publish(self, songhash: str, ended_at: int, *, is_pruned: bool = False) -> bool:
+    def restore_result(self, songhash: str, ended_at: int, *, is_pruned: bool = False) -> bool:
         """Note a job as succeeded, at `ended_at` in ms, whose stems and report lie finished in the store.
 
         Returns False, and changes nothing, where it is in work, has succeeded, or is being removed; and where it is
@@ -181,7 +185,7 @@ class Queue:
         """
         return bool(self.scripts.run("restore_result", songhash, ended_at, "1" if is_pruned else ""))
 
-    def prune(self, job: JobStatus, owner: str = "") -> int:
+    def forget_stem(self, job: JobStatus, owner: str = "") -> int:
         """Note that a stem of a job that succeeded is removed: sent again, the job is separated again.
 
         Returns 1; 0 where it has not succeeded; -1 where `owner` is given and others own it, too; -2 where it has
@@ -190,56 +194,52 @@ class Queue:
         pruned: int = self.scripts.run("forget_stem", job.songhash, job.version, owner)
         return pruned
 
-    def note_report(self, job: JobStatus) -> None:
+    def note_report_changed(self, job: JobStatus) -> None:
         """Note that the report on this separation has changed since `prune`: who read it meanwhile reads it anew."""
         self.scripts.run("forget_stem", job.songhash, f"{job.version.partition(' ')[0]} ", "")
 
-    def ended(self, before: int) -> list[str]:
+    def ended_before(self, before: int) -> list[str]:
         """Return jobs that ended `before`, in ms of Redis' clock, and cancelled ones that nobody removed yet."""
-        with answering():
+        with translate_errors():
             found = cast(list[bytes], self.redis.zrangebyscore(f"{self.prefix}ended", "-inf", before, 0, 1000))
         return [songhash.decode() for songhash in found]
 
-    def over(self) -> Iterator[str]:
+    def all_ended(self) -> Iterator[str]:
         """Yield all jobs that have ended, in no order."""
-        with answering():
+        with translate_errors():
             for songhash, _ in self.redis.zscan_iter(f"{self.prefix}ended", count=_SCANNED):
                 yield cast(bytes, songhash).decode()
 
     def removed(self) -> set[str]:
         """Return the jobs that somebody removed within a day, and nobody sent again: what the store may still get of
         them comes from a worker that does not know it yet."""
-        with answering():
+        with translate_errors():
             return {
                 songhash.decode() for songhash in cast(list[bytes], self.redis.zrange(f"{self.prefix}removed", 0, -1))
             }
 
-    def tick(self) -> None:
+    def reclaim(self) -> None:
         """Put back in line what is due and what lost workers held. Anyone may, as often as they like."""
         self.scripts.run("reclaim", "")
 
-    def adopt(self) -> None:
+    def register_missing_workers(self) -> None:
         """Make known again workers that hold something, but that a Redis which lost its last seconds forgot."""
-        with answering():
+        with translate_errors():
             for key in self.redis.scan_iter(f"{self.prefix}run:*", count=_SCANNED):
                 self.scripts.run("register_worker", cast(bytes, key).removeprefix(f"{self.prefix}run:".encode()))
 
     def now(self) -> int:
         """Return the time by Redis' clock, in ms."""
-        with answering():
+        with translate_errors():
             seconds, micros = self.redis.time()
         return seconds * 1000 + micros // 1000
 
-    def offer(self, content: Mapping[str, Any] | None) -> None:
+    def advertise_models(self, content: Mapping[str, Any] | None) -> None:
         """Say which models the workers can run, as workers of the release before do. None: nothing is known."""
-        with answering():
+        with translate_errors():
             self.redis.set(f"{self.prefix}offer", json.dumps(content))
             if content is None:
                 self.redis.delete(f"{self.prefix}offers")
-
-    def offered(self) -> dict[str, Any] | None:
-        """Return what workers that hold a lease offer together; else what was offered last; None before any came up."""
-        return self.offer_with_room("", UNBOUNDED)
 
     def job_key(self, songhash: str) -> str:
         return f"{self.prefix}job:{songhash}"

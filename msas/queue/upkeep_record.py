@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from msas.queue.connection import answering
+from msas.queue.connection import translate_errors
 from msas.queue.queue import Queue
 
 Span = tuple[int, int]  # after the first and until the second, in ms of Redis' clock
@@ -41,7 +41,7 @@ class UpkeepRecord:
 
     def progress(self) -> Progress:
         """Return how far the upkeep is."""
-        with answering():
+        with translate_errors():
             found = cast(dict[bytes, bytes], self._redis.hgetall(f"{self._queue.prefix}compared"))
         fields: dict[str, Any] = {name.decode(): value.decode() for name, value in found.items()}
         for name in fields.keys() - {"run_id", "cursor"}:
@@ -50,7 +50,7 @@ class UpkeepRecord:
 
     def run_id(self) -> str:
         """Return the name of this run of Redis: another one may have lost what the one before knew."""
-        with answering():
+        with translate_errors():
             return str(self._redis.info("server")["run_id"])
 
     def note_received(self, songhash: str, size: int) -> None:
@@ -75,7 +75,7 @@ class UpkeepRecord:
         return self._within("ended", spans)
 
     def _within(self, name: str, spans: Sequence[Span]) -> set[str]:
-        with answering(), self._redis.pipeline(transaction=False) as pipeline:
+        with translate_errors(), self._redis.pipeline(transaction=False) as pipeline:
             for after, until in spans:
                 pipeline.zrangebyscore(f"{self._queue.prefix}{name}", f"({after}", until)
             return {songhash.decode() for found in pipeline.execute() for songhash in found}
@@ -83,11 +83,11 @@ class UpkeepRecord:
     def forget_received(self, songhashes: Iterable[str]) -> None:
         """Do not look at these songs again."""
         if found := list(songhashes):
-            with answering():
+            with translate_errors():
                 self._redis.zrem(f"{self._queue.prefix}received", *found)
 
     def oldest_ended(self, before: int, most: int) -> list[str]:
         """Return at most so many of the jobs that ended before that time, the first to end first."""
-        with answering():
+        with translate_errors():
             found = self._redis.zrangebyscore(f"{self._queue.prefix}ended", "(0", before, 0, most)
         return [songhash.decode() for songhash in cast(list[bytes], found)]

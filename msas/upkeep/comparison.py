@@ -49,7 +49,7 @@ class Comparison:
     ) -> None:
         self._queue, self._store, self._leader, self._record = queue, store, leader, UpkeepRecord(queue)
         self._page, self._grace_ms, self._pause = page, int(grace_seconds * 1000), pause
-        self._recovery = Recovery(queue, store, leader.keep_leading)
+        self._recovery = Recovery(queue, store, leader.keep_leadership)
         self.counts = Counter[str]()  # of the last run: `enqueued`, `published`, `lost`, `removed`, `leftovers`
 
     def is_due(self, every_seconds: float) -> bool:
@@ -70,18 +70,18 @@ class Comparison:
         if found.run_id != run_id:
             yield from self._bring_back_jobs()
         if found.run_id != run_id or not found.cursor:
-            self._leader.record(run_id=run_id, cursor=BEGINNING, bytes=0, skipped=0)
+            self._leader.record_progress(run_id=run_id, cursor=BEGINNING, bytes=0, skipped=0)
         yield from self._compare_all()
         self._complete()
         log.event(_log, "compared", seconds=round(time.monotonic() - since, 1), **self.counts)
 
     def _complete(self) -> None:
         size, now = self._record.progress().bytes, self._queue.now()
-        self._leader.record(compared_at=now, cursor="", bytes="", stored_bytes=size, counted_at=now)
+        self._leader.record_progress(compared_at=now, cursor="", bytes="", stored_bytes=size, counted_at=now)
 
     def _bring_back_jobs(self) -> Iterator[None]:
         """Put lost jobs in line, and make their workers known again, before all else: they wait."""
-        self._queue.adopt()
+        self._queue.register_missing_workers()
         for page in self._pages(list_songs(self._store, songs_only=True)):
             waiting = [song.songhash for song in page if song.is_song and song.message_stored]
             for songhash, state in self._queue.states(waiting).items():
@@ -91,8 +91,8 @@ class Comparison:
             yield
 
     def _compare_all(self) -> Iterator[None]:
-        in_place = {songhash for part in self._queue.overview() for songhash in part}
-        ended, began = sorted(self._queue.over()), self._queue.now()
+        in_place = {songhash for part in self._queue.list_all_jobs() for songhash in part}
+        ended, began = sorted(self._queue.all_ended()), self._queue.now()
         found = self._record.progress()
         cursor, size, skipped = found.cursor, found.bytes, found.skipped
         at = bisect_right(ended, cursor)
@@ -102,7 +102,7 @@ class Comparison:
             reported = {song.songhash for song in page if song.has_report}
             self._compare_page([song for song in page if song.is_song], in_place)
             self._forget_lost([each for each in ended[at:end] if each not in reported], began)
-            self._leader.record(cursor=cursor, bytes=size, skipped=skipped + self._recovery.skipped)
+            self._leader.record_progress(cursor=cursor, bytes=size, skipped=skipped + self._recovery.skipped)
             at = end
             yield
         self._forget_lost(ended[at:], began)
@@ -116,7 +116,7 @@ class Comparison:
                 return
             yield page
             self._pause(time.monotonic() - since)
-            self._leader.keep_leading()
+            self._leader.keep_leadership()
 
     def _compare_page(self, songs: list[StoredSong], in_place: set[str]) -> None:
         states = self._queue.states([song.songhash for song in songs])

@@ -25,7 +25,7 @@ def publish_again(queue: Queue, store: Store, songhash: str, *, pruned_too: bool
     found = store.published(songhash)
     if found is None or ("removed" in found[0] and not pruned_too):
         return False
-    if not queue.publish(songhash, int(found[1].timestamp() * 1000), is_pruned="removed" in found[0]):
+    if not queue.restore_result(songhash, int(found[1].timestamp() * 1000), is_pruned="removed" in found[0]):
         return False
     if owners := store.owners(songhash):
         queue.add_owners(songhash, owners)
@@ -35,10 +35,10 @@ def publish_again(queue: Queue, store: Store, songhash: str, *, pruned_too: bool
 
 
 class Recovery:
-    """For the process that leads: `keep_leading` raises LeadershipLost where it does no longer."""
+    """For the process that leads: `keep_leadership` raises LeadershipLost where it does no longer."""
 
-    def __init__(self, queue: Queue, store: Store, keep_leading: Callable[[], None]) -> None:
-        self._queue, self._store, self._keep_leading = queue, store, keep_leading
+    def __init__(self, queue: Queue, store: Store, keep_leadership: Callable[[], None]) -> None:
+        self._queue, self._store, self._keep_leadership = queue, store, keep_leadership
         self.skipped = 0  # songs on which the work ended with an error
 
     def enqueue(self, songhash: str, *, perhaps_lost: bool = True) -> bool:
@@ -81,7 +81,7 @@ class Recovery:
     @contextmanager
     def surviving(self, songhash: str) -> Iterator[None]:
         """Let one odd object not end the work on all others; a server that is away, or lost leadership, ends it."""
-        self._keep_leading()
+        self._keep_leadership()
         try:
             yield
         except RedisFull as full:  # it refuses jobs; what is over must be removed all the same

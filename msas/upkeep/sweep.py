@@ -39,7 +39,7 @@ class Sweep:
         self._keep_ms, self._max_bytes = int(keep_days * _DAY_MS), max_store_bytes
         first = int(first_look_seconds * _SECOND_MS)
         self._ages = [first * 2**n for n in range(32) if first * 2**n < _DAY_MS] if first else [0]
-        self._recovery = Recovery(queue, store, leader.keep_leading)
+        self._recovery = Recovery(queue, store, leader.keep_leadership)
         self.counts = Counter[str]()  # of the last run: `enqueued`, `published`, `removed`
 
     def run(self) -> None:
@@ -54,7 +54,7 @@ class Sweep:
         self._note_ended(spans[0])
         self._remove_expired(now - self._keep_ms)
         self._make_room(now)
-        self._leader.record(swept_at=now)
+        self._leader.record_progress(swept_at=now)
         if self.counts:
             log.event(_log, "swept", **self.counts)
 
@@ -63,7 +63,7 @@ class Sweep:
         songs = self._record.received(spans)
         states = self._queue.states(list(songs))
         waiting = {songhash for songhash, state in states.items() if state in (State.QUEUED, State.RUNNING)}
-        in_place = {songhash for part in self._queue.overview() for songhash in part} if waiting else set()
+        in_place = {songhash for part in self._queue.list_all_jobs() for songhash in part} if waiting else set()
         for songhash, state in states.items():
             with self._recovery.surviving(songhash):
                 if state is None:
@@ -97,7 +97,7 @@ class Sweep:
 
     def _remove_expired(self, before: int) -> None:
         """Remove jobs that ended before that time, and cancelled ones whose removal was cut short."""
-        while expired := self._queue.ended(before):
+        while expired := self._queue.ended_before(before):
             gone = 0
             for songhash in expired:
                 with self._recovery.surviving(songhash):
@@ -112,7 +112,7 @@ class Sweep:
         if not self._max_bytes or found.stored_bytes is None or found.stored_bytes <= most:
             return
         if now - found.counted_at > _FRESH_MS:
-            self._leader.record(compared_at=0)  # count anew, and decide then
+            self._leader.record_progress(compared_at=0)  # count anew, and decide then
             return
         count = 0
         while (oldest := self._record.oldest_ended(now - _HOUR_MS, _AT_ONCE)) and self._is_above(most):

@@ -1,4 +1,4 @@
-"""Threads that keep the queue and the store in order: every process ticks, one REST process at a time reconciles."""
+"""Threads that keep the queue and the store in order: every process reclaims lost jobs, one REST process at a time reconciles."""
 
 from __future__ import annotations
 
@@ -19,13 +19,12 @@ from msas.upkeep.sweep import Sweep
 _log = logging.getLogger("msas.upkeep")
 
 
-def start_ticking(queue: Queue, settings: Settings) -> None:
-    """Tick for as long as the process lives.
+def start_reclaiming(queue: Queue, settings: Settings) -> None:
+    """Call `Queue.reclaim` for as long as the process lives.
 
-    Every process ticks, and at most one at a time has an effect. Without a tick nothing comes back from a lost
-    worker, so REST ticks, too: it may be all that is left once the workers are scaled to zero.
+    REST processes do this too: they may be the only ones left once the workers are scaled to zero.
     """
-    _start(settings.lease_seconds / 6, queue.tick)
+    _start(settings.lease_seconds / 6, queue.reclaim)
 
 
 class Upkeep:
@@ -50,7 +49,7 @@ class Upkeep:
 
     def reconcile(self) -> None:
         """Reconcile once, if this process leads."""
-        if not self._leader.lead():
+        if not self._leader.acquire_leadership():
             return
         try:
             if not self._rules_set:
@@ -64,7 +63,7 @@ class Upkeep:
         except LeadershipLost:
             log.event(_log, "leadership lost", logging.WARNING)
         except Exception:
-            self._leader.resign()  # perhaps the store refuses only this process
+            self._leader.release_leadership()  # perhaps the store refuses only this process
             raise
 
     def _run_sweep(self) -> None:

@@ -45,7 +45,7 @@ def queue(query: QueueQuery) -> Response:
     With keys, those that the caller's key was the first to send. At most 1,000 of each at once: `offset` leaves out the
     first ones that wait. The header X-Total-Count says how many wait in all.
     """
-    found = services().queue.listing(query.offset, query.limit, None if sees_all() else caller())
+    found = services().queue.list_jobs(query.offset, query.limit, None if sees_all() else caller())
     response = json_response(Line(queue=found.waiting, running=found.running, waiting_retry=found.delayed))
     response.headers["X-Total-Count"] = str(found.count)
     return response

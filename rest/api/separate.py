@@ -19,7 +19,7 @@ from msas.job import Job, State, song_name, songhash
 from msas.logs import log
 from msas.models import Model
 from msas.options import Options
-from msas.queue import Bounds, Known, UpkeepRecord
+from msas.queue import Bounds, JobLookup, UpkeepRecord
 from msas.removal import remove
 from msas.settings import Settings
 from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
@@ -87,7 +87,7 @@ def retry(path: SongPath) -> Response:
     if message is None:
         raise SongMissing("The song is no longer in the store; send it again.")
     job = replace(Job.from_message(message), owner=caller(), request_id=request_id())
-    _check_callbacks(job, services().queue.known(job.songhash, job.owner))
+    _check_callbacks(job, services().queue.look_up(job.songhash, job.owner))
     created, state, _ = services().queue.admit(job, Bounds.from_settings(services().settings), removals=0)
     if state is State.CANCELLED:
         raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
@@ -100,7 +100,7 @@ def _refuse_before_the_body(settings: Settings) -> tuple[list[Model], str]:
     """Raise what would refuse any song of this caller; return the models on offer and the default's name."""
     services().redis_memory.check()
     services().store_space.check()
-    offer = services().queue.offer_with_room(caller(), Bounds.from_settings(settings))
+    offer = services().queue.advertised_models(caller(), Bounds.from_settings(settings))
     offered, default = read_offer(offer)
     if request.mimetype.startswith(BARE):  # the options are in the query
         Options.from_fields(form_fields(request.args), offered, default)
@@ -120,14 +120,14 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
             store.put_song(job.songhash, upload.song, upload.size)
         store.put_message(job.songhash, job.message())
 
-    known = queue.known(job.songhash, job.owner, upload.size)
+    known = queue.look_up(job.songhash, job.owner, upload.size)
     _check_callbacks(job, known)
     state = known.state
     if state is State.CANCELLED:
         return False, State.CANCELLED
     if state is State.SUCCEEDED and not known.is_pruned and store.published(job.songhash) is None:
         remove(queue, store, job.songhash)  # its stems are gone, whoever took them
-        state, known = None, queue.known(job.songhash, job.owner, upload.size)
+        state, known = None, queue.look_up(job.songhash, job.owner, upload.size)
     is_kept = state in (None, State.FAILED) or known.is_pruned
     before = store.message(job.songhash) if state is State.FAILED else None
     if is_kept:
@@ -148,7 +148,7 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
     return created, state
 
 
-def _check_callbacks(job: Job, known: Known) -> None:
+def _check_callbacks(job: Job, known: JobLookup) -> None:
     """Raise TooMany where the job has a callback, and those of its owner that wait take up as much as they may.
 
     Requests that come at once may exceed it, by one callback each.

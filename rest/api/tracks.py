@@ -77,7 +77,7 @@ def remove(path: StemPath) -> Response:
 def _remove(path: StemPath) -> Response:
     found, job = _prune_job(path.songhash, path.track)
     services().store.prune(job.report or {}, found.name)
-    services().queue.note_report(job)
+    services().queue.note_report_changed(job)
     return json_response(Removed(hash=path.songhash, track=found.name, reason="Stem removed"))
 
 
@@ -92,7 +92,7 @@ def _prune_job(songhash: str, name: str) -> tuple[Track, JobStatus]:
             if (stem := _stem_name(name)) in report.get("removed", []):
                 services().store.prune(report, stem)  # its removal may have been cut short
             raise
-        pruned = services().queue.prune(job, "" if sees_all() else caller())
+        pruned = services().queue.forget_stem(job, "" if sees_all() else caller())
         if pruned > 0:
             return found, job
         if pruned == -1:

@@ -16,9 +16,9 @@ from standardwebhooks import Webhook
 
 from msas.errors import Unavailable
 from msas.logs import log
-from msas.queue import Outbox, Queue
-from msas.queue.callback_record import Delivery, DeliveryState
-from msas.queue.callbacks import News
+from msas.queue import CallbackQueue, Queue
+from msas.queue.callback_record import DeliveryRecord, DeliveryState
+from msas.queue.callbacks import PendingCallback
 from msas.settings import Settings
 from rest.callbacks.address_policy import AddressPolicy, Resolve, resolve
 from rest.callbacks.http import CallbackHttp, Failed, Refused
@@ -39,8 +39,10 @@ class CallbackSender:
     Any number of processes may have one.
     """
 
-    def __init__(self, outbox: Outbox, http: CallbackHttp, secret: str = "", waits: Sequence[float] = WAITS) -> None:
-        self._outbox, self._http, self._waits = outbox, http, waits
+    def __init__(
+        self, callback_queue: CallbackQueue, http: CallbackHttp, secret: str = "", waits: Sequence[float] = WAITS
+    ) -> None:
+        self._callback_queue, self._http, self._waits = callback_queue, http, waits
         self._signer = Webhook(secret) if secret else None
         self._free = threading.Semaphore(_AT_ONCE)
         self._hosts, self._ended = _PerHostLimit(), threading.Event()
@@ -48,7 +50,7 @@ class CallbackSender:
     @classmethod
     def from_settings(cls, queue: Queue, settings: Settings, resolve: Resolve = resolve) -> CallbackSender:
         http = CallbackHttp(AddressPolicy(*settings.callback_allowed()), resolve)
-        return cls(Outbox(queue), http, settings.callback_secret)
+        return cls(CallbackQueue(queue), http, settings.callback_secret)
 
     def start(self) -> None:
         threading.Thread(target=self._run, daemon=True).start()
@@ -68,58 +70,58 @@ class CallbackSender:
 
     def turn(self) -> bool:
         """Begin one delivery, once a thread is free for it; return whether one was due to a host that has room."""
-        taken, begun = list[News](), False
+        taken, begun = list[PendingCallback](), False
         self._free.acquire()
         try:
-            taken = self._outbox.take(1, _HOLD_SECONDS, self._hosts.full())
-            for news in taken:
-                self._hosts.enter(news.host)
-                threading.Thread(target=self._handle, args=(news,), daemon=True).start()
+            taken = self._callback_queue.take_due(1, _HOLD_SECONDS, self._hosts.full())
+            for pending in taken:
+                self._hosts.enter(pending.host)
+                threading.Thread(target=self._handle, args=(pending,), daemon=True).start()
                 begun = True
         finally:
             if not begun:
                 self._free.release()
-                for news in taken:
-                    self._hosts.leave(news.host)
+                for pending in taken:
+                    self._hosts.leave(pending.host)
         return begun
 
-    def _handle(self, news: News) -> None:
+    def _handle(self, pending: PendingCallback) -> None:
         try:
-            self.deliver(news)
+            self.deliver(pending)
         except Unavailable as problem:
-            log.event(_log, "callback not noted", logging.WARNING, songhash=news.songhash, why=problem.detail)
+            log.event(_log, "callback not noted", logging.WARNING, songhash=pending.songhash, why=problem.detail)
         except Exception:
             _log.exception("callback failed")
         finally:
-            self._hosts.leave(news.host)
+            self._hosts.leave(pending.host)
             self._free.release()
             self._ended.set()
 
-    def deliver(self, news: News) -> Delivery:
+    def deliver(self, pending: PendingCallback) -> DeliveryRecord:
         """Send it once and note what came of it."""
-        delivery = self._attempt(news)
+        delivery = self._attempt(pending)
         if delivery.state is DeliveryState.WAITING:
             delivery = self._later(delivery)
         elif delivery.state is DeliveryState.DELIVERED:
-            delivery = replace(delivery, delivered_at=self._outbox.now())
-        self._outbox.note(news, delivery)
+            delivery = replace(delivery, delivered_at=self._callback_queue.now())
+        self._callback_queue.record_delivery(pending, delivery)
         log.event(
             _log,
             f"callback {delivery.state}",
-            songhash=news.songhash,
-            webhook_id=news.webhook_id,
-            host=news.host,
+            songhash=pending.songhash,
+            webhook_id=pending.webhook_id,
+            host=pending.host,
             attempts=delivery.attempts,
             http_status=delivery.http_status,
             why=delivery.error,
         )
         return delivery
 
-    def _attempt(self, news: News) -> Delivery:
-        tried = Delivery(attempts=news.delivery.attempts + 1)
+    def _attempt(self, pending: PendingCallback) -> DeliveryRecord:
+        tried = DeliveryRecord(attempts=pending.delivery.attempts + 1)
         try:
-            body = build_body(news)
-            status = self._http.post(news.callback.get("url"), body, self._headers(news, body))
+            body = build_body(pending)
+            status = self._http.post(pending.callback.get("url"), body, self._headers(pending, body))
         except Refused as refusal:
             return replace(tried, state=DeliveryState.REFUSED, error=str(refusal))
         except Failed as failure:
@@ -135,23 +137,23 @@ class CallbackSender:
         more = "; redirects are not followed: give the address that it leads to" if 300 <= status < 400 else ""
         return replace(tried, error=f"The receiver answered {status}{more}.")
 
-    def _later(self, delivery: Delivery) -> Delivery:
+    def _later(self, delivery: DeliveryRecord) -> DeliveryRecord:
         """Return it with the moment of its next try, or given up after the last."""
         if delivery.attempts > len(self._waits):
             return replace(delivery, state=DeliveryState.GIVEN_UP)
         seconds = self._waits[delivery.attempts - 1] * random.uniform(1, 1.1)  # so that what failed together parts
-        return replace(delivery, next_at=self._outbox.now() + int(seconds * 1000))
+        return replace(delivery, next_at=self._callback_queue.now() + int(seconds * 1000))
 
-    def _headers(self, news: News, body: bytes) -> dict[str, str]:
+    def _headers(self, pending: PendingCallback, body: bytes) -> dict[str, str]:
         moment = datetime.now(UTC).replace(microsecond=0)
         headers = {
             "Content-Type": "application/json",
             "User-Agent": "MSaaS",
-            "Webhook-Id": news.webhook_id,
+            "Webhook-Id": pending.webhook_id,
             "Webhook-Timestamp": str(int(moment.timestamp())),
         }
         if self._signer:
-            headers["Webhook-Signature"] = self._signer.sign(news.webhook_id, moment, body.decode())
+            headers["Webhook-Signature"] = self._signer.sign(pending.webhook_id, moment, body.decode())
         return headers
 
 
@@ -176,7 +178,7 @@ class _PerHostLimit:
             self._inside += Counter()  # forgets who is at 0
 
 
-def build_body(news: News) -> bytes:
+def build_body(pending: PendingCallback) -> bytes:
     """Return the caller's own data as JSON; where none was given, which job it is and how it ended."""
-    data = news.callback.get("data")
-    return json.dumps({"hash": news.songhash, "status": news.state} if data is None else data).encode()
+    data = pending.callback.get("data")
+    return json.dumps({"hash": pending.songhash, "status": pending.state} if data is None else data).encode()

@@ -27,7 +27,7 @@ def install(app: Flask) -> None:
     def identify() -> None:
         given = request.headers.get("X-Request-Id", "")
         g.request_id = given if _ID.fullmatch(given) else secrets.token_hex(8)
-        log.tell(request_id=g.request_id)
+        log.bind(request_id=g.request_id)
 
     @app.after_request
     def protect(response: Response) -> Response:

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 
 from msas.errors import QueueUnavailable
 from msas.logs import log
-from msas.queue.stats import Outlook
+from msas.queue.stats import QueueStats
 from rest.api.openapi import problem_responses
 from rest.middleware.auth import caller
 from rest.services import Services, services
@@ -33,7 +33,7 @@ class _Queue(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         try:
-            found = Outlook(self._services.queue).numbers()
+            found = QueueStats(self._services.queue).count_jobs()
             stored = self._services.store_space.stored_bytes()
         except QueueUnavailable:
             found = None

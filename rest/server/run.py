@@ -15,7 +15,7 @@ from gunicorn.http import unreader, wsgi
 from msas.logs import log
 from msas.queue import connect
 from msas.settings import Settings, SettingsError
-from msas.upkeep.threads import Upkeep, start_ticking
+from msas.upkeep.threads import Upkeep, start_reclaiming
 from rest.app import create_app
 from rest.callbacks.address_policy import resolve
 from rest.callbacks.sender import CallbackSender
@@ -69,7 +69,7 @@ class Server(BaseApplication):  # type: ignore[misc]
         log.start("rest", connect(self.settings), self.settings.log_list)
         app = create_app(self.settings)
         found: Services = app.extensions["msas"]
-        start_ticking(found.queue, self.settings)
+        start_reclaiming(found.queue, self.settings)
         Upkeep(found.queue, found.store, self.settings).start()
         # Threads of their own: a name server that does not answer must not keep the threads that resolve our servers.
         resolving = ThreadPool(4)

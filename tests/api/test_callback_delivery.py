@@ -13,7 +13,7 @@ from standardwebhooks import Webhook
 
 from msas.job import Job
 from msas.options import Options
-from msas.queue import Outbox, Queue, Receiver
+from msas.queue import CallbackQueue, Consumer, Queue
 from tests.queue.fixtures import ERROR, taken
 from tests.support.callbacks import (
     SECRET,
@@ -29,7 +29,7 @@ from tests.support.callbacks import (
 from tests.support.http_receivers import answer, receiving
 from tests.support.processes import eventually
 
-Workers = Callable[[], Receiver]
+Workers = Callable[[], Consumer]
 
 
 def end_holds(queue: Queue) -> None:
@@ -106,7 +106,7 @@ def test_a_callback_that_fails_changes_nothing_else_of_the_job(queue: Queue, wor
 def test_a_callback_held_by_a_killed_process_is_sent_by_another(queue: Queue, worker: Workers) -> None:
     with hook() as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver))
-        [held] = Outbox(queue).take(8, hold_seconds=3600)
+        [held] = CallbackQueue(queue).take_due(8, hold_seconds=3600)
         assert not callback_sender(queue).turn()
 
         end_holds(queue)
@@ -120,11 +120,11 @@ def test_a_callback_held_by_a_killed_process_is_sent_by_another(queue: Queue, wo
 def test_a_process_that_notes_a_delivery_too_late_changes_nothing(queue: Queue, worker: Workers) -> None:
     with hook() as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver))
-        [late] = Outbox(queue).take(8, hold_seconds=3600)
+        [late] = CallbackQueue(queue).take_due(8, hold_seconds=3600)
         end_holds(queue)
         before = run_until(callback_sender(queue), queue)
 
-        noted = Outbox(queue).note(late, replace(late.delivery, attempts=7, next_at=1))
+        noted = CallbackQueue(queue).record_delivery(late, replace(late.delivery, attempts=7, next_at=1))
 
         assert not noted
         assert delivery_of(queue) == before
@@ -202,11 +202,11 @@ def test_a_failed_song_that_is_sent_anew_has_only_its_second_end_told(queue: Que
         job = job_with_callback(receiver, "x")
         queue.enqueue(job)
         taken(worker()).fail(ERROR)
-        [old] = Outbox(queue).take(8, hold_seconds=3600)  # another process is about to send it
+        [old] = CallbackQueue(queue).take_due(8, hold_seconds=3600)  # another process is about to send it
 
         queue.enqueue(job)
 
-        assert not Outbox(queue).note(old, replace(old.delivery, next_at=1))
+        assert not CallbackQueue(queue).record_delivery(old, replace(old.delivery, next_at=1))
         end_holds(queue)
         assert not callback_sender(queue).turn()
         lease = taken(worker())

@@ -45,13 +45,13 @@ def test_a_song_with_a_callback_is_refused_and_not_enqueued_when_its_callers_cal
     full_rest: tuple[str, Queue], tmp_path: Path
 ) -> None:
     url, queue = full_rest
-    waiting = queue.overview()
+    waiting = queue.list_all_jobs()
 
     refused = send(url, new_song(tmp_path, 0.6043), ALICE)
 
     assert problem(refused) == (429, "too_many")
     assert int(refused.headers["Retry-After"]) > 0
-    assert queue.overview() == waiting
+    assert queue.list_all_jobs() == waiting
 
 
 def test_a_song_without_a_callback_and_another_callers_are_accepted_when_one_callers_callbacks_take_up_16_mb(

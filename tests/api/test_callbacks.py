@@ -17,7 +17,7 @@ from local import Service
 from msas.errors import TooMany
 from msas.job import songhash as songhash_of
 from msas.options import Options
-from msas.queue import Queue, Receiver
+from msas.queue import Consumer, Queue
 from msas.removal import remove
 from msas.store import Store
 from tests.queue.fixtures import ERROR, taken
@@ -36,7 +36,7 @@ from tests.support.processes import eventually
 from tests.support.requests import as_json, new_song
 
 Post = Callable[..., requests.Response]
-Workers = Callable[[], Receiver]
+Workers = Callable[[], Consumer]
 
 
 # Through the whole service.

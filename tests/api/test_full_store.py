@@ -22,7 +22,7 @@ from tests.support.rig import Rig, new_song
 def rig(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder: Path = tmp_path_factory.mktemp("full") / "rig"
     with Rig(folder, service.settings, reconcile_seconds=3600.0, max_store_gb=1.0) as running:
-        running.queue.offer({"models": [vars(Model("quick", STEMS, ""))], "default": "quick"})
+        running.queue.advertise_models({"models": [vars(Model("quick", STEMS, ""))], "default": "quick"})
         running.rest()
         yield running
 

@@ -14,7 +14,7 @@ import requests
 from redis import Redis
 
 from local import Service
-from msas.queue import Receiver, connect
+from msas.queue import Consumer, connect
 from msas.queue.connection import connect_blocking
 from msas.settings import Settings
 from rest.app import create_app
@@ -43,9 +43,9 @@ def remove(url: str, songhash: str, key: Mapping[str, str] | None = None) -> Non
     requests.delete(f"{url}/apiv1/remove/{songhash}", headers=key, timeout=60).raise_for_status()
 
 
-def receiver_of(settings: Settings) -> Receiver:
+def make_consumer(settings: Settings) -> Consumer:
     """Return what a worker takes jobs with."""
-    return Receiver(connect(settings), connect_blocking(settings), settings)
+    return Consumer(connect(settings), connect_blocking(settings), settings)
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,7 @@ def test_a_full_queue_takes_a_song_once_a_worker_took_one(small_rest: tuple[str,
     first = send(room_for_two).json()["hash"]
     send(room_for_two)
 
-    lease = taken(receiver_of(small_rest[1]))
+    lease = taken(make_consumer(small_rest[1]))
     answer = send(room_for_two)
     lease.release()
 
@@ -192,7 +192,7 @@ def test_a_failed_job_is_not_retried_while_the_queue_is_full(
 ) -> None:
     song = new_song()
     failed = send(room_for_two, song).json()["hash"]
-    taken(receiver_of(small_rest[1])).fail(ERROR)
+    taken(make_consumer(small_rest[1])).fail(ERROR)
     for _ in range(2):
         send(room_for_two)
 
@@ -244,7 +244,7 @@ def test_a_running_job_counts_for_its_key_until_it_has_ended(
 ) -> None:
     first = send(two_for_each_key, key=BOB).json()["hash"]
     send(two_for_each_key, key=BOB)
-    lease = taken(receiver_of(shared_rest[1]))
+    lease = taken(make_consumer(shared_rest[1]))
 
     while_running = send(two_for_each_key, key=BOB)
     lease.succeed()
@@ -259,7 +259,7 @@ def test_a_retried_job_counts_for_the_key_that_retried_it(
     shared_rest: tuple[str, Settings], two_for_each_key: str
 ) -> None:
     failed = send(two_for_each_key, key=BOB).json()["hash"]
-    taken(receiver_of(shared_rest[1])).fail(ERROR)
+    taken(make_consumer(shared_rest[1])).fail(ERROR)
 
     requests.post(f"{two_for_each_key}/apiv1/retry/{failed}", headers=EVE, timeout=60).raise_for_status()
 

@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from local import Service
-from msas.queue import Queue, Receiver, connect
+from msas.queue import Consumer, Queue, connect
 from msas.queue.connection import connect_blocking
 from msas.settings import Settings, SettingsError
 from msas.store import Store
@@ -96,12 +96,12 @@ def test_two_keys_share_one_separation_and_neither_takes_it_from_the_other(
     assert first == second
     assert removed.status_code == 200
     assert [status(url, first, key) for key in (ALICE, BOB)] == [404, 200]
-    assert queue.overview()[0] == [first], "it still waits, once"
+    assert queue.list_all_jobs()[0] == [first], "it still waits, once"
 
     call(url, "DELETE", f"/apiv1/remove/{first}", BOB).raise_for_status()
 
     assert status(url, first, EVE) == 404
-    assert queue.overview()[0] == []
+    assert queue.list_all_jobs()[0] == []
 
 
 def test_an_admin_removes_a_song_of_all_its_owners(url: str) -> None:
@@ -120,7 +120,7 @@ def test_a_key_that_sends_a_failed_song_again_shares_it_with_its_first_owner(
     song = new_song()
     songhash = send(url, ALICE, song)
     settings = keyed[1]
-    taken(Receiver(connect(settings), connect_blocking(settings), settings)).fail(ERROR)
+    taken(Consumer(connect(settings), connect_blocking(settings), settings)).fail(ERROR)
 
     send(url, BOB, song)
 
@@ -132,11 +132,11 @@ def test_owners_survive_a_redis_that_lost_everything(url: str, keyed: tuple[str,
     songhash = send(url, ALICE, song)
     send(url, BOB, song)
     queue, store = Queue.from_settings(keyed[1]), Store.from_settings(keyed[1])
-    offered = queue.offered()
+    offered = queue.advertised_models()
     for key in queue.redis.scan_iter(f"*{queue.name}*"):
         queue.redis.delete(key)
 
-    queue.offer(offered)
+    queue.advertise_models(offered)
     reconcile(queue, store)
 
     assert [status(url, songhash, key) for key in (ALICE, BOB)] == [200, 200]
@@ -161,7 +161,7 @@ def finished_song_of_both(url: str, settings: Settings) -> str:
     song = new_song()
     songhash = send(url, ALICE, song)
     send(url, BOB, song)
-    lease = taken(Receiver(connect(settings), connect_blocking(settings), settings))
+    lease = taken(Consumer(connect(settings), connect_blocking(settings), settings))
     Store.from_settings(settings).put_report({**report(), "hash": songhash})
     lease.succeed()
     return songhash

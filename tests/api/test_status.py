@@ -21,9 +21,9 @@ from redis import Redis
 from local import Service
 from msas.job import Job
 from msas.options import Options
-from msas.queue import Queue, Receiver, connect
+from msas.queue import Consumer, Queue, connect
 from msas.queue.connection import connect_blocking
-from msas.queue.stats import Outlook
+from msas.queue.stats import QueueStats
 from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
@@ -188,7 +188,7 @@ def test_the_estimate_is_learned_from_a_job_that_succeeded(service: Service, tmp
             ).json()["hash"]
             for seed in (1, 2)
         )
-        lease = taken(Receiver(connect(settings), connect_blocking(settings), settings))
+        lease = taken(Consumer(connect(settings), connect_blocking(settings), settings))
         facts = report("lite", "cpu", factor=0.01, seconds=0.1)
         Store.from_settings(settings).put_report({**report_of_worker(), **facts, "hash": lease.job.songhash})
         lease.succeed()
@@ -252,15 +252,15 @@ def test_one_thread_at_a_time_looks_at_the_queue_for_estimates(
     job = own_queue.status(f"{1:056x}")
     assert job
     looks, looking, go_on = list[None](), threading.Event(), threading.Event()
-    workers = Outlook.workers
+    workers = QueueStats.count_workers
 
-    def slow_workers(outlook: Outlook) -> int:
+    def slow_workers(outlook: QueueStats) -> int:
         looks.append(None)
         looking.set()
         go_on.wait(30)
         return workers(outlook)
 
-    monkeypatch.setattr(Outlook, "workers", slow_workers)
+    monkeypatch.setattr(QueueStats, "workers", slow_workers)
     eta = Eta(own_queue, Results(own_queue, store))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(eta.seconds, job)
@@ -276,7 +276,7 @@ def test_the_estimate_divides_the_songs_ahead_among_the_workers(
     own_queue: Queue, own_settings: Settings, store: Store
 ) -> None:
     for _ in range(2):
-        Receiver(connect(own_settings), connect_blocking(own_settings), own_settings).beat(None)
+        Consumer(connect(own_settings), connect_blocking(own_settings), own_settings).renew(None)
     for number, seconds in enumerate([60.0, 300.0]):
         own_queue.enqueue(Job(f"{number:056x}", Options("lite"), seconds=seconds))
     eta = eta_after(own_queue, store, report("lite", "cpu", 6.0))
@@ -313,7 +313,7 @@ def eta_after(queue: Queue, store: Store, content: dict[str, Any]) -> Eta:
     """Return estimates once a job has succeeded, with this report."""
     done = secrets.token_hex(28)
     store.put_report({"name": "done.mp3", "options": {"format": "mp3"}, "stems": {}, **content, "hash": done})
-    queue.publish(done, 1)
+    queue.restore_result(done, 1)
     return Eta(queue, Results(queue, store))
 
 

@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from local import Service
-from msas.queue import Queue, Receiver, connect
+from msas.queue import Consumer, Queue, connect
 from msas.queue.connection import connect_blocking
 from msas.removal import remove
 from msas.status import JobStatus
@@ -140,7 +140,7 @@ def test_a_stem_of_a_song_that_another_process_removes_is_refused_and_leaves_not
     service: Service, removable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store.from_settings(service.settings)
-    prune = Queue.prune
+    prune = Queue.forget_stem
 
     def too_late(queue: Queue, job: JobStatus, owner: str) -> int:
         remove(queue, store, removable)
@@ -193,15 +193,15 @@ def test_a_song_in_work_has_no_stems_yet_and_can_be_removed(service: Service, tm
     with rest_with_own_queue(service, tmp_path) as (url, settings):
         body = as_json(new_song(tmp_path, 0.5099))
         songhash = requests.post(f"{url}/apiv1/separate", json=body, timeout=60).json()["hash"]
-        lease = taken(Receiver(connect(settings), connect_blocking(settings), settings))
+        lease = taken(Consumer(connect(settings), connect_blocking(settings), settings))
         status = requests.get(f"{url}/apiv1/status/{songhash}", timeout=10).json()["status"]
 
         download = requests.get(f"{url}/apiv1/track/{songhash}/vocals", timeout=10)
         archive = requests.get(f"{url}/apiv1/archive/{songhash}.zip", timeout=10)
         removal = requests.delete(f"{url}/apiv1/remove/{songhash}", timeout=10)
         too_early = requests.post(f"{url}/apiv1/separate", json=body, timeout=60)
-        held = lease.beat()
-        lease.let_go()
+        held = lease.renew()
+        lease.acknowledge_cancel()
 
         assert status == "running"
         assert problem(download) == (409, "not_ready")

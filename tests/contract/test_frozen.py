@@ -22,7 +22,7 @@ from msas.errors import Problem
 from msas.job import Job, songhash
 from msas.models import DEMUCS, LITE
 from msas.options import Options
-from msas.queue import Leader, Lease, Outbox, Queue, Receiver, UpkeepRecord
+from msas.queue import CallbackQueue, Consumer, Leader, Lease, Queue, UpkeepRecord
 from msas.queue.callback_record import DeliveryState, webhook_id
 from msas.settings import Settings
 from msas.store import Store
@@ -41,11 +41,11 @@ JOBS = [
     FULL_JOB,
 ]
 ERROR = Problem("It went wrong.")
-Workers = Callable[[], Receiver]
+Workers = Callable[[], Consumer]
 
 
 def take(worker: Workers) -> Lease:
-    lease = worker().take()
+    lease = worker().claim_next()
     assert lease, "a job waits"
     return lease
 
@@ -134,34 +134,34 @@ def test_queue_that_met_every_event_has_these_redis_keys_and_no_others(settings:
     redis.flushall()
     own = replace(settings, redis_port=redis.get_connection_kwargs()["port"], lease_seconds=600, retry_seconds=600)
     queue = Queue.from_settings(own)
-    worker: Workers = partial(Receiver.from_settings, own)
-    queue.tick()
+    worker: Workers = partial(Consumer.from_settings, own)
+    queue.reclaim()
     leader = Leader(queue, 60, "leader")
-    leader.lead()
-    leader.record(cursor="-")
+    leader.acquire_leadership()
+    leader.record_progress(cursor="-")
     UpkeepRecord(queue).note_received("0" * 56, 1)
     jobs = [replace(FULL_JOB, songhash=f"{number:056x}") for number in range(7)]
     for job in (jobs[0], jobs[5]):
         queue.enqueue(job)
         take(worker).succeed()
-    Outbox(queue).take(1, 60)
+    CallbackQueue(queue).take_due(1, 60)
     queue.enqueue(jobs[1])
     take(worker).retry(ERROR)
     queue.enqueue(jobs[2])
     queue.cancel(jobs[2].songhash, "remover")
     redis.lpush(queue.name, "no job")
-    worker().take()
+    worker().claim_next()
     queue.enqueue(jobs[3])
     take(worker)
     queue.enqueue(jobs[4])
     lost = worker()
-    lost.beat(None)
-    redis.lmove(queue.name, lost.taken, "RIGHT", "LEFT")
-    lost.leave()
+    lost.renew(None)
+    redis.lmove(queue.name, lost.processing_key, "RIGHT", "LEFT")
+    lost.deregister()
     queue.enqueue(jobs[6])
     other = worker()
-    other.offer({"models": [{"name": "another model"}], "default": "another model"})
-    other.take()
+    other.advertise_models({"models": [{"name": "another model"}], "default": "another model"})
+    other.claim_next()
     for number in (7, 8):
         queue.enqueue(replace(jobs[6], songhash=f"{number:056x}"))
 
@@ -213,12 +213,12 @@ def test_job_hash_has_these_fields_at_each_step(redis: Redis, queue: Queue, work
     names["running"] = first.names()
     lease.succeed()
     names["succeeded"] = first.names()
-    [news] = Outbox(queue).take(1, 60)
+    [pending] = CallbackQueue(queue).take_due(1, 60)
     names["callback in delivery"] = first.names()
-    Outbox(queue).note(news, news.delivery)
+    CallbackQueue(queue).record_delivery(pending, pending.delivery)
     status = queue.status(first.job.songhash)
     assert status
-    queue.prune(status)
+    queue.forget_stem(status)
     names["callback over, stem removed"] = first.names()
     second = JobHash(redis, queue, 2)
     take(worker).fail(ERROR)
@@ -243,7 +243,7 @@ def test_job_hash_has_these_fields_after_less_common_steps(redis: Redis, queue: 
     second = JobHash(redis, queue, 2)
     take(worker).retry(ERROR)
     names["waiting for its next attempt"] = second.names()
-    queue.publish(second.job.songhash, 1, is_pruned=True)
+    queue.restore_result(second.job.songhash, 1, is_pruned=True)
     names["published from the store"] = second.names()
 
     assert names == frozen.LESS_COMMON_JOB_FIELDS
@@ -253,8 +253,8 @@ def test_job_hash_holds_values_in_this_form(redis: Redis, queue: Queue, worker: 
     job = JobHash(redis, queue, 1)
     before = job.values()
     take(worker).succeed()
-    [news] = Outbox(queue).take(1, 60)
-    Outbox(queue).note(news, replace(news.delivery, attempts=1, next_at=queue.now()))
+    [pending] = CallbackQueue(queue).take_due(1, 60)
+    CallbackQueue(queue).record_delivery(pending, replace(pending.delivery, attempts=1, next_at=queue.now()))
 
     after = job.values()
 
@@ -274,7 +274,7 @@ def test_due_callbacks_stand_as_songhash_and_then_with_id(redis: Redis, queue: Q
     take(worker).succeed()
     ended = redis.zrange(f"{{{queue.name}}}:callbacks", 0, -1)
 
-    Outbox(queue).take(1, 60)
+    CallbackQueue(queue).take_due(1, 60)
 
     taken = redis.zrange(f"{{{queue.name}}}:callbacks", 0, -1)
     assert (ended, taken) == ([b"4" * 56], [b"4" * 56 + frozen.CALLBACK_ID.encode()])
@@ -285,7 +285,7 @@ def test_job_whose_worker_left_has_this_error_code(queue: Queue, worker: Workers
     lost = worker()
     take(lambda: lost)
 
-    lost.leave()
+    lost.deregister()
 
     status = queue.status(FULL_JOB.songhash)
     assert status
@@ -294,7 +294,7 @@ def test_job_whose_worker_left_has_this_error_code(queue: Queue, worker: Workers
 
 def test_dead_letters_have_these_fields(redis: Redis, queue: Queue, worker: Workers) -> None:
     redis.lpush(queue.name, "no job")
-    worker().take()
+    worker().claim_next()
     queue.enqueue(FULL_JOB)
     redis.hset(queue.job_key(FULL_JOB.songhash), "attempt", 2)
     take(worker).retry(ERROR)

@@ -62,7 +62,7 @@ def lasting_rest_rig(
 def rest_rig(lasting_rest_rig: Rig, lasting_proxy: FaultProxy) -> Iterator[Rig]:
     """The same with REST, which does not reconcile. REST and the workers reach Redis through `proxy`."""
     offer = {"models": [vars(Model(name, STEMS, "")) for name in MODELS], "default": MODELS[0]}
-    lasting_rest_rig.queue.offer(offer)
+    lasting_rest_rig.queue.advertise_models(offer)
     yield lasting_rest_rig
     lasting_proxy.calm()
     lasting_rest_rig.reset()

@@ -41,7 +41,7 @@ def is_gone(rig: Rig, songhash: str) -> bool:
     paths = (f"status/{songhash}", f"track/{songhash}/drums")
     answers = [requests.get(f"{rig.url}/apiv1/{path}", timeout=30).status_code for path in paths]
     keys = [key for key in rig.queue.redis.scan_iter() if songhash.encode() in key]
-    in_line = songhash in str(rig.queue.overview())
+    in_line = songhash in str(rig.queue.list_all_jobs())
     return answers == [404, 404] and not keys and not in_line and not rig.objects(songhash)
 
 
@@ -59,7 +59,7 @@ def test_a_song_deleted_in_line_is_gone_with_all_copies_of_its_message(rest_rig:
     assert delete(rest_rig, waiting) == 200
 
     assert stays_gone(rest_rig, waiting)
-    assert rest_rig.queue.overview() == ([other], [], [])
+    assert rest_rig.queue.list_all_jobs() == ([other], [], [])
     assert delete(rest_rig, waiting) == 404
 
 
@@ -67,7 +67,7 @@ def test_a_song_deleted_while_it_waits_for_its_next_attempt_is_gone(rest_rig: Ri
     """Fault 37."""
     rest_rig.worker(RETRY_SECONDS="60")
     songhash = post(rest_rig, model="raise")
-    eventually(lambda: rest_rig.queue.overview()[2] == [songhash])
+    eventually(lambda: rest_rig.queue.list_all_jobs()[2] == [songhash])
 
     assert delete(rest_rig, songhash) == 200
 
@@ -121,12 +121,12 @@ def test_a_song_posted_again_after_its_delete_waits_in_line_and_stays(rest_rig: 
         reconcile(rest_rig.queue, rest_rig.store)
 
     assert songhash not in removed
-    assert songhash in rest_rig.queue.overview()[0]
+    assert songhash in rest_rig.queue.list_all_jobs()[0]
     assert rest_rig.store.message(songhash)
 
 
 def test_without_a_worker_rest_puts_back_in_line_what_is_due_and_what_a_lost_worker_held(rest_rig: Rig) -> None:
-    """Fault 41. Nobody but REST ticks here."""
+    """Fault 41. Only REST reclaims here."""
     [retried], [held] = rest_rig.accept("raise-1"), rest_rig.accept("sleep-60")
     worker = rest_rig.worker(BEAT_SECONDS="0.2", LEASE_SECONDS="1", RETRY_SECONDS="2")
     eventually(lambda: rest_rig.running(held, "separating"))
@@ -134,8 +134,8 @@ def test_without_a_worker_rest_puts_back_in_line_what_is_due_and_what_a_lost_wor
     worker.process.kill()
     worker.process.wait()
 
-    eventually(lambda: set(rest_rig.queue.overview()[0]) == {retried, held}, 60)
-    assert rest_rig.queue.overview()[1:] == ([], [])
+    eventually(lambda: set(rest_rig.queue.list_all_jobs()[0]) == {retried, held}, 60)
+    assert rest_rig.queue.list_all_jobs()[1:] == ([], [])
 
 
 def test_fifty_clients_that_post_one_song_at_once_get_one_job_and_one_separation(rest_rig: Rig) -> None:
@@ -189,11 +189,11 @@ def test_a_song_posted_again_after_it_failed_is_tried_again(rest_rig: Rig) -> No
     rest_rig.worker()
     content = new_song()
     songhash = post(rest_rig, content, model="raise")
-    rest_rig.tick_until(lambda: rest_rig.over([songhash]))
+    rest_rig.reclaim_until(lambda: rest_rig.over([songhash]))
     assert rest_rig.status(songhash).state is State.FAILED
 
     reason = rest_rig.posted(content, model="raise").json()["reason"]
-    rest_rig.tick_until(lambda: rest_rig.over([songhash]) and rest_rig.separations(songhash) == 6)
+    rest_rig.reclaim_until(lambda: rest_rig.over([songhash]) and rest_rig.separations(songhash) == 6)
 
     assert reason == "Song enqueued for separation"
     assert delete(rest_rig, songhash) == 200
@@ -309,7 +309,7 @@ def test_a_song_whose_stem_vanished_from_the_store_is_separated_again_when_poste
 
 def test_a_song_is_refused_with_503_while_no_worker_has_offered_a_model(rest_rig: Rig) -> None:
     """Fault 51."""
-    rest_rig.queue.offer(None)
+    rest_rig.queue.advertise_models(None)
 
     answer = rest_rig.posted()
 

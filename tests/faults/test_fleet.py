@@ -47,7 +47,7 @@ def test_a_song_whose_only_worker_is_lost_waits_for_another_that_has_its_model(r
     rig.expire_lease(able)
     [quick] = rig.accept("quick")
 
-    rig.tick_until(lambda: rig.over([quick]) and rig.status(song).state is State.QUEUED)
+    rig.reclaim_until(lambda: rig.over([quick]) and rig.status(song).state is State.QUEUED)
     rig.worker(HAS="sleep-60")
 
     eventually(lambda: rig.running(song) and rig.status(song).attempt == 2)

@@ -166,7 +166,7 @@ def test_a_song_whose_worker_is_cut_off_beyond_its_lease_is_done_elsewhere_once(
 
     rival = rest_rig.worker(replace(rest_rig.settings, redis_port=rest_rig.own_redis_port))
     rest_rig.expire_lease(worker)
-    rest_rig.tick_until(lambda: rest_rig.status(song).attempt == 2)
+    rest_rig.reclaim_until(lambda: rest_rig.status(song).attempt == 2)
     proxy.silent = False
     eventually(lambda: f'"lease lost", "songhash": "{song}"' in worker.log.read_text())
     rest_rig.finish([song], 60)

@@ -1,4 +1,4 @@
-"""Faults of the message queue: foreign messages, duplicates, lost order, ticks at once. FAULTS.md numbers them."""
+"""Faults of the message queue: foreign messages, duplicates, lost order, reclaims at once. FAULTS.md numbers them."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_copies_of_a_message_vanish_while_its_job_waits_and_after_it_ended(rig: 
     with observed(rig.queue, [songhash]):
         eventually(lambda: rig.separations(songhash))
         push(rig, message, 5)
-        rig.tick_until(lambda: rig.over([songhash]))
+        rig.reclaim_until(lambda: rig.over([songhash]))
         rig.finish([songhash])
         push(rig, message, 5)
         rig.finish([songhash])
@@ -128,22 +128,22 @@ def test_a_message_with_invalid_base64_goes_to_the_dead_list(rig: Rig) -> None:
 
 @pytest.mark.parametrize("moment", ["before", "after"])
 def test_a_worker_killed_around_the_tick_that_reclaims_a_job_loses_nothing(rig: Rig, moment: str) -> None:
-    """Fault 39. The killed worker ticks in an ordinary turn of its upkeep."""
+    """Fault 39. The killed worker reclaims in an ordinary turn of its upkeep."""
     holder = rig.worker()
     [songhash] = rig.accept("stall-1")
     eventually(lambda: rig.running(songhash, "separating"))
     holder.process.kill()
     holder.process.wait()
-    # It ticks once in 1.5 s, and must do so less than 9 s after the last tick, or all workers get a fresh lease.
-    ticking = rig.worker(CRASH_AT=f"reclaim:{moment}", LEASE_SECONDS="9")
+    # It reclaims once in 1.5 s, and must do so less than 9 s after the last time, or all workers get a fresh lease.
+    reclaiming = rig.worker(CRASH_AT=f"reclaim:{moment}", LEASE_SECONDS="9")
     rig.queue.redis.set(f"{rig.queue.prefix}tick", rig.queue.now() - 1501)
     end_leases(rig)
 
-    assert ticking.process.wait(60) == -signal.SIGKILL
-    assert rig.queue.overview() == (([], [songhash], []) if moment == "before" else ([], [], [songhash]))
+    assert reclaiming.process.wait(60) == -signal.SIGKILL
+    assert rig.queue.list_all_jobs() == (([], [songhash], []) if moment == "before" else ([], [], [songhash]))
     rig.expire_lease(holder)
     rig.worker()
-    rig.tick_until(lambda: rig.over([songhash]))
+    rig.reclaim_until(lambda: rig.over([songhash]))
 
     rig.check([songhash])
     assert rig.status(songhash).attempt == 2
@@ -151,7 +151,7 @@ def test_a_worker_killed_around_the_tick_that_reclaims_a_job_loses_nothing(rig: 
 
 
 def end_leases(rig: Rig) -> None:
-    """End the leases of all workers, without a tick."""
+    """End the leases of all workers, without a reclaim."""
     for name in rig.worker_names():
         rig.queue.redis.zadd(f"{rig.queue.prefix}workers", {name: rig.queue.now() - 1})
 
@@ -163,19 +163,19 @@ def test_many_ticks_at_once_move_each_due_job_once(rig: Rig) -> None:
     eventually(lambda: rig.running(held, "separating"))
     worker.process.kill()
     worker.process.wait()
-    assert rig.queue.overview() == (others, [held], [delayed])
+    assert rig.queue.list_all_jobs() == (others, [held], [delayed])
     end_leases(rig)
     make_due(rig)
 
     with ThreadPoolExecutor(8) as pool:
-        for _ in pool.map(lambda _: rig.tick(), range(200)):
+        for _ in pool.map(lambda _: rig.reclaim(), range(200)):
             pass
     make_due(rig)  # what was held waits for its next attempt now
     with ThreadPoolExecutor(8) as pool:
-        for _ in pool.map(lambda _: rig.tick(), range(200)):
+        for _ in pool.map(lambda _: rig.reclaim(), range(200)):
             pass
 
-    waiting, running, late = rig.queue.overview()
+    waiting, running, late = rig.queue.list_all_jobs()
     assert sorted(waiting) == sorted([delayed, held, *others])
     assert running == []
     assert late == []
@@ -213,10 +213,10 @@ def test_a_song_that_arrives_while_its_worker_is_told_to_stop_is_never_lost(rig:
     left = []
     for queue, job in zip(queues, jobs, strict=True):
         if queue.states([job.songhash])[job.songhash] is State.SUCCEEDED:
-            assert queue.overview() == ([], [], [])
+            assert queue.list_all_jobs() == ([], [], [])
             assert rig.separations(job.songhash) == 1
         else:
-            assert queue.overview() == ([job.songhash], [], [])
+            assert queue.list_all_jobs() == ([job.songhash], [], [])
             assert rig.separations(job.songhash) == 0
             left.append((queue, job))
     assert left, "at least the songs that came after the signal wait in line"

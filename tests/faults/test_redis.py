@@ -15,7 +15,7 @@ import requests
 from local import Service, servers
 from local.child import Child
 from msas.job import State
-from msas.queue import Receiver
+from msas.queue import Consumer
 from tests.support.processes import eventually
 from tests.support.requests import problem
 from tests.support.rig import Rig, new_song, stopped
@@ -110,7 +110,7 @@ def test_running_jobs_go_on_when_redis_was_away_for_longer_than_a_lease(survivin
         kill_redis(rig)
         rig.restart_redis()
         shift_clock(rig, round(-2000 * rig.settings.lease_seconds))
-        rig.queue.tick()
+        rig.queue.reclaim()
         still_running = [rig.running(song) for song in running]
     rig.finish(running, 60)
 
@@ -152,7 +152,7 @@ def test_a_redis_whose_log_was_cut_off_loses_no_job(rig: Rig) -> None:
     log.write_bytes(log.read_bytes()[:-200])
 
     rig.restart_redis()
-    after_restart = rig.queue.overview()
+    after_restart = rig.queue.list_all_jobs()
     rig.worker()
     rig.keeper()
     eventually(lambda: all(rig.queue.status(each) for each in songs))
@@ -223,8 +223,8 @@ def test_a_clock_of_redis_that_jumps_blames_no_living_worker_and_hides_no_lost_o
     rig = surviving_rig
     running = run_songs(rig)
     lost, delayed = rig.accept(count=2)
-    gone = Receiver.from_settings(rig.settings)
-    eventually(gone.take)  # and never heard of again
+    gone = Consumer.from_settings(rig.settings)
+    eventually(gone.claim_next)  # and never heard of again
     assert rig.running(lost)
     [message] = cast(list[bytes], rig.queue.redis.rpop(rig.queue.name, 1))
     rig.queue.redis.zadd(f"{rig.queue.prefix}delayed", {message: rig.queue.now()})
@@ -264,13 +264,13 @@ def test_all_keys_of_the_queue_share_a_slot_of_a_cluster(
         command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)  # type: ignore[no-untyped-call]
         eventually(lambda: b"cluster_state:ok" in command("CLUSTER", "INFO"))  # type: ignore[no-untyped-call]
         [lost] = rig.accept()
-        gone = Receiver.from_settings(rig.settings)
-        eventually(gone.take)  # and never heard of again
+        gone = Consumer.from_settings(rig.settings)
+        eventually(gone.claim_next)  # and never heard of again
 
         worker = rig.worker()
         rig.expire_lease(gone.worker)
         songs = [lost, *rig.accept("raise-1"), *rig.accept("sleep-0.2")]
-        rig.tick_until(lambda: rig.over(songs))
+        rig.reclaim_until(lambda: rig.over(songs))
         rig.finish(songs)
         attempts = [rig.status(each).attempt for each in songs]
         rig.removed(lost)

@@ -70,7 +70,7 @@ def test_a_song_whose_stems_were_removed_at_once_is_published_again_after_redis_
 
     assert found, "the report names only what is there"
     rest_rig.queue.redis.flushall()
-    assert rest_rig.queue.publish(finished, 1)
+    assert rest_rig.queue.restore_result(finished, 1)
     assert {track.name for track in rest_rig.status(finished).tracks} == set(STEMS[2:])
 
 
@@ -100,7 +100,7 @@ def test_a_song_removed_at_once_with_its_stems_is_gone(rest_rig: Rig) -> None:
 def test_a_song_removed_while_a_stem_of_it_is_being_removed_is_gone(rest_rig: Rig, finished: str) -> None:
     """Fault 68. The song goes between the change of the job and that of the report."""
     status = rest_rig.status(finished)
-    assert rest_rig.queue.prune(status) == 1
+    assert rest_rig.queue.forget_stem(status) == 1
     rest_rig.removed(finished)
 
     rest_rig.store.prune(status.report or {}, "vocals")
@@ -111,7 +111,7 @@ def test_a_song_removed_while_a_stem_of_it_is_being_removed_is_gone(rest_rig: Ri
 def test_a_removal_that_was_cut_short_is_completed_when_it_is_sent_again(rest_rig: Rig, finished: str) -> None:
     """Fault 68. Its REST died, or the store was away, between the change of the job and that of the report."""
     status = rest_rig.status(finished)
-    assert rest_rig.queue.prune(status) == 1
+    assert rest_rig.queue.forget_stem(status) == 1
 
     [answer] = removed_at_once(rest_rig, f"{finished}/vocals.wav")
 
@@ -128,7 +128,7 @@ def test_a_stem_removed_while_its_song_is_separated_again_comes_back_with_the_ot
     rest_rig.finish([song])
     removed_at_once(rest_rig, f"{song}/drums")
     status = rest_rig.status(song)
-    assert rest_rig.queue.prune(status) == 1
+    assert rest_rig.queue.forget_stem(status) == 1
     post(rest_rig, content)
     rest_rig.finish([song])
 
@@ -147,13 +147,13 @@ def test_a_report_changed_while_its_song_is_separated_again_costs_no_attempt(res
     rest_rig.finish([song])
     removed_at_once(rest_rig, f"{song}/drums")
     status = rest_rig.status(song)
-    assert rest_rig.queue.prune(status) == 1
+    assert rest_rig.queue.forget_stem(status) == 1
     post(rest_rig, content, model="sleep-1")
     eventually(lambda: rest_rig.separations(song) == 2)
 
     rest_rig.store.prune(status.report or {}, "vocals")
     eventually(lambda: "put off" in first.log.read_text())
-    rest_rig.tick_until(lambda: rest_rig.over([song]))
+    rest_rig.reclaim_until(lambda: rest_rig.over([song]))
 
     rest_rig.check([song])
     assert rest_rig.status(song).state is State.SUCCEEDED

@@ -20,7 +20,7 @@ def test_a_worker_that_fails_three_songs_in_a_row_hands_the_third_back_and_ends(
     assert [rig.status(song).attempt for song in (first, second, third)] == [1, 1, 0]
     assert rig.status(first).error
     assert rig.status(third).error is None
-    assert rig.queue.overview()[0] == [third, waiting], "the third is at the head of the line"
+    assert rig.queue.list_all_jobs()[0] == [third, waiting], "the third is at the head of the line"
     assert worker.log.read_text().count('"event": "worker sick"') == 1
     assert "different songs failed in a row" in worker.log.read_text()
     healthy = rig.worker()
@@ -46,7 +46,7 @@ def test_a_song_that_fails_three_times_does_not_end_its_worker(rig: Rig) -> None
     """Fault 62."""
     worker = rig.worker()
     [song] = rig.accept("raise")
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
 
     [fine] = rig.accept()
     rig.finish([fine])
@@ -62,7 +62,7 @@ def test_a_gpu_error_that_lasts_ends_the_worker_at_once_and_the_song_runs_elsewh
     exit_code = worker.process.wait(60)
     attempts = rig.status(song).attempt
     rig.worker()
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
 
     assert exit_code == SICK
     assert worker.log.read_text().count('"event": "worker sick"') == 1

@@ -94,7 +94,7 @@ def outage(store: OwnStore, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         meanwhile = {point: begun(worker.log.read_text()) for point, worker in workers.items()}
         store.child.start()
         eventually(store.takes_objects, 60)
-        rig.tick_until(lambda: rig.over(songs + waiting))
+        rig.reclaim_until(lambda: rig.over(songs + waiting))
         rig.check(songs + waiting)
 
         yield Outage(rig, workers, before, meanwhile, waiting, answers, finished, refused_content)
@@ -246,7 +246,7 @@ def test_a_stem_that_arrives_after_its_sender_lost_the_lease_mixes_nothing(own_r
         stop(sender)
         own_rig.worker()
         own_rig.expire_lease(sender)
-        own_rig.tick_until(lambda: own_rig.over([song]))
+        own_rig.reclaim_until(lambda: own_rig.over([song]))
         report, before = own_rig.store.report(song), set(own_rig.objects(song))
 
         arrive.set()
@@ -295,4 +295,4 @@ def test_a_process_that_the_store_refuses_leaves_the_reconciling_to_others(own_r
         with suppress(Unavailable):
             keeper.reconcile()
 
-    assert own_rig.queue.overview()[0] == ["a" * 56]
+    assert own_rig.queue.list_all_jobs()[0] == ["a" * 56]

@@ -56,7 +56,7 @@ def test_a_store_away_for_longer_than_the_stall_limit_costs_neither_an_attempt_n
     go_away(store_proxy)
     go_on(worker)
     stay_away(store_proxy)
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
     rig.check([song])
 
     assert worker.alive

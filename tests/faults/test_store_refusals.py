@@ -31,7 +31,7 @@ def test_a_song_whose_stems_the_store_refuses_for_good_fails_after_one_separatio
     worker = rig.worker(replace(rig.settings, minio_host=refusing.address))
     [song] = rig.accept()
 
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
 
     error = rig.status(song).error or {}
     assert rig.status(song).state is State.FAILED
@@ -73,7 +73,7 @@ def test_a_full_disk_of_the_store_passes_and_costs_no_attempt(rig: Rig, refusing
     eventually(lambda: "put off" in worker.log.read_text())
 
     refusing.refuse = lambda *_: None
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
 
     rig.check([song])
     assert rig.status(song).attempt == 1
@@ -88,7 +88,7 @@ def test_a_song_that_the_store_refuses_to_give_is_put_off_and_not_separated(rig:
     meanwhile = rig.separations(song)
 
     refusing.refuse = lambda *_: None
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
 
     rig.check([song])
     assert meanwhile == 0

@@ -39,11 +39,11 @@ def test_another_process_continues_where_the_leader_was_killed(rig: Rig) -> None
 def test_a_process_that_lost_its_leadership_stops_after_the_song_in_hand(rig: Rig) -> None:
     """Fault 75."""
     songs, stopped, leader = lost_jobs(rig, 7), Keeper(rig), Keeper(rig)
-    assert stopped.leader.lead()
+    assert stopped.leader.acquire_leadership()
     pages = stopped.comparison.run()
     next(pages)
     rig.queue.redis.delete(f"{rig.queue.prefix}leader")
-    assert leader.leader.lead()
+    assert leader.leader.acquire_leadership()
     stopped.leader._renew_at = 0.0  # a third of its time is over
 
     with pytest.raises(LeadershipLost):
@@ -57,12 +57,12 @@ def test_a_process_that_lost_its_leadership_stops_after_the_song_in_hand(rig: Ri
 def test_a_cursor_of_a_process_that_no_longer_leads_is_not_kept(rig: Rig) -> None:
     """Fault 75."""
     first, second = Keeper(rig), Keeper(rig)
-    assert first.leader.lead()
+    assert first.leader.acquire_leadership()
     rig.queue.redis.delete(f"{rig.queue.prefix}leader")
-    assert second.leader.lead()
+    assert second.leader.acquire_leadership()
 
     with pytest.raises(LeadershipLost):
-        first.leader.record(cursor="f")
+        first.leader.record_progress(cursor="f")
 
     assert UpkeepRecord(rig.queue).progress().cursor == ""
 
@@ -98,9 +98,9 @@ HOUR_MS = 3_600_000
 def swept(rig: Rig, max_store_bytes: float) -> None:
     """Sweep once, in a process of which the store may hold so many bytes."""
     leader = Leader(rig.queue, 600)
-    assert leader.lead()
+    assert leader.acquire_leadership()
     Sweep(rig.queue, rig.store, leader, keep_days=7, first_look_seconds=60.0, max_store_bytes=max_store_bytes).run()
-    leader.resign()
+    leader.release_leadership()
 
 
 def finished_hours_ago(rig: Rig, *hours: float) -> list[str]:
@@ -112,7 +112,7 @@ def finished_hours_ago(rig: Rig, *hours: float) -> list[str]:
         rig.queue.redis.zincrby(f"{rig.queue.prefix}ended", -each * HOUR_MS, songhash)
     keeper = Keeper(rig)
     keeper.run()
-    keeper.leader.resign()
+    keeper.leader.release_leadership()
     return songs
 
 
@@ -155,12 +155,12 @@ def test_an_old_count_of_the_store_is_renewed_before_any_song_is_removed(rig: Ri
     """Fault 78. The sum in Redis is wrong by far; songs are not removed because of it."""
     songs, keeper = finished_hours_ago(rig, 2, 3), Keeper(rig)
     whole = stored_bytes(rig)
-    keeper.leader.record(stored_bytes=100 * whole, counted_at=rig.queue.now() - 7 * HOUR_MS)
+    keeper.leader.record_progress(stored_bytes=100 * whole, counted_at=rig.queue.now() - 7 * HOUR_MS)
 
     swept(rig, 10 * whole)
     is_due = keeper.comparison.is_due(DAY)
     keeper.run()
-    keeper.leader.resign()
+    keeper.leader.release_leadership()
     swept(rig, 10 * whole)
 
     assert is_due

@@ -47,7 +47,7 @@ def test_a_job_succeeds_when_its_worker_is_killed_at_any_call(rig: Rig, point: s
     assert doomed.process.wait(60) == -signal.SIGKILL
     rig.expire_lease(doomed)
     rig.worker()
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
 
     rig.check([song])
     assert rig.status(song).attempt in ([1] if point.startswith(NOT_CLAIMED_YET) else [1, 2])
@@ -82,7 +82,7 @@ def test_a_song_that_kills_its_worker_fails_after_six_lost_workers_and_other_son
         workers = [rig.worker() for _ in range(7)]
         eventually(lambda: rig.over(others))
         for attempt in range(1, 7):
-            rig.tick_until(lambda n=attempt: rig.separations(poison) == n)  # type: ignore[misc]
+            rig.reclaim_until(lambda n=attempt: rig.separations(poison) == n)  # type: ignore[misc]
             eventually(lambda n=attempt: sum(not worker.alive for worker in workers) == n)  # type: ignore[misc]
             for worker in workers:
                 if not worker.alive:
@@ -123,7 +123,7 @@ def test_a_job_whose_separation_fails_once_is_tried_again_by_the_same_worker(rig
     [song] = rig.accept(model)
 
     with observed(rig.queue, [song]):
-        rig.tick_until(lambda: rig.over([song]))
+        rig.reclaim_until(lambda: rig.over([song]))
 
     rig.check([song])
     assert rig.status(song).attempt == 2
@@ -137,7 +137,7 @@ def test_a_job_whose_separation_always_fails_is_dead_after_three_attempts(rig: R
     [song] = rig.accept("raise")
 
     with observed(rig.queue, [song]):
-        rig.tick_until(lambda: rig.over([song]))
+        rig.reclaim_until(lambda: rig.over([song]))
 
     status = rig.status(song)
     assert status.state is State.FAILED
@@ -180,7 +180,7 @@ def test_a_worker_told_to_stop_without_time_hands_its_song_back_to_the_head_of_t
     exit_code = worker.process.wait(50)
 
     assert exit_code == 0
-    assert rig.queue.overview() == ([first, *later], [], [])
+    assert rig.queue.list_all_jobs() == ([first, *later], [], [])
     assert rig.status(first).attempt == 0
 
 
@@ -211,7 +211,7 @@ def test_a_second_signal_ends_a_worker_at_once_and_its_song_runs_elsewhere(rig: 
     exit_code = repeat_until_ended(worker, second)
     rig.expire_lease(worker)
     rig.worker()
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
 
     assert exit_code == -second
     rig.check([song])
@@ -275,7 +275,7 @@ def test_a_separation_that_hangs_ends_its_worker_and_is_tried_again(rig: Rig, mo
     rig.expire_lease(worker)
     error = rig.status(song).error
     rig.worker()
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
 
     assert exit_code == 1
     assert "Timeout" in worker.log.read_text()

@@ -42,7 +42,7 @@ def test_a_worker_paused_beyond_its_lease_stops_its_song_and_changes_nothing(rig
         with stopped(paused):
             rival = rig.worker()
             rig.expire_lease(paused)
-            rig.tick_until(lambda: rig.over([song]))
+            rig.reclaim_until(lambda: rig.over([song]))
             before = published(rig, song)
         eventually(lambda: "lease lost" in paused.log.read_text())
 
@@ -105,11 +105,11 @@ def test_a_worker_paused_while_its_song_is_removed_and_sent_again_changes_nothin
     eventually(lambda: is_stopped(paused))
     rig.worker()
     rig.expire_lease(paused)
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
     rig.removed(song)
     assert rig.objects(song) == []
     rig.accept_content(content, options)
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
     before, objects = published(rig, song), rig.objects(song)
 
     go_on(paused)
@@ -126,7 +126,7 @@ def let_another_finish(rig: Rig, paused: Child, song: str) -> None:
     eventually(lambda: is_stopped(paused))
     rig.worker()
     rig.expire_lease(paused)
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
 
 
 def test_a_worker_paused_before_its_claim_leaves_the_job_to_the_worker_that_has_it(rig: Rig) -> None:
@@ -156,12 +156,12 @@ def test_a_worker_paused_before_its_claim_takes_the_job_anew_when_it_waits_in_li
     paused = rig.worker(CRASH_AT="take_next:after:STOP")
     eventually(lambda: is_stopped(paused))
     rig.expire_lease(paused)
-    assert rig.queue.overview() == ([song], [], [])
+    assert rig.queue.list_all_jobs() == ([song], [], [])
 
     go_on(paused)
     eventually(lambda: rig.running(song, "separating"))
 
-    assert rig.queue.overview() == ([], [song], []), "it runs, and no copy of it waits in line"
+    assert rig.queue.list_all_jobs() == ([], [song], []), "it runs, and no copy of it waits in line"
     assert rig.status(song).attempt == 1
     assert rig.separations(song) == 1
     assert paused.log.read_text().count("job claimed") == 1

@@ -55,7 +55,7 @@ def test_a_comparison_is_due_once_a_day_and_once_redis_was_started_anew_or_lost_
     keeper.run()
     after = keeper.comparison.is_due(DAY)
     short = keeper.comparison.is_due(0.0)
-    keeper.leader.record(compared_at=rig.queue.now() - round(1000 * DAY))
+    keeper.leader.record_progress(compared_at=rig.queue.now() - round(1000 * DAY))
     late = keeper.comparison.is_due(DAY)
     keeper.run()
 
@@ -95,7 +95,7 @@ def test_jobs_in_line_come_back_before_any_result(rig: Rig) -> None:
     eventually(lambda: not set(done) & {songhash for songhash, _ in rig.store.messages()})
     rig.queue.redis.flushall()
     keeper = Keeper(rig)
-    assert keeper.leader.lead()
+    assert keeper.leader.acquire_leadership()
 
     pages = keeper.comparison.run()
     first = [next(pages) for _ in range(3)]  # five songs, two a page
@@ -145,7 +145,7 @@ def test_a_comparison_that_skipped_a_song_is_repeated_after_an_hour(rig: Rig) ->
 
     keeper.run()
     soon = keeper.comparison.is_due(DAY)
-    keeper.leader.record(compared_at=rig.queue.now() - 3_601_000)
+    keeper.leader.record_progress(compared_at=rig.queue.now() - 3_601_000)
 
     assert not soon
     assert keeper.comparison.is_due(DAY)
@@ -153,10 +153,10 @@ def test_a_comparison_that_skipped_a_song_is_repeated_after_an_hour(rig: Rig) ->
 
 def sweep(rig: Rig, first_look_seconds: float = 60.0) -> Sweep:
     leader = Leader(rig.queue, 600, "sweeper")
-    assert leader.lead()
+    assert leader.acquire_leadership()
     made = Sweep(rig.queue, rig.store, leader, keep_days=7, first_look_seconds=first_look_seconds)
     made.run()
-    leader.resign()
+    leader.release_leadership()
     return made
 
 
@@ -172,7 +172,7 @@ def test_a_sweep_puts_in_line_what_rest_stored_but_could_not_enqueue(rig: Rig) -
     counts = [sweep(rig).counts["enqueued"], sweep(rig).counts["enqueued"]]
 
     assert counts == [1, 0]
-    assert rig.queue.overview()[0] == [songhash]
+    assert rig.queue.list_all_jobs()[0] == [songhash]
 
 
 def test_a_sweep_looks_again_after_twice_the_time_for_a_message_that_a_foreign_client_took(rig: Rig) -> None:
@@ -181,14 +181,14 @@ def test_a_sweep_looks_again_after_twice_the_time_for_a_message_that_a_foreign_c
     sweep(rig)
     rig.queue.redis.delete(rig.queue.name)
     sweep(rig)
-    early = rig.queue.overview()[0]
+    early = rig.queue.list_all_jobs()[0]
 
     rig.queue.redis.zincrby(f"{rig.queue.prefix}received", -60_000, songhash)
     rig.queue.redis.hincrby(f"{rig.queue.prefix}compared", "swept_at", -60_000)
     sweep(rig)
 
     assert early == []
-    assert rig.queue.overview()[0] == [songhash]
+    assert rig.queue.list_all_jobs()[0] == [songhash]
 
 
 def test_a_sweep_forgets_which_songs_were_received_once_their_jobs_have_ended(rig: Rig) -> None:

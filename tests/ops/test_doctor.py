@@ -20,7 +20,7 @@ from msas.doctor import check_redis, check_workers
 from msas.doctor.__main__ import findings
 from msas.doctor.finding import Finding, Verdict
 from msas.models import LITE, Model
-from msas.queue import Receiver
+from msas.queue import Consumer
 from msas.settings import Settings
 from msas.store import Store
 from msas.store.lifecycle import mark_bucket
@@ -52,8 +52,8 @@ def rig(store: OwnStore, tmp_path: Path) -> Iterator[Rig]:
     """A service that is well: a Redis of this test's own, a store of this module's own, a worker that holds a lease."""
     places: dict[str, Any] = {"bucket_in": "queue", "bucket_out": "output", "lease_seconds": 600.0}
     with Rig(tmp_path / "rig", store.settings, **places) as running:
-        running.queue.offer(OFFER)
-        Receiver.from_settings(running.settings).beat(None)
+        running.queue.advertise_models(OFFER)
+        Consumer.from_settings(running.settings).renew(None)
         yield running
 
 
@@ -221,7 +221,7 @@ def test_missing_workers_and_missing_models_are_errors(rig: Rig) -> None:
     found = ask(rig.settings)
     assert sick(found) == {"workers": WRONG}
     assert "1 songs wait" in found["workers"].sentence
-    rig.queue.offer(None)
+    rig.queue.advertise_models(None)
     assert sick(ask(rig.settings)) == {"workers": WRONG, "models": WRONG}
 
 
@@ -237,7 +237,7 @@ def test_missing_workers_and_missing_models_are_errors(rig: Rig) -> None:
 def test_offered_models_that_differ_from_model_name_are_reported(
     rig: Rig, offer: dict[str, Any], model_name: str, expected: dict[str, Verdict]
 ) -> None:
-    rig.queue.offer({**OFFER, **offer})
+    rig.queue.advertise_models({**OFFER, **offer})
     assert sick(ask(replace(rig.settings, model_name=model_name))) == expected
 
 
@@ -245,7 +245,7 @@ def test_an_unused_gpu_is_a_warning(rig: Rig, monkeypatch: pytest.MonkeyPatch, t
     (tmp_path / "nvidia0").touch()
     monkeypatch.setattr(check_workers, "_GPU", tmp_path / "nvidia0")
     assert sick(ask(rig.settings)) == {"device": LOOK}
-    rig.queue.offer({**OFFER, "device": "NVIDIA H200"})
+    rig.queue.advertise_models({**OFFER, "device": "NVIDIA H200"})
     assert sick(ask(rig.settings)) == {}
 
 

@@ -35,7 +35,7 @@ def test_a_song_that_needs_more_time_than_is_left_is_handed_back_at_once(rig: Ri
     exit_code = worker.process.wait(60)
 
     assert exit_code == 0
-    assert rig.queue.overview() == ([long, waiting], [], [])
+    assert rig.queue.list_all_jobs() == ([long, waiting], [], [])
     assert rig.status(long).attempt == 0
     [decision] = events(worker, "no time for the song")
     assert decision["seconds_needed"] > decision["seconds_left"] > 0

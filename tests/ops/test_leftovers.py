@@ -37,7 +37,7 @@ def separated_twice(rig: Rig) -> str:
     song = rig.accept_content(content, options)
     rig.finish([song])
     status = rig.status(song)
-    assert rig.queue.prune(status) == 1
+    assert rig.queue.forget_stem(status) == 1
     rig.store.prune(status.report or {}, "drums")
     rig.accept_content(content, options)
     rig.finish([song])
@@ -51,7 +51,7 @@ def test_a_stem_of_a_replaced_separation_is_downloaded_to_its_end(rig: Rig) -> N
     status = rig.status(song)
     download = rig.store.open_stem(song, "vocals", "wav")
     begin = rig.store.open_stem(song, "vocals", "wav", 0, 1000)
-    assert rig.queue.prune(status) == 1
+    assert rig.queue.forget_stem(status) == 1
     rig.store.prune(status.report or {}, "drums")
 
     rig.accept_content(content, options)
@@ -114,7 +114,7 @@ def test_what_a_running_attempt_has_stored_is_kept(rig: Rig) -> None:
 
 def test_an_attempt_that_failed_leaves_the_plain_names_to_the_next(rig: Rig) -> None:
     [song] = rig.accept("raise-1")
-    rig.tick_until(lambda: rig.over([song]))
+    rig.reclaim_until(lambda: rig.over([song]))
 
     rig.check([song])
     assert rig.status(song).attempt == 2

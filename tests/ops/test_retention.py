@@ -72,7 +72,7 @@ def test_redis_keeps_nothing_of_deleted_jobs(rig: Rig) -> None:
     for songhash in songs:
         age(rig, songhash, 8)
     for number in range(200):  # these have nothing in the store
-        assert rig.queue.publish(f"{number:056x}", rig.queue.now() - 8 * DAY_MS)
+        assert rig.queue.restore_result(f"{number:056x}", rig.queue.now() - 8 * DAY_MS)
     assert len(sizes(rig)) >= len(before) + 200
 
     queue_only = Sweep(rig.queue, rig.store, Leader(rig.queue, 60, LEADER), keep_days=7, first_look_seconds=0)

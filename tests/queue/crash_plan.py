@@ -51,7 +51,7 @@ def finish(place: Place, plan: Plan, quiet: Callable[[], bool]) -> None:
         place.due()
         place.lapse(*(name for name in place.workers() if name != worker.name))
         try:
-            keeper.queue.tick()
+            keeper.queue.reclaim()
             if not place.waiting():
                 keeper.reconcile()
         except Unavailable:

@@ -13,14 +13,14 @@ from local import Service
 from msas.errors import Problem
 from msas.job import Job, State
 from msas.options import Options
-from msas.queue import Lease, Queue, Receiver, connect
+from msas.queue import Consumer, Lease, Queue, connect
 from msas.queue.connection import connect_blocking
 from msas.settings import Settings
 from msas.status import JobStatus, Track
 
 TRACKS = [Track("vocals", "mp3", 10, 1.5), Track("bass", "mp3", 20, 1.5)]
 ERROR = Problem("It went wrong.")
-Workers: TypeAlias = Callable[[], Receiver]
+Workers: TypeAlias = Callable[[], Consumer]
 
 
 @pytest.fixture
@@ -44,24 +44,24 @@ def queue(settings: Settings) -> Queue:
 @pytest.fixture
 def worker(settings: Settings) -> Workers:
     """Return a function that makes a new worker's end of the queue."""
-    return lambda: Receiver(connect(settings), connect_blocking(settings), settings)
+    return lambda: Consumer(connect(settings), connect_blocking(settings), settings)
 
 
 def job(number: int = 0) -> Job:
     return Job(f"{number:056x}", Options("lite"), f"song {number}.mp3")
 
 
-def taken(receiver: Receiver) -> Lease:
+def taken(consumer: Consumer) -> Lease:
     """Take the next job, which must be there."""
-    lease = receiver.take()
+    lease = consumer.claim_next()
     assert lease, "no job was in line"
     return lease
 
 
-def pop(queue: Queue, receiver: Receiver) -> None:
+def pop(queue: Queue, consumer: Consumer) -> None:
     """Move the next message into the worker's list, as a worker does that dies or pauses before its claim."""
-    receiver.beat(None)
-    assert queue.redis.lmove(queue.name, receiver.taken, "RIGHT", "LEFT"), "no message was in line"
+    consumer.renew(None)
+    assert queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT"), "no message was in line"
 
 
 def job_status(queue: Queue, number: int = 0) -> JobStatus:

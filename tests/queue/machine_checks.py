@@ -13,7 +13,7 @@ from redis import Redis
 from msas.cost import cost_minutes
 from msas.job import Job
 from msas.options import Options
-from msas.queue import Queue, Receiver
+from msas.queue import Consumer, Queue
 from tests.queue.model import GARBAGE
 from tests.support.in_process import Place
 from tests.support.in_process import job as unowned
@@ -32,14 +32,14 @@ class RedisChecks:
     place: Place
     queue: Queue
     redis: Redis
-    receivers: dict[str, Receiver]
+    consumers: dict[str, Consumer]
     numbers: dict[bytes, int]
     copied: set[int]
     list_may_be_empty: bool  # a worker that blocked at the list took its last message
 
     @invariant()
     def each_unfinished_job_is_in_one_place(self) -> None:
-        lists = {name: self._list(receiver.taken) for name, receiver in self.receivers.items()}
+        lists = {name: self._list(consumer.processing_key) for name, consumer in self.consumers.items()}
         places = Counter(
             [
                 *self._list(self.queue.name),
@@ -66,7 +66,7 @@ class RedisChecks:
         """Check that it has them in the same order, and else only what a worker that blocked has not claimed yet."""
         in_list = [number for number in reversed(self._list(self.queue.name)) if number not in self.copied]
         line = [number for number in self._line("") if number not in self.copied]
-        unclaimed = {number for receiver in self.receivers.values() for number in self._list(receiver.taken)}
+        unclaimed = {number for consumer in self.consumers.values() for number in self._list(consumer.processing_key)}
         assert [number for number in line if number not in unclaimed] == [
             number for number in in_list if number != GARBAGE and not OWNERS[number]
         ]

@@ -223,7 +223,7 @@ class QueueModel(LinesModel):
             del self.jobs[number]
         return "ok"
 
-    def tick(self) -> None:
+    def reclaim(self) -> None:
         """Put all delayed jobs back in line, and what workers hold whose leases expired."""
         self.feed()
         due, self.delayed = sorted(self.delayed, reverse=True), set()

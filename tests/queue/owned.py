@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from msas.job import Job
-from msas.queue import Queue, Receiver
+from msas.queue import Consumer, Queue
 from tests.queue.fixtures import ERROR
 from tests.queue.fixtures import job as unowned
 
@@ -14,10 +14,10 @@ def job(number: int, owner: str = "") -> Job:
     return replace(unowned(number), owner=owner, seconds=60.0)
 
 
-def take_all(receiver: Receiver) -> list[Job]:
+def take_all(consumer: Consumer) -> list[Job]:
     """Take all jobs, one after the other, and let each fail."""
     found = []
-    while lease := receiver.take():
+    while lease := consumer.claim_next():
         found.append(lease.job)
         lease.fail(ERROR)
     return found

@@ -68,16 +68,16 @@ def test_a_share_is_given_back_once(queue: Queue, worker: Workers) -> None:
 
 
 def test_shares_are_given_back_however_a_job_ends(queue: Queue, worker: Workers) -> None:
-    receiver = worker()
+    consumer = worker()
     for number in range(5):
         queue.admit(job(number, "alice"), WIDE, 0)
-    taken(receiver).fail(ERROR)
-    taken(receiver).release()
-    taken(receiver).retry(ERROR)
-    cancelled = taken(receiver)
+    taken(consumer).fail(ERROR)
+    taken(consumer).release()
+    taken(consumer).retry(ERROR)
+    cancelled = taken(consumer)
     queue.cancel(cancelled.job.songhash, "me")
-    cancelled.let_go()
-    for each in queue.overview()[0] + queue.overview()[2]:
+    cancelled.acknowledge_cancel()
+    for each in queue.list_all_jobs()[0] + queue.list_all_jobs()[2]:
         queue.cancel(each, "me")
 
     assert queue.redis.hgetall(f"{queue.prefix}jobs") == {}
@@ -85,8 +85,8 @@ def test_shares_are_given_back_however_a_job_ends(queue: Queue, worker: Workers)
 
 
 def test_a_removal_that_begins_before_the_job_is_enqueued_is_told(queue: Queue) -> None:
-    known = queue.known(job(0).songhash, "")
+    known = queue.look_up(job(0).songhash, "")
     queue.cancel(job(0).songhash, "me")
-    queue.drop(job(0).songhash, "me")
+    queue.delete_cancelled(job(0).songhash, "me")
 
     assert queue.admit(job(0), WIDE, known.removals) == (True, State.QUEUED, True)

@@ -44,22 +44,22 @@ from tests.queue.fixtures import Workers, job, state, taken
 def test_a_broken_message_becomes_a_dead_letter_with_its_reason(queue: Queue, worker: Workers, message: bytes) -> None:
     queue.redis.lpush(queue.name, message)
     queue.enqueue(job())
-    receiver = worker()
+    consumer = worker()
 
-    assert receiver.take() is None
+    assert consumer.claim_next() is None
 
     [dead] = queue.redis.lrange(f"{queue.prefix}dead", 0, -1)
     assert json.loads(dead)["reason"].startswith("the message")
     assert json.loads(dead)["bytes"] == len(message)
-    assert taken(receiver).job == job()
+    assert taken(consumer).job == job()
 
 
 def test_a_broken_message_whose_worker_repeats_the_burial_is_one_dead_letter(queue: Queue, worker: Workers) -> None:
     queue.redis.lpush(queue.name, b"garbage")
-    receiver = worker()
-    receiver.take()
+    consumer = worker()
+    consumer.claim_next()
 
-    queue.scripts.run("dead_letter", receiver.worker, b"garbage", "{}")
+    queue.scripts.run("dead_letter", consumer.worker, b"garbage", "{}")
 
     assert queue.redis.llen(f"{queue.prefix}dead") == 1
 
@@ -70,10 +70,10 @@ def test_a_copy_of_a_running_jobs_message_is_dropped(queue: Queue, worker: Worke
     rival = worker()
     queue.redis.lpush(queue.name, job().message())
 
-    assert rival.take() is None
+    assert rival.claim_next() is None
 
-    assert queue.redis.llen(rival.taken) == 0
-    assert lease.beat() == "ok"
+    assert queue.redis.llen(rival.processing_key) == 0
+    assert lease.renew() == "ok"
     assert lease.succeed() == "ok"
 
 
@@ -85,7 +85,7 @@ def test_a_copy_of_an_ended_jobs_message_is_dropped(queue: Queue, worker: Worker
     rival = worker()
     queue.redis.lpush(queue.name, job().message())
 
-    assert rival.take() is None
+    assert rival.claim_next() is None
 
-    assert queue.redis.llen(rival.taken) == 0
+    assert queue.redis.llen(rival.processing_key) == 0
     assert state(queue) is ending

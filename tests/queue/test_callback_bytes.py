@@ -9,8 +9,8 @@ from dataclasses import replace
 import pytest
 
 from msas.job import Job
-from msas.queue import Outbox, Queue
-from msas.queue.callback_record import Delivery, DeliveryState, callback_id, callback_json
+from msas.queue import CallbackQueue, Queue
+from msas.queue.callback_record import DeliveryRecord, DeliveryState, callback_id, callback_json
 from tests.queue.fixtures import ERROR, Workers, job, taken
 
 OVERHEAD = 300  # bytes of a callback beside its JSON
@@ -23,7 +23,7 @@ def with_callback(owner: str = "alice", data: str = "x") -> Job:
 
 
 def count(queue: Queue, owner: str = "alice") -> int:
-    return Outbox(queue).waiting_bytes(owner)
+    return CallbackQueue(queue).waiting_bytes(owner)
 
 
 def test_callbacks_of_one_song_count_for_those_who_sent_them(queue: Queue) -> None:
@@ -48,9 +48,9 @@ def test_a_callback_that_is_sent_again_while_it_waits_counts_once(queue: Queue, 
 def test_a_callback_that_is_tried_again_counts_on(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
     taken(worker()).succeed()
-    [news] = Outbox(queue).take(1, 60)
+    [pending] = CallbackQueue(queue).take_due(1, 60)
 
-    Outbox(queue).note(news, Delivery(attempts=1, next_at=1))
+    CallbackQueue(queue).record_delivery(pending, DeliveryRecord(attempts=1, next_at=1))
 
     assert count(queue) == BYTES
 
@@ -85,32 +85,32 @@ def test_a_foreign_message_counts_its_callback_for_its_owner(queue: Queue, worke
 def end_delivery(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
     taken(worker()).succeed()
-    [news] = Outbox(queue).take(1, 60)
-    Outbox(queue).note(news, Delivery(DeliveryState.DELIVERED, attempts=1))
+    [pending] = CallbackQueue(queue).take_due(1, 60)
+    CallbackQueue(queue).record_delivery(pending, DeliveryRecord(DeliveryState.DELIVERED, attempts=1))
 
 
 def remove_while_queued(queue: Queue, _worker: Workers) -> None:
     queue.enqueue(with_callback())
     queue.cancel(job().songhash, "me")
-    queue.drop(job().songhash, "me")
+    queue.delete_cancelled(job().songhash, "me")
 
 
 def remove_while_running(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
     lease = taken(worker())
     queue.cancel(job().songhash, "me")
-    queue.drop(job().songhash, "me")
-    assert lease.let_go() == "ok"
+    queue.delete_cancelled(job().songhash, "me")
+    assert lease.acknowledge_cancel() == "ok"
 
 
 def remove_after_its_end(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
     queue.enqueue(with_callback(data="another"))
     taken(worker()).succeed()
-    [news] = Outbox(queue).take(1, 60)
+    [pending] = CallbackQueue(queue).take_due(1, 60)
     queue.cancel(job().songhash, "me")
-    queue.drop(job().songhash, "me")
-    Outbox(queue).note(news, Delivery(DeliveryState.DELIVERED, attempts=1))
+    queue.delete_cancelled(job().songhash, "me")
+    CallbackQueue(queue).record_delivery(pending, DeliveryRecord(DeliveryState.DELIVERED, attempts=1))
 
 
 @pytest.mark.parametrize("ending", [end_delivery, remove_while_queued, remove_while_running, remove_after_its_end])
@@ -129,8 +129,8 @@ def test_a_callback_of_an_earlier_version_which_counted_none_is_not_subtracted(q
     before = count(queue)
     taken(worker()).succeed()
 
-    for news in Outbox(queue).take(8, 60):
-        if news.callback == CALLBACK:
-            Outbox(queue).note(news, Delivery(DeliveryState.DELIVERED, attempts=1))
+    for pending in CallbackQueue(queue).take_due(8, 60):
+        if pending.callback == CALLBACK:
+            CallbackQueue(queue).record_delivery(pending, DeliveryRecord(DeliveryState.DELIVERED, attempts=1))
 
     assert count(queue) == before

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from msas.queue import Outbox, Queue
-from msas.queue.callback_record import Delivery
+from msas.queue import CallbackQueue, Queue
+from msas.queue.callback_record import DeliveryRecord
 from tests.queue.fixtures import ERROR, Workers, job, taken
 
 HOLD = 60.0  # seconds
@@ -17,8 +17,8 @@ LOOKED_AT = 100  # callbacks of which a call looks at each before it ends
 
 
 @pytest.fixture
-def outbox(queue: Queue) -> Outbox:
-    return Outbox(queue)
+def callback_queue(queue: Queue) -> CallbackQueue:
+    return CallbackQueue(queue)
 
 
 def end_with_callbacks(queue: Queue, worker: Workers, number: int, *urls: str) -> None:
@@ -34,32 +34,34 @@ def end_with_many(queue: Queue, worker: Workers, jobs: int) -> None:
         end_with_callbacks(queue, worker, number, *(f"http://slow/{each}" for each in range(MOST_CALLBACKS)))
 
 
-def take_hosts(outbox: Outbox, most: int, *full: str) -> list[str]:
-    return [news.host for news in outbox.take(most, HOLD, full)]
+def take_hosts(callback_queue: CallbackQueue, most: int, *full: str) -> list[str]:
+    return [pending.host for pending in callback_queue.take_due(most, HOLD, full)]
 
 
-def test_callbacks_to_a_full_host_are_taken_once_it_has_room(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_callbacks_to_a_full_host_are_taken_once_it_has_room(
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
+) -> None:
     end_with_callbacks(queue, worker, 0, "http://slow/1", "http://slow/2", "http://quick/")
 
-    assert take_hosts(outbox, 8, "slow") == ["quick"]
-    assert take_hosts(outbox, 8, "slow") == []
-    assert take_hosts(outbox, 8) == ["slow", "slow"]
+    assert take_hosts(callback_queue, 8, "slow") == ["quick"]
+    assert take_hosts(callback_queue, 8, "slow") == []
+    assert take_hosts(callback_queue, 8) == ["slow", "slow"]
 
 
 def test_a_callback_behind_hundreds_to_a_full_host_is_taken_by_the_next_call(
-    queue: Queue, worker: Workers, outbox: Outbox
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     end_with_many(queue, worker, 3)
     end_with_callbacks(queue, worker, 3, "http://quick/")
 
-    assert take_hosts(outbox, 1, "slow") == ["quick"]
+    assert take_hosts(callback_queue, 1, "slow") == ["quick"]
 
 
-def test_hosts_get_their_callbacks_in_turn(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_hosts_get_their_callbacks_in_turn(queue: Queue, worker: Workers, callback_queue: CallbackQueue) -> None:
     for number, host in enumerate(("a", "b", "c")):
         end_with_callbacks(queue, worker, number, f"http://{host}/1", f"http://{host}/2")
 
-    assert take_hosts(outbox, 8) == ["a", "b", "c", "a", "b", "c"]
+    assert take_hosts(callback_queue, 8) == ["a", "b", "c", "a", "b", "c"]
 
 
 def test_one_call_to_redis_looks_at_a_limited_number_of_callbacks(queue: Queue, worker: Workers) -> None:
@@ -72,10 +74,10 @@ def test_one_call_to_redis_looks_at_a_limited_number_of_callbacks(queue: Queue, 
 
 
 def test_one_call_to_redis_passes_over_a_limited_number_of_callbacks_that_are_gone(
-    queue: Queue, worker: Workers, outbox: Outbox
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     end_with_many(queue, worker, 3)
-    assert outbox.take(1, HOLD, ["slow"]) == []
+    assert callback_queue.take_due(1, HOLD, ["slow"]) == []
     for number in range(3):
         queue.cancel(job(number).songhash, "me")
 
@@ -83,34 +85,34 @@ def test_one_call_to_redis_passes_over_a_limited_number_of_callbacks_that_are_go
 
     due = queue.redis.zcard(f"{queue.prefix}callbacks:slow")
     assert (more, found, due) == (1, [], 2 * LOOKED_AT)
-    assert outbox.take(1, HOLD) == []
+    assert callback_queue.take_due(1, HOLD) == []
     assert not queue.redis.exists(f"{queue.prefix}callbacks:slow", f"{queue.prefix}callback_hosts")
 
 
 def test_a_callback_whose_hold_is_over_waits_for_its_host_and_its_holder_notes_nothing(
-    queue: Queue, worker: Workers, outbox: Outbox
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     end_with_callbacks(queue, worker, 0, "http://slow/")
-    [late] = outbox.take(1, HOLD)
+    [late] = callback_queue.take_due(1, HOLD)
     for member in cast(list[bytes], queue.redis.zrange(f"{queue.prefix}callbacks", 0, -1)):
         queue.redis.zadd(f"{queue.prefix}callbacks", {member: 1})
-    assert take_hosts(outbox, 1, "slow") == []
+    assert take_hosts(callback_queue, 1, "slow") == []
 
-    assert not outbox.note(late, Delivery(attempts=1, next_at=1))
+    assert not callback_queue.record_delivery(late, DeliveryRecord(attempts=1, next_at=1))
 
-    assert take_hosts(outbox, 8) == ["slow"]
+    assert take_hosts(callback_queue, 8) == ["slow"]
 
 
 def test_a_callback_of_a_failed_job_whose_result_is_found_is_due_once(
-    queue: Queue, worker: Workers, outbox: Outbox
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     queue.enqueue(replace(job(), callback={"url": "http://slow/", "data": None}))
     taken(worker()).fail(ERROR)
-    assert take_hosts(outbox, 1, "slow") == []
+    assert take_hosts(callback_queue, 1, "slow") == []
 
-    queue.publish(job().songhash, queue.now())
+    queue.restore_result(job().songhash, queue.now())
 
-    assert take_hosts(outbox, 8) == ["slow"]
+    assert take_hosts(callback_queue, 8) == ["slow"]
 
 
 @pytest.mark.parametrize(
@@ -125,10 +127,10 @@ def test_a_callback_of_a_failed_job_whose_result_is_found_is_due_once(
     ],
 )
 def test_host_of_a_callback_is_that_of_its_url(
-    queue: Queue, worker: Workers, outbox: Outbox, url: str | None, host: str
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue, url: str | None, host: str
 ) -> None:
     queue.enqueue(replace(job(), callback={"url": url, "data": "http://other.test/"}))
 
     taken(worker()).succeed()
 
-    assert take_hosts(outbox, 1) == [host]
+    assert take_hosts(callback_queue, 1) == [host]

@@ -10,8 +10,8 @@ import pytest
 
 from msas.errors import TooMany
 from msas.job import Job, State
-from msas.queue import Lease, Outbox, Queue
-from msas.queue.callback_record import Delivery, DeliveryState
+from msas.queue import CallbackQueue, Lease, Queue
+from msas.queue.callback_record import DeliveryRecord, DeliveryState
 from tests.queue.fixtures import ERROR, Workers, job, job_status, taken
 
 HOLD = 60.0  # seconds
@@ -23,8 +23,8 @@ ENDINGS: dict[State, Callable[[Lease], object]] = {
 
 
 @pytest.fixture
-def outbox(queue: Queue) -> Outbox:
-    return Outbox(queue)
+def callback_queue(queue: Queue) -> CallbackQueue:
+    return CallbackQueue(queue)
 
 
 def with_callback(name: str = "first") -> Job:
@@ -39,161 +39,179 @@ def make_due(queue: Queue) -> None:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_callback_is_due_when_its_job_has_ended_and_not_before(
-    queue: Queue, worker: Workers, outbox: Outbox, ending: State
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue, ending: State
 ) -> None:
     queue.enqueue(with_callback())
     lease = taken(worker())
-    assert outbox.take(8, HOLD) == []
+    assert callback_queue.take_due(8, HOLD) == []
 
     ENDINGS[ending](lease)
 
-    [news] = outbox.take(8, HOLD)
-    assert news.songhash == job().songhash
-    assert news.state is ending
-    assert news.callback == with_callback().callback
-    assert news.delivery == Delivery()
+    [pending] = callback_queue.take_due(8, HOLD)
+    assert pending.songhash == job().songhash
+    assert pending.state is ending
+    assert pending.callback == with_callback().callback
+    assert pending.delivery == DeliveryRecord()
 
 
 def test_a_callback_is_taken_by_one_process_until_its_hold_is_over(
-    queue: Queue, worker: Workers, outbox: Outbox
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     queue.enqueue(with_callback())
     taken(worker()).succeed()
-    [first] = outbox.take(8, HOLD)
-    assert outbox.take(8, HOLD) == []
+    [first] = callback_queue.take_due(8, HOLD)
+    assert callback_queue.take_due(8, HOLD) == []
 
     make_due(queue)
 
-    [second] = outbox.take(8, HOLD)
+    [second] = callback_queue.take_due(8, HOLD)
     assert second.webhook_id == first.webhook_id
 
 
-def test_a_delivered_callback_is_not_due_again(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_a_delivered_callback_is_not_due_again(queue: Queue, worker: Workers, callback_queue: CallbackQueue) -> None:
     queue.enqueue(with_callback())
     taken(worker()).succeed()
-    [news] = outbox.take(8, HOLD)
+    [pending] = callback_queue.take_due(8, HOLD)
 
-    assert outbox.note(news, Delivery(DeliveryState.DELIVERED, attempts=1, delivered_at=outbox.now()))
+    assert callback_queue.record_delivery(
+        pending, DeliveryRecord(DeliveryState.DELIVERED, attempts=1, delivered_at=callback_queue.now())
+    )
 
     make_due(queue)
-    assert outbox.take(8, HOLD) == []
+    assert callback_queue.take_due(8, HOLD) == []
     callback = job_status(queue).callback
     assert callback
     assert callback["state"] == "delivered"
 
 
-def test_a_callback_to_be_tried_again_is_due_at_its_next_try(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_a_callback_to_be_tried_again_is_due_at_its_next_try(
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
+) -> None:
     queue.enqueue(with_callback())
     taken(worker()).succeed()
-    [news] = outbox.take(8, HOLD)
-    later = Delivery(attempts=1, http_status=500, next_at=outbox.now() + 60_000)
+    [pending] = callback_queue.take_due(8, HOLD)
+    later = DeliveryRecord(attempts=1, http_status=500, next_at=callback_queue.now() + 60_000)
 
-    assert outbox.note(news, later)
+    assert callback_queue.record_delivery(pending, later)
 
-    assert outbox.take(8, HOLD) == []
+    assert callback_queue.take_due(8, HOLD) == []
     make_due(queue)
-    [again] = outbox.take(8, HOLD)
+    [again] = callback_queue.take_due(8, HOLD)
     assert again.delivery == later
-    assert again.webhook_id == news.webhook_id
+    assert again.webhook_id == pending.webhook_id
 
 
-def test_a_delivery_noted_twice_is_noted_once(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_a_delivery_noted_twice_is_noted_once(queue: Queue, worker: Workers, callback_queue: CallbackQueue) -> None:
     queue.enqueue(with_callback())
     taken(worker()).succeed()
-    [news] = outbox.take(8, HOLD)
+    [pending] = callback_queue.take_due(8, HOLD)
 
-    assert outbox.note(news, Delivery(attempts=1, next_at=1))
-    assert not outbox.note(news, Delivery(attempts=2, next_at=1))
+    assert callback_queue.record_delivery(pending, DeliveryRecord(attempts=1, next_at=1))
+    assert not callback_queue.record_delivery(pending, DeliveryRecord(attempts=2, next_at=1))
 
-    [again] = outbox.take(8, HOLD)
+    [again] = callback_queue.take_due(8, HOLD)
     assert again.delivery.attempts == 1
 
 
-def test_a_process_whose_hold_is_over_notes_nothing(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_a_process_whose_hold_is_over_notes_nothing(
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
+) -> None:
     queue.enqueue(with_callback())
     taken(worker()).succeed()
-    [late] = outbox.take(8, HOLD)
+    [late] = callback_queue.take_due(8, HOLD)
     make_due(queue)
-    [news] = outbox.take(8, 2 * HOLD)
+    [pending] = callback_queue.take_due(8, 2 * HOLD)
 
-    assert not outbox.note(late, Delivery(DeliveryState.GIVEN_UP, attempts=7))
+    assert not callback_queue.record_delivery(late, DeliveryRecord(DeliveryState.GIVEN_UP, attempts=7))
 
-    assert outbox.note(news, Delivery(DeliveryState.DELIVERED, attempts=1))
+    assert callback_queue.record_delivery(pending, DeliveryRecord(DeliveryState.DELIVERED, attempts=1))
 
 
-def test_a_callback_of_a_job_in_line_once_more_is_not_due(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_a_callback_of_a_job_in_line_once_more_is_not_due(
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
+) -> None:
     queue.enqueue(with_callback())
     taken(worker()).fail(ERROR)
-    [held] = outbox.take(8, HOLD)
+    [held] = callback_queue.take_due(8, HOLD)
     queue.enqueue(with_callback())
 
-    assert not outbox.note(held, Delivery(attempts=1, next_at=1))
+    assert not callback_queue.record_delivery(held, DeliveryRecord(attempts=1, next_at=1))
 
     make_due(queue)
-    assert outbox.take(8, HOLD) == []
+    assert callback_queue.take_due(8, HOLD) == []
 
 
-def test_a_job_enqueued_anew_has_another_webhook_id(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_a_job_enqueued_anew_has_another_webhook_id(
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
+) -> None:
     queue.enqueue(with_callback())
     queue.redis.hset(queue.job_key(job().songhash), "enqueued_at", 1)
     taken(worker()).fail(ERROR)
-    [first] = outbox.take(8, HOLD)
+    [first] = callback_queue.take_due(8, HOLD)
     queue.enqueue(with_callback())
 
     taken(worker()).succeed()
 
-    [second] = outbox.take(8, HOLD)
+    [second] = callback_queue.take_due(8, HOLD)
     assert second.webhook_id != first.webhook_id
 
 
-def test_each_different_callback_of_a_job_is_taken_once(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_each_different_callback_of_a_job_is_taken_once(
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
+) -> None:
     for name in ("first", "second", "first"):
         queue.enqueue(with_callback(name))
 
     taken(worker()).succeed()
 
-    assert sorted(news.callback["data"] for news in outbox.take(8, HOLD)) == ["first", "second"]
+    assert sorted(pending.callback["data"] for pending in callback_queue.take_due(8, HOLD)) == ["first", "second"]
 
 
-def test_a_callback_added_to_an_ended_job_is_due_at_once(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_a_callback_added_to_an_ended_job_is_due_at_once(
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
+) -> None:
     queue.enqueue(job())
     taken(worker()).succeed()
 
     queue.enqueue(with_callback())
 
-    assert [news.callback["data"] for news in outbox.take(8, HOLD)] == ["first"]
+    assert [pending.callback["data"] for pending in callback_queue.take_due(8, HOLD)] == ["first"]
 
 
-def test_a_delivered_callback_that_is_added_again_is_due_again(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_a_delivered_callback_that_is_added_again_is_due_again(
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
+) -> None:
     queue.enqueue(with_callback())
     taken(worker()).succeed()
-    [news] = outbox.take(8, HOLD)
-    outbox.note(news, Delivery(DeliveryState.DELIVERED, attempts=1))
+    [pending] = callback_queue.take_due(8, HOLD)
+    callback_queue.record_delivery(pending, DeliveryRecord(DeliveryState.DELIVERED, attempts=1))
 
     queue.enqueue(with_callback())
 
-    [again] = outbox.take(8, HOLD)
-    assert again.delivery == Delivery()
+    [again] = callback_queue.take_due(8, HOLD)
+    assert again.delivery == DeliveryRecord()
 
 
-def test_no_more_callbacks_are_taken_than_asked_for(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_no_more_callbacks_are_taken_than_asked_for(
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
+) -> None:
     for name in ("first", "second", "third"):
         queue.enqueue(with_callback(name))
     taken(worker()).succeed()
 
-    taken_first = outbox.take(2, HOLD)
+    taken_first = callback_queue.take_due(2, HOLD)
 
     assert len(taken_first) == 2
-    assert len(outbox.take(8, HOLD)) == 1
+    assert len(callback_queue.take_due(8, HOLD)) == 1
 
 
-def test_a_cancelled_jobs_callbacks_are_not_due(queue: Queue, worker: Workers, outbox: Outbox) -> None:
+def test_a_cancelled_jobs_callbacks_are_not_due(queue: Queue, worker: Workers, callback_queue: CallbackQueue) -> None:
     queue.enqueue(with_callback())
     taken(worker()).succeed()
 
     queue.cancel(job().songhash, "me")
 
-    assert outbox.take(8, HOLD) == []
+    assert callback_queue.take_due(8, HOLD) == []
 
 
 def test_a_callback_beyond_the_most_that_wait_is_refused(queue: Queue) -> None:
@@ -207,16 +225,16 @@ def test_a_callback_beyond_the_most_that_wait_is_refused(queue: Queue) -> None:
 
 
 def test_a_callback_that_waits_for_its_next_try_keeps_its_delivery_when_it_is_added_again(
-    queue: Queue, worker: Workers, outbox: Outbox
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     queue.enqueue(with_callback())
     taken(worker()).succeed()
-    [news] = outbox.take(8, HOLD)
-    outbox.note(news, Delivery(attempts=3, next_at=1))
+    [pending] = callback_queue.take_due(8, HOLD)
+    callback_queue.record_delivery(pending, DeliveryRecord(attempts=3, next_at=1))
 
     queue.enqueue(with_callback())
 
-    [again] = outbox.take(8, HOLD)
+    [again] = callback_queue.take_due(8, HOLD)
     assert again.delivery.attempts == 3
 
 

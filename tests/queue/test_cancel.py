@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from msas.job import State
-from msas.queue import Queue, Receiver
+from msas.queue import Consumer, Queue
 from tests.queue.fixtures import ERROR, Workers, copies, job, pop, state, taken
 
 
 @pytest.mark.parametrize("place", ["in line", "delayed", "popped", "failed"])
 def test_a_job_that_does_not_run_is_cancelled_with_its_message(queue: Queue, worker: Workers, place: str) -> None:
-    receiver = enqueued(queue, worker, place)
+    consumer = enqueued(queue, worker, place)
 
     before = queue.cancel(job().songhash, "me")
 
     assert before == ("failed" if place == "failed" else "queued")
     assert state(queue) is State.CANCELLED
     assert copies(queue) == 0
-    assert receiver.take() is None
+    assert consumer.claim_next() is None
 
 
 @pytest.mark.parametrize("place", ["in line", "delayed", "popped", "failed"])
@@ -27,22 +27,22 @@ def test_a_cancelled_job_is_forgotten_once_its_remover_drops_it(queue: Queue, wo
     queue.cancel(job().songhash, "me")
 
     for _ in range(2):
-        queue.drop(job().songhash, "me")
+        queue.delete_cancelled(job().songhash, "me")
 
         assert state(queue) is None
         assert not queue.redis.exists(f"{queue.prefix}ended")
 
 
-def enqueued(queue: Queue, worker: Workers, place: str) -> Receiver:
+def enqueued(queue: Queue, worker: Workers, place: str) -> Consumer:
     """Enqueue a job and bring it to this place; return the worker that did so."""
     queue.enqueue(job())
-    receiver = worker()
+    consumer = worker()
     if place == "popped":
-        pop(queue, receiver)
+        pop(queue, consumer)
     elif place != "in line":
-        lease = taken(receiver)
+        lease = taken(consumer)
         lease.retry(ERROR) if place == "delayed" else lease.fail(ERROR)
-    return receiver
+    return consumer
 
 
 def test_a_cancelled_job_is_not_enqueued_again_before_it_is_dropped(queue: Queue) -> None:
@@ -51,7 +51,7 @@ def test_a_cancelled_job_is_not_enqueued_again_before_it_is_dropped(queue: Queue
 
     assert queue.enqueue(job()) == (False, State.CANCELLED)
 
-    queue.drop(job().songhash, "me")
+    queue.delete_cancelled(job().songhash, "me")
     assert queue.enqueue(job()) == (True, State.QUEUED)
 
 
@@ -61,7 +61,7 @@ def test_a_cancelled_job_is_busy_for_a_second_remover(queue: Queue) -> None:
 
     assert queue.cancel(job().songhash, "another") == "busy"
 
-    queue.drop(job().songhash, "another")
+    queue.delete_cancelled(job().songhash, "another")
     assert state(queue) is State.CANCELLED
 
 
@@ -69,10 +69,10 @@ def test_a_remover_that_could_not_remove_everything_leaves_the_job_to_the_next(q
     queue.enqueue(job())
     queue.cancel(job().songhash, "me")
 
-    queue.drop(job().songhash, "me", removed=False)
+    queue.delete_cancelled(job().songhash, "me", removed=False)
 
     assert queue.cancel(job().songhash, "another") == "cancelled"
-    queue.drop(job().songhash, "another")
+    queue.delete_cancelled(job().songhash, "another")
     assert state(queue) is None
 
 
@@ -91,7 +91,7 @@ def test_a_job_that_ended_too_late_or_not_at_all_is_kept(queue: Queue, worker: W
 def test_a_removed_job_is_remembered_until_it_is_enqueued_again(queue: Queue) -> None:
     queue.enqueue(job())
     queue.cancel(job().songhash, "me")
-    queue.drop(job().songhash, "me")
+    queue.delete_cancelled(job().songhash, "me")
     assert queue.removed() == {job().songhash}
 
     queue.enqueue(job())
@@ -104,23 +104,23 @@ def test_a_running_job_that_is_cancelled_is_forgotten_after_worker_and_remover_h
     queue: Queue, worker: Workers, first: str
 ) -> None:
     queue.enqueue(job())
-    receiver = worker()
-    lease = taken(receiver)
+    consumer = worker()
+    lease = taken(consumer)
     assert queue.cancel(job().songhash, "me") == "running"
 
     if first == "worker":
-        assert lease.let_go() == "ok"
+        assert lease.acknowledge_cancel() == "ok"
     else:
-        queue.drop(job().songhash, "me")
+        queue.delete_cancelled(job().songhash, "me")
     assert state(queue) is State.CANCELLED
 
     if first == "worker":
-        queue.drop(job().songhash, "me")
+        queue.delete_cancelled(job().songhash, "me")
     else:
-        assert lease.let_go() == "ok"
+        assert lease.acknowledge_cancel() == "ok"
     assert state(queue) is None
     assert copies(queue) == 0
-    assert receiver.take() is None
+    assert consumer.claim_next() is None
 
 
 def test_a_running_job_that_is_cancelled_answers_cancelled_to_its_worker(queue: Queue, worker: Workers) -> None:
@@ -128,7 +128,7 @@ def test_a_running_job_that_is_cancelled_answers_cancelled_to_its_worker(queue: 
     lease = taken(worker())
     queue.cancel(job().songhash, "me")
 
-    assert lease.beat() == "cancelled"
+    assert lease.renew() == "cancelled"
     assert lease.succeed() == "cancelled"
     assert lease.retry(ERROR) == "cancelled"
 
@@ -139,12 +139,12 @@ def test_a_running_job_that_is_cancelled_answers_cancelled_to_its_worker(queue: 
 def test_a_worker_that_claims_its_cancelled_job_again_lets_go_of_it(queue: Queue, worker: Workers) -> None:
     """As a worker does that could not reach the store to remove what it had stored."""
     queue.enqueue(job())
-    receiver = worker()
-    taken(receiver)
+    consumer = worker()
+    taken(consumer)
     queue.cancel(job().songhash, "me")
 
-    assert receiver.take() is None
+    assert consumer.claim_next() is None
 
-    queue.drop(job().songhash, "me")
+    queue.delete_cancelled(job().songhash, "me")
     assert state(queue) is None
     assert copies(queue) == 0

@@ -136,7 +136,7 @@ def calls_of_separation(separating: Callable[..., object], folder: Path) -> list
         process = place.process(partial(plan.decide, "worker"))
         place.store.put_song(job().songhash, io.BytesIO(rig.song(0)), len(rig.song(0)))
         place.queue.enqueue(job())
-        lease = process.receiver.take()
+        lease = process.consumer.claim_next()
         assert lease
         engine = StandInEngine("quick", folder)
         engine.stems = STEMS

@@ -67,7 +67,7 @@ def succeeded(place: Place) -> None:
 
 def running(place: Place) -> Lease:
     in_line(place)
-    lease = place.process().receiver.take()
+    lease = place.process().consumer.claim_next()
     assert lease
     return lease
 
@@ -150,28 +150,30 @@ def test_a_removal_that_was_cut_short_is_completed_by_a_sweep_unless_it_never_be
 
 @pytest.mark.parametrize("fault", Fault)
 @pytest.mark.parametrize("first", ["worker", "remover"])
-def test_a_removal_of_a_running_job_is_completed_when_worker_and_remover_have_let_go(first: str, fault: Fault) -> None:
+def test_a_removal_of_a_running_job_is_completed_when_worker_and_remover_have_acknowledge_cancel(
+    first: str, fault: Fault
+) -> None:
     for number in each_call(running, Process.remove):
         with Place() as place:
             in_line(place)
             worker = place.process()
-            lease = worker.receiver.take()
+            lease = worker.consumer.claim_next()
             assert lease
             act_under(place, number, fault, Process.remove)
             if place.state() is State.RUNNING:
                 place.process().remove()
 
-            steps = [partial(let_go, place, worker, lease), partial(remove_again, place)]
+            steps = [partial(acknowledge_cancel, place, worker, lease), partial(remove_again, place)]
             for step in steps if first == "worker" else steps[::-1]:
                 step()
 
             assert gone(place), f"call {number}"
 
 
-def let_go(place: Place, worker: Process, lease: Lease) -> None:
+def acknowledge_cancel(place: Place, worker: Process, lease: Lease) -> None:
     """Let the worker store a report, learn that the job is cancelled, and clear away what it stored."""
     place.store.put_report(report_of(lease.job.songhash))
-    assert lease.beat() == "cancelled"
+    assert lease.renew() == "cancelled"
     worker.worker._clear_away(lease)
 
 
@@ -198,7 +200,7 @@ def a_mess(place: Place) -> None:
     redis.delete(place.queue.job_key(job(2).songhash))  # 2: Redis lost that it had succeeded
     redis.zadd(place.key("ended"), {job(3).songhash: 1})  # 3: its time is over
     hands.accept(8)
-    lease = hands.receiver.take()
+    lease = hands.consumer.claim_next()
     assert lease
     lease.fail(NotAudio("No audio."))  # 8: stays failed
     hands.accept(4)

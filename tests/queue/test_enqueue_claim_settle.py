@@ -17,12 +17,12 @@ from tests.support.queue_time import put_delayed_in_line
 def test_jobs_are_taken_in_the_order_in_which_they_were_enqueued(queue: Queue, worker: Workers) -> None:
     for number in range(5):
         assert queue.enqueue(job(number)) == (True, State.QUEUED)
-    assert queue.overview() == ([job(number).songhash for number in range(5)], [], [])
-    receiver = worker()
+    assert queue.list_all_jobs() == ([job(number).songhash for number in range(5)], [], [])
+    consumer = worker()
 
     order = []
     for _ in range(5):
-        lease = taken(receiver)
+        lease = taken(consumer)
         order.append(lease.job)
         lease.succeed()
 
@@ -92,7 +92,7 @@ def test_an_unfinished_job_has_exactly_one_copy_of_its_message_and_an_ended_one_
     assert copies(queue) == 1
 
     lease = taken(worker())
-    assert queue.overview() == ([], [job().songhash], [])
+    assert queue.list_all_jobs() == ([], [job().songhash], [])
     assert copies(queue) == 1
 
     lease.release()
@@ -107,10 +107,10 @@ def test_a_message_that_was_popped_but_not_claimed_is_claimed_on_the_next_turn(q
     """As after a BLMOVE whose reply was lost."""
     queue.enqueue(job(1))
     queue.enqueue(job(2))
-    receiver = worker()
-    pop(queue, receiver)
+    consumer = worker()
+    pop(queue, consumer)
 
-    lease = taken(receiver)
+    lease = taken(consumer)
 
     assert lease.job == job(1)
     assert copies(queue, 1) == 1
@@ -119,10 +119,10 @@ def test_a_message_that_was_popped_but_not_claimed_is_claimed_on_the_next_turn(q
 def test_a_claim_repeated_by_the_same_worker_counts_as_one_attempt(queue: Queue, worker: Workers) -> None:
     """As after a claim whose reply was lost."""
     queue.enqueue(job())
-    receiver = worker()
-    taken(receiver)
+    consumer = worker()
+    taken(consumer)
 
-    again = taken(receiver)
+    again = taken(consumer)
 
     assert again.attempt == 1
     assert copies(queue) == 1
@@ -132,12 +132,12 @@ def test_a_claim_repeated_by_the_same_worker_counts_as_one_attempt(queue: Queue,
 
 def test_a_claim_sent_twice_is_answered_the_same_and_keeps_what_the_job_reported(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    receiver = worker()
-    lease = taken(receiver)
+    consumer = worker()
+    lease = taken(consumer)
     lease.stage, lease.progress = Stage.SEPARATING, 0.5
-    lease.beat()
+    lease.renew()
 
-    answer = queue.scripts.run("claim", receiver.worker, job().message(), lease.token, job().songhash, "")
+    answer = queue.scripts.run("claim", consumer.worker, job().message(), lease.token, job().songhash, "")
 
     assert answer == 1
     assert job_status(queue).progress == 0.5
@@ -157,11 +157,11 @@ def test_a_settled_job_answers_a_late_settle_with_ok_and_does_not_change(queue: 
 
 def test_a_renewal_publishes_stage_and_progress(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    receiver = worker()
-    lease = taken(receiver)
+    consumer = worker()
+    lease = taken(consumer)
     lease.stage, lease.progress = Stage.SEPARATING, 0.25
 
-    assert receiver.beat(lease) == "ok"
+    assert consumer.renew(lease) == "ok"
 
     status = job_status(queue)
     assert status.state is State.RUNNING
@@ -170,13 +170,13 @@ def test_a_renewal_publishes_stage_and_progress(queue: Queue, worker: Workers) -
 
 
 def test_a_renewal_extends_the_lease_by_its_whole_length(queue: Queue, worker: Workers, settings: Settings) -> None:
-    receiver = worker()
+    consumer = worker()
 
     before = queue.now()
-    receiver.beat(None)
+    consumer.renew(None)
     after = queue.now()
 
-    ends = queue.redis.zscore(f"{queue.prefix}workers", receiver.worker)
+    ends = queue.redis.zscore(f"{queue.prefix}workers", consumer.worker)
     assert ends
     assert before + settings.lease_seconds * 1000 <= ends <= after + settings.lease_seconds * 1000
 
@@ -184,12 +184,12 @@ def test_a_renewal_extends_the_lease_by_its_whole_length(queue: Queue, worker: W
 def test_a_released_job_is_first_in_line_and_keeps_its_attempt(queue: Queue, worker: Workers) -> None:
     for number in range(3):
         queue.enqueue(job(number))
-    receiver = worker()
+    consumer = worker()
 
-    assert taken(receiver).release() == "ok"
+    assert taken(consumer).release() == "ok"
 
-    assert queue.overview()[0] == [job(number).songhash for number in range(3)]
-    again = taken(receiver)
+    assert queue.list_all_jobs()[0] == [job(number).songhash for number in range(3)]
+    again = taken(consumer)
     assert again.job == job(0)
     assert again.attempt == 1
 
@@ -210,7 +210,7 @@ def test_a_retried_job_is_due_after_a_wait_that_doubles(
     assert due
     assert before + wait_ms <= due <= after + wait_ms
     assert state(queue) is State.QUEUED
-    assert queue.overview() == ([], [], [job().songhash])
+    assert queue.list_all_jobs() == ([], [], [job().songhash])
 
 
 def test_a_retry_sent_twice_delays_the_job_once(queue: Queue, worker: Workers) -> None:
@@ -229,20 +229,20 @@ def test_a_delayed_job_stays_delayed_until_it_is_due(queue: Queue, worker: Worke
     queue.enqueue(job())
     taken(worker()).retry(ERROR)
 
-    queue.tick()
-    assert queue.overview() == ([], [], [job().songhash])
+    queue.reclaim()
+    assert queue.list_all_jobs() == ([], [], [job().songhash])
 
     put_delayed_in_line(queue)
-    assert queue.overview() == ([job().songhash], [], [])
+    assert queue.list_all_jobs() == ([job().songhash], [], [])
 
 
 def test_a_third_retry_fails_the_job_and_makes_a_dead_letter(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    receiver = worker()
+    consumer = worker()
 
     for attempt in (1, 2, 3):
         put_delayed_in_line(queue)
-        lease = taken(receiver)
+        lease = taken(consumer)
         assert lease.attempt == attempt
         assert lease.retry(ERROR) == "ok"
 
@@ -255,13 +255,13 @@ def test_a_third_retry_fails_the_job_and_makes_a_dead_letter(queue: Queue, worke
 
 def test_a_job_that_waits_for_the_store_keeps_its_attempt(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    receiver = worker()
+    consumer = worker()
 
     for _ in range(4):
-        lease = taken(receiver)
+        lease = taken(consumer)
         assert lease.attempt == 1
-        assert lease.wait(ERROR) == "ok"
-        assert receiver.take() is None
+        assert lease.postpone(ERROR) == "ok"
+        assert consumer.claim_next() is None
         put_delayed_in_line(queue)
 
 
@@ -271,7 +271,7 @@ def test_a_job_that_waited_often_is_due_after_at_most_five_minutes(queue: Queue,
     lease = taken(worker())
 
     before = queue.now()
-    assert lease.wait(ERROR) == "ok"
+    assert lease.postpone(ERROR) == "ok"
     after = queue.now()
 
     due = queue.redis.zscore(f"{queue.prefix}delayed", job().message())
@@ -294,12 +294,12 @@ def test_a_job_that_waits_fifty_times_fails(queue: Queue, worker: Workers) -> No
 
 def test_a_leaving_worker_returns_the_message_that_it_popped(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    receiver = worker()
-    pop(queue, receiver)
+    consumer = worker()
+    pop(queue, consumer)
 
-    receiver.leave()
+    consumer.deregister()
 
-    assert queue.overview() == ([job().songhash], [], [])
+    assert queue.list_all_jobs() == ([job().songhash], [], [])
     assert not queue.redis.exists(f"{queue.prefix}workers")
 
 
@@ -334,6 +334,12 @@ def test_each_call_to_an_unreachable_redis_raises_queue_unavailable() -> None:
     settings = Settings(redis_host="127.0.0.1", redis_port=1)
     queue = Queue(connect(settings, retries=0), settings)
 
-    for call in (lambda: queue.enqueue(job()), lambda: queue.status("0"), queue.overview, queue.now, queue.offered):
+    for call in (
+        lambda: queue.enqueue(job()),
+        lambda: queue.status("0"),
+        queue.list_all_jobs,
+        queue.now,
+        queue.advertised_models,
+    ):
         with pytest.raises(QueueUnavailable, match=r"^Redis does not answer .*\.$"):
             call()

@@ -10,8 +10,8 @@ import pytest
 
 from msas.job import Job, State
 from msas.options import Options
-from msas.queue import Queue, Receiver
-from msas.queue.stats import Outlook
+from msas.queue import Consumer, Queue
+from msas.queue.stats import QueueStats
 from tests.queue.fixtures import ERROR, Workers, taken
 from tests.support.queue_time import expire_leases, put_delayed_in_line, reclaim
 
@@ -24,16 +24,16 @@ def offer(*models: str, default: str = "") -> dict[str, Any]:
     return {"models": [{"name": model} for model in models], "default": default or models[0]}
 
 
-def having(worker: Workers, *models: str) -> Receiver:
+def having(worker: Workers, *models: str) -> Consumer:
     """Return a living worker that has these models."""
-    receiver = worker()
-    receiver.offer(offer(*models))
-    receiver.beat(None)
-    return receiver
+    consumer = worker()
+    consumer.advertise_models(offer(*models))
+    consumer.renew(None)
+    return consumer
 
 
 def names(queue: Queue) -> list[str]:
-    return [model["name"] for model in (queue.offered() or {})["models"]]
+    return [model["name"] for model in (queue.advertised_models() or {})["models"]]
 
 
 def state(queue: Queue, each: Job) -> State | None:
@@ -72,7 +72,7 @@ def test_the_default_is_that_of_most_workers(queue: Queue, worker: Workers) -> N
     for models in (("lite", "big"), ("big", "lite"), ("big", "lite")):
         having(worker, *models)
 
-    assert (queue.offered() or {})["default"] == "big"
+    assert (queue.advertised_models() or {})["default"] == "big"
 
 
 # Who gets which job
@@ -82,7 +82,7 @@ def test_a_worker_gets_no_job_for_a_model_that_it_lacks(queue: Queue, worker: Wo
     small, able = having(worker, "lite"), having(worker, "big")
     queue.enqueue(job(0, "big"))
 
-    assert [small.take() for _ in range(3)] == [None, None, None]
+    assert [small.claim_next() for _ in range(3)] == [None, None, None]
 
     lease = taken(able)
     assert (lease.job.songhash, lease.attempt) == (job(0).songhash, 1)
@@ -101,7 +101,7 @@ def test_parked_jobs_are_taken_in_their_order_before_later_ones(queue: Queue, wo
     small, able = having(worker, "lite"), having(worker, "big")
     for number in range(3):
         queue.enqueue(job(number, "big"))
-    assert small.take() is None
+    assert small.claim_next() is None
     queue.enqueue(job(3, "big"))
 
     order = []
@@ -117,7 +117,7 @@ def test_parked_jobs_of_one_owner_leave_turns_to_others(queue: Queue, worker: Wo
     small, able = having(worker, "lite"), having(worker, "big", "lite")
     for number in range(3):
         queue.enqueue(job(number, "big", owner="alice"))
-    assert small.take() is None
+    assert small.claim_next() is None
     for number in range(3, 6):
         queue.enqueue(job(number, "lite", owner="bob"))
 
@@ -133,37 +133,37 @@ def test_parked_jobs_of_one_owner_leave_turns_to_others(queue: Queue, worker: Wo
 def test_a_worker_that_came_later_gets_what_was_parked(queue: Queue, worker: Workers) -> None:
     small = having(worker, "lite")
     queue.enqueue(job(0, "big"))
-    assert small.take() is None
-    assert Outlook(queue).numbers().unoffered == 1
+    assert small.claim_next() is None
+    assert QueueStats(queue).count_jobs().unoffered == 1
 
     able = having(worker, "big")
 
-    assert Outlook(queue).numbers().unoffered == 0
+    assert QueueStats(queue).count_jobs().unoffered == 0
     assert taken(able).job.songhash == job(0).songhash
 
 
 def test_a_parked_job_is_listed_counted_and_can_be_cancelled(queue: Queue, worker: Workers) -> None:
     small = having(worker, "lite")
     queue.enqueue(job(0, "big", owner="alice"))
-    assert small.take() is None
+    assert small.claim_next() is None
 
-    listed = queue.listing(0, 10, "alice").waiting
+    listed = queue.list_jobs(0, 10, "alice").waiting
     position = (status := queue.status(job(0).songhash)) and status.position
     cancelled = queue.cancel(job(0).songhash, "me")
 
     assert (listed, position, cancelled) == ([job(0).songhash], 1, "queued")
-    assert having(worker, "big").take() is None
+    assert having(worker, "big").claim_next() is None
 
 
 def test_a_parked_job_that_is_sent_again_is_not_queued_twice(queue: Queue, worker: Workers) -> None:
     small, able = having(worker, "lite"), having(worker, "big")
     queue.enqueue(job(0, "big"))
-    assert small.take() is None
+    assert small.claim_next() is None
 
     assert queue.enqueue(job(0, "big"))[0] is False
 
     taken(able).fail(ERROR)
-    assert able.take() is None
+    assert able.claim_next() is None
 
 
 def test_a_foreign_job_for_a_model_that_nobody_has_is_given_to_fail(queue: Queue, worker: Workers) -> None:
@@ -177,7 +177,7 @@ def test_a_foreign_job_for_another_workers_model_reaches_that_worker(queue: Queu
     small, able = having(worker, "lite"), having(worker, "big")
     queue.redis.lpush(queue.name, job(0, "big").message())
 
-    assert small.take() is None
+    assert small.claim_next() is None
     assert taken(able).job.songhash == job(0).songhash
 
 
@@ -188,7 +188,7 @@ def test_a_job_of_a_lost_worker_reaches_only_one_that_has_its_model(queue: Queue
     reclaim(queue, lost.worker)
     put_delayed_in_line(queue)
 
-    assert small.take() is None
+    assert small.claim_next() is None
     assert taken(having(worker, "big")).attempt == 2
 
 
@@ -201,7 +201,7 @@ def test_another_worker_is_preferred_for_the_next_attempt(queue: Queue, worker: 
     taken(sick).retry(ERROR)
     put_delayed_in_line(queue)
 
-    assert sick.take() is None
+    assert sick.claim_next() is None
 
     assert taken(well).attempt == 2
 
@@ -223,7 +223,7 @@ def test_the_same_worker_tries_again_once_the_other_is_gone(queue: Queue, worker
     queue.enqueue(job(0))
     taken(sick).retry(ERROR)
     put_delayed_in_line(queue)
-    assert sick.take() is None
+    assert sick.claim_next() is None
 
     expire_leases(queue, well.worker)
 
@@ -236,7 +236,7 @@ def test_the_same_worker_tries_again_once_the_other_is_gone(queue: Queue, worker
 def test_the_offer_of_workers_of_the_release_before_counts_while_they_live(queue: Queue, worker: Workers) -> None:
     before = worker()
     queue.redis.set(f"{queue.prefix}offer", json.dumps(offer("old")))
-    before.beat(None)
+    before.renew(None)
     having(worker, "new")
 
     assert sorted(names(queue)) == ["new", "old"]
@@ -247,7 +247,7 @@ def test_jobs_for_a_model_that_the_release_before_lacks_are_kept_from_its_worker
 ) -> None:
     before = worker()
     queue.redis.set(f"{queue.prefix}offer", json.dumps(offer("old")))
-    before.beat(None)
+    before.renew(None)
     able = having(worker, "new")
 
     queue.enqueue(replace(job(0, "new"), owner="alice"))

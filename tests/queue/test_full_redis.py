@@ -10,8 +10,8 @@ import pytest
 from msas.errors import RedisFull
 from msas.job import State
 from msas.queue import Leader, Lease, Queue
-from msas.queue.callback_record import Delivery
-from msas.queue.callbacks import Outbox
+from msas.queue.callback_record import DeliveryRecord
+from msas.queue.callbacks import CallbackQueue
 from tests.queue.fixtures import ERROR, Workers, job, job_status, state, taken
 
 CALLBACK = {"url": "http://hook.test/", "data": 1}
@@ -34,7 +34,7 @@ def full(queue: Queue) -> Iterator[Callable[[], None]]:
         (lambda lease: lease.succeed(), State.SUCCEEDED),
         (lambda lease: lease.fail(ERROR), State.FAILED),
         (lambda lease: lease.retry(ERROR), State.QUEUED),
-        (lambda lease: lease.wait(ERROR), State.QUEUED),
+        (lambda lease: lease.postpone(ERROR), State.QUEUED),
         (lambda lease: lease.release(), State.QUEUED),
     ],
 )
@@ -45,7 +45,7 @@ def test_a_worker_takes_renews_and_settles_a_job_while_redis_is_full(
     full()
 
     lease = taken(worker())
-    held = lease.beat()
+    held = lease.renew()
     settled = settle(lease)
 
     assert (held, settled) == ("ok", "ok")
@@ -54,11 +54,11 @@ def test_a_worker_takes_renews_and_settles_a_job_while_redis_is_full(
 
 def test_an_idle_worker_waits_while_redis_is_full(worker: Workers, full: Callable[[], None]) -> None:
     full()
-    receiver = worker()
+    consumer = worker()
 
-    receiver.offer({"models": [{"name": "lite"}], "default": "lite"})
-    assert receiver.beat(None) == "ok"
-    assert receiver.take() is None
+    consumer.advertise_models({"models": [{"name": "lite"}], "default": "lite"})
+    assert consumer.renew(None) == "ok"
+    assert consumer.claim_next() is None
 
 
 def test_a_job_of_a_lost_worker_is_queued_again_while_redis_is_full(
@@ -69,7 +69,7 @@ def test_a_job_of_a_lost_worker_is_queued_again_while_redis_is_full(
     taken(lost)
     full()
 
-    lost.leave()
+    lost.deregister()
 
     assert state(queue) is State.QUEUED
 
@@ -82,12 +82,12 @@ def test_jobs_are_removed_pruned_published_and_called_back_while_redis_is_full(
     queue.enqueue(job(1))
     full()
 
-    pruned = queue.prune(job_status(queue))
-    [news] = Outbox(queue).take(1, 60)
-    noted = Outbox(queue).note(news, Delivery())
-    published = [queue.publish(job(number).songhash, 1) for number in (1, 2)]
+    pruned = queue.forget_stem(job_status(queue))
+    [pending] = CallbackQueue(queue).take_due(1, 60)
+    noted = CallbackQueue(queue).record_delivery(pending, DeliveryRecord())
+    published = [queue.restore_result(job(number).songhash, 1) for number in (1, 2)]
     cancelled = queue.cancel(job().songhash, "me")
-    queue.drop(job().songhash, "me")
+    queue.delete_cancelled(job().songhash, "me")
 
     assert (pruned, noted, published, cancelled) == (1, True, [True, True], "succeeded")
     assert [state(queue, number) for number in (0, 1, 2)] == [None, State.SUCCEEDED, State.SUCCEEDED]
@@ -97,19 +97,19 @@ def test_a_process_leads_and_adopts_workers_while_redis_is_full(
     queue: Queue, worker: Workers, full: Callable[[], None]
 ) -> None:
     queue.enqueue(job())
-    receiver = worker()
-    taken(receiver)
+    consumer = worker()
+    taken(consumer)
     queue.redis.delete(f"{queue.prefix}workers")
     full()
 
     me, another = (Leader(queue, 60, name) for name in ("me", "another"))
-    leads = [each.lead() for each in (me, another, me)]
-    queue.adopt()
-    me.resign()
+    leads = [each.acquire_leadership() for each in (me, another, me)]
+    queue.register_missing_workers()
+    me.release_leadership()
 
     assert leads == [True, False, True]
-    assert queue.redis.zrange(f"{queue.prefix}workers", 0, -1) == [receiver.worker.encode()]
-    assert another.lead()
+    assert queue.redis.zrange(f"{queue.prefix}workers", 0, -1) == [consumer.worker.encode()]
+    assert another.acquire_leadership()
 
 
 def test_new_jobs_and_callbacks_are_refused_with_a_sentence_that_says_why(

@@ -40,7 +40,7 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
         super().__init__()
         self.place = Place().__enter__()
         self.model = QueueModel(owners=OWNERS, models=MODELS, has=HAS)
-        self.receivers = {name: self.place.process(name=name).receiver for name in WORKERS}
+        self.consumers = {name: self.place.process(name=name).consumer for name in WORKERS}
         self.queue, self.redis = self.place.queue, self.place.redis
         self.numbers = {job(number).message(): number for number in OWNERS} | {_GARBAGE: GARBAGE}
         self.messages = {number: message for message, number in self.numbers.items()}
@@ -66,19 +66,19 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
     @rule(name=names)
     def pop(self, name: str) -> None:
         """Let a worker that blocked at the list pop a message and then pause, die, or lose the reply."""
-        self.receivers[name].beat(None)
+        self.consumers[name].renew(None)
         self.model.beat(name)
         if not self.model.taken.get(name):
-            self.redis.lmove(self.queue.name, self.receivers[name].taken, "RIGHT", "LEFT")
+            self.redis.lmove(self.queue.name, self.consumers[name].processing_key, "RIGHT", "LEFT")
             self.model.pop(name)
             self.list_may_be_empty = True
 
     @rule(target=leases, name=names)
     def take(self, name: str) -> Any:
         if name in HAS:
-            self.receivers[name].offer({"models": [{"name": model} for model in sorted(HAS[name])]})
+            self.consumers[name].advertise_models({"models": [{"name": model} for model in sorted(HAS[name])]})
             self.model.offers.add(name)
-        lease = self.receivers[name].take()
+        lease = self.consumers[name].claim_next()
         self.model.beat(name)
         self.list_may_be_empty &= bool(self.model.taken.get(name))
         number = self.model.take(name)
@@ -109,8 +109,8 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
     @rule(lease=leases)
     def beat(self, lease: Lease) -> None:
         """Renew any lease that ever was, of a worker that may be lost."""
-        assert lease.beat() == self.model.held(self._number(lease), lease.token)
-        self.model.beat(lease._receiver.worker)
+        assert lease.renew() == self.model.held(self._number(lease), lease.token)
+        self.model.beat(lease._consumer.worker)
 
     @rule(lease=leases, outcome=st.sampled_from(list(_OUTCOMES)))
     def settle(self, lease: Lease, outcome: str) -> None:
@@ -119,10 +119,10 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
         assert answer == self._settled(lease, outcome)
 
     @rule(lease=leases)
-    def let_go(self, lease: Lease) -> None:
+    def acknowledge_cancel(self, lease: Lease) -> None:
         """Let go of a job that is cancelled or lost, as a worker does once it learns that."""
         if self.model.held(self._number(lease), lease.token) != "ok":
-            assert lease.let_go() == self._settled(lease, "cancelled")
+            assert lease.acknowledge_cancel() == self._settled(lease, "cancelled")
 
     @rule(name=names)
     def expire_lease(self, name: str) -> None:
@@ -130,13 +130,13 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
             self.long_ago += 1
             self.redis.zadd(self.place.key("workers"), {name: self.long_ago})
             self.model.lapsed.append(name)
-        self.tick()
+        self.reclaim()
 
     @rule()
-    def tick(self) -> None:
+    def reclaim(self) -> None:
         self.place.due()
-        self.queue.tick()
-        self.model.tick()
+        self.queue.reclaim()
+        self.model.reclaim()
 
     @rule()
     def outage(self) -> None:
@@ -144,13 +144,13 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
         for name in self.model.known:
             self.redis.zadd(self.place.key("workers"), {name: self.long_ago})
         self.redis.set(self.place.key("tick"), 1)
-        self.queue.tick()
+        self.queue.reclaim()
         self.model.feed()
         self.model.lapsed = []
 
     @rule(name=names)
     def leave(self, name: str) -> None:
-        self.receivers[name].leave()
+        self.consumers[name].deregister()
         self.model.leave(name)
 
     @rule(number=numbers, remover=removers)
@@ -159,12 +159,12 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
 
     @rule(number=numbers, remover=removers, removed=st.booleans())
     def drop(self, number: int, remover: str, removed: bool) -> None:
-        self.queue.drop(job(number).songhash, remover, removed=removed)
+        self.queue.delete_cancelled(job(number).songhash, remover, removed=removed)
         self.model.drop(number, remover, removed)
 
     @rule(number=numbers)
     def publish(self, number: int) -> None:
-        assert self.queue.publish(job(number).songhash, 1) == self.model.publish(number)
+        assert self.queue.restore_result(job(number).songhash, 1) == self.model.publish(number)
 
     @invariant()
     def redis_is_as_the_model_says(self) -> None:
@@ -173,8 +173,8 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
             assert not owner or self._line(owner) == self.model.lines.get(owner, [])
         assert self._parked() == self.model.parked
         assert set(self._numbers_of(self.redis.zrange(self.place.key("delayed"), 0, -1))) == self.model.delayed
-        for name, receiver in self.receivers.items():
-            assert self._list(receiver.taken) == self.model.taken.get(name, [])
+        for name, consumer in self.consumers.items():
+            assert self._list(consumer.processing_key) == self.model.taken.get(name, [])
         assert self.redis.llen(self.place.key("dead")) == self.model.dead
         for number in OWNERS:
             assert self._fields(number) == self._expected(number)
@@ -182,7 +182,7 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
         assert shares == self.model.shares()
 
     def _settled(self, lease: Lease, outcome: str) -> str:
-        return self.model.settle(self._number(lease), lease.token, lease._receiver.worker, outcome)
+        return self.model.settle(self._number(lease), lease.token, lease._consumer.worker, outcome)
 
     def _models(self, name: str) -> str:
         return json.dumps(sorted(HAS[name])) if name in HAS else ""

@@ -50,13 +50,13 @@ def test_jobs_without_an_owner_and_foreign_messages_take_turns_with_owners(queue
 
 
 def test_an_owners_job_reaches_a_worker_that_waits_at_the_list(queue: Queue, worker: Workers) -> None:
-    receiver = worker()
-    assert receiver.take() is None
+    consumer = worker()
+    assert consumer.claim_next() is None
 
     queue.enqueue(job(0, "alice"))
 
     assert queue.redis.llen(queue.name) == 1, "a worker that blocks on the list would get it"
-    assert taken(receiver).job == job(0, "alice")
+    assert taken(consumer).job == job(0, "alice")
 
 
 def test_the_list_is_never_empty_while_an_owners_job_waits(queue: Queue, worker: Workers) -> None:
@@ -64,9 +64,9 @@ def test_the_list_is_never_empty_while_an_owners_job_waits(queue: Queue, worker:
         queue.enqueue(job(number, "alice"))
     first, second = worker(), worker()
 
-    for receiver in (first, second, first):
-        first_lease = taken(receiver)
-        assert queue.redis.llen(queue.name) == bool(queue.listing(0, 10).count)
+    for consumer in (first, second, first):
+        first_lease = taken(consumer)
+        assert queue.redis.llen(queue.name) == bool(queue.list_jobs(0, 10).count)
         first_lease.fail(ERROR)
 
 
@@ -75,21 +75,21 @@ def test_an_owners_job_is_taken_after_a_worker_that_blocked_took_the_last_messag
 ) -> None:
     queue.redis.lpush(queue.name, b"no job")
     queue.enqueue(job(0, "alice"))
-    receiver = worker()
-    queue.redis.lmove(queue.name, receiver.taken, "RIGHT", "LEFT")
-    assert receiver.take() is None, "no job"
+    consumer = worker()
+    queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT")
+    assert consumer.claim_next() is None, "no job"
 
-    assert taken(receiver).job == job(0, "alice")
+    assert taken(consumer).job == job(0, "alice")
 
 
 def test_the_list_is_not_empty_after_a_message_that_is_no_job_was_taken(queue: Queue, worker: Workers) -> None:
     queue.redis.lpush(queue.name, b"no job")
     for number in range(2):
         queue.enqueue(job(number, "alice"))
-    receiver = worker()
-    taken(receiver).fail(ERROR)
+    consumer = worker()
+    taken(consumer).fail(ERROR)
 
-    assert receiver.take() is None, "no job"
+    assert consumer.claim_next() is None, "no job"
 
     assert queue.redis.llen(queue.name) == 1
 
@@ -99,10 +99,10 @@ def test_a_worker_that_blocked_moves_the_next_owners_job_to_the_list_as_it_claim
 ) -> None:
     for number in range(2):
         queue.enqueue(job(number, "alice"))
-    receiver = worker()
-    queue.redis.lmove(queue.name, receiver.taken, "RIGHT", "LEFT")
+    consumer = worker()
+    queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT")
 
-    assert taken(receiver).job == job(0, "alice")
+    assert taken(consumer).job == job(0, "alice")
 
     assert queue.redis.llen(queue.name) == 1
 
@@ -110,32 +110,32 @@ def test_a_worker_that_blocked_moves_the_next_owners_job_to_the_list_as_it_claim
 def test_the_order_of_the_list_loses_a_job_once_it_is_claimed_or_has_failed(queue: Queue, worker: Workers) -> None:
     line = f"{queue.prefix}line:"
     queue.enqueue(job(0))
-    receiver = worker()
-    queue.redis.lmove(queue.name, receiver.taken, "RIGHT", "LEFT")
-    lease = taken(receiver)
+    consumer = worker()
+    queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT")
+    lease = taken(consumer)
     assert queue.redis.zcard(line) == 0, "it was claimed"
 
     lease.release()
     for _ in range(10):
         lost = worker()
-        queue.redis.lmove(queue.name, lost.taken, "RIGHT", "LEFT")
-        lost.leave()
+        queue.redis.lmove(queue.name, lost.processing_key, "RIGHT", "LEFT")
+        lost.deregister()
 
     assert queue.states([job(0).songhash]) == {job(0).songhash: State.FAILED}
     assert queue.redis.zcard(line) == 0
 
 
 def test_an_owner_that_comes_back_waits_for_the_owners_that_wait(queue: Queue, worker: Workers) -> None:
-    receiver = worker()
+    consumer = worker()
     for number, owner in enumerate(("carol", "alice")):
         queue.enqueue(job(number, owner))
-    first = taken(receiver)  # now the list has alice's job
+    first = taken(consumer)  # now the list has alice's job
     for number, owner in enumerate(("bob", "alice"), 2):
         queue.enqueue(job(number, owner))
 
     first.fail(ERROR)
 
-    assert numbers(take_all(receiver)) == [1, 2, 3]
+    assert numbers(take_all(consumer)) == [1, 2, 3]
 
 
 def test_an_owner_that_sends_one_more_song_keeps_the_turn(queue: Queue, worker: Workers) -> None:
@@ -156,10 +156,10 @@ def test_a_job_in_its_owners_line_is_not_lost(queue: Queue) -> None:
 def test_a_job_that_is_handed_back_is_the_first_of_its_owner_again(queue: Queue, worker: Workers) -> None:
     for number in range(4):
         queue.enqueue(job(number, "alice"))
-    receiver = worker()
-    taken(receiver).release()
+    consumer = worker()
+    taken(consumer).release()
 
-    assert numbers(take_all(receiver)) == [1, 0, 2, 3], "only the job that was moved to the list is before it"
+    assert numbers(take_all(consumer)) == [1, 0, 2, 3], "only the job that was moved to the list is before it"
 
 
 def test_a_cancelled_job_leaves_its_owners_line(queue: Queue, worker: Workers) -> None:
@@ -169,7 +169,7 @@ def test_a_cancelled_job_leaves_its_owners_line(queue: Queue, worker: Workers) -
     for number in (0, 2):
         queue.cancel(job(number).songhash, "me")
 
-    assert queue.listing(0, 10).waiting == [job(1).songhash]
+    assert queue.list_jobs(0, 10).waiting == [job(1).songhash]
     assert numbers(take_all(worker())) == [1]
 
 
@@ -186,17 +186,17 @@ def test_cancelling_an_owners_job_removes_foreign_copies_of_its_message_too(queu
 def test_jobs_of_owners_are_taken_after_a_broken_message_took_the_worker_that_waited(
     queue: Queue, worker: Workers
 ) -> None:
-    receiver = worker()
-    assert receiver.take() is None
+    consumer = worker()
+    assert consumer.claim_next() is None
     queue.redis.lpush(queue.name, "no job")  # before the worker blocks on the list
     queue.enqueue(job(0, "alice"))
     queue.enqueue(job(1, "alice"))
 
-    pop(queue, receiver)
+    pop(queue, consumer)
 
-    assert receiver.take() is None, "the broken message is buried"
+    assert consumer.claim_next() is None, "the broken message is buried"
     assert queue.redis.llen(queue.name) == 1
-    assert numbers(take_all(receiver)) == [0, 1]
+    assert numbers(take_all(consumer)) == [0, 1]
 
 
 def test_an_owners_removal_spares_a_song_that_another_key_sent_meanwhile(queue: Queue) -> None:
@@ -209,7 +209,7 @@ def test_an_owners_removal_spares_a_song_that_another_key_sent_meanwhile(queue: 
     assert status
     assert status.state is State.QUEUED
     assert status.owners == {"bob"}
-    assert queue.listing(0, 10, "alice").waiting == []
+    assert queue.list_jobs(0, 10, "alice").waiting == []
 
 
 def test_a_refused_job_of_another_owner_does_not_share_the_failed_one(queue: Queue, worker: Workers) -> None:

@@ -15,12 +15,12 @@ def test_positions_are_the_order_in_which_jobs_are_taken(queue: Queue, worker: W
     jobs = [job(number, chance.choice(["", "alice", "bob", "carol"])) for number in range(40)]
     for each in jobs:
         queue.enqueue(each)
-    receiver = worker()
-    taken(receiver).fail(ERROR)  # from now on each owner is in the ring
+    consumer = worker()
+    taken(consumer).fail(ERROR)  # from now on each owner is in the ring
 
     statuses = queue.statuses([each.songhash for each in jobs])
     positions = {found.position: songhash for songhash, found in statuses.items() if found and found.position}
-    order = [each.songhash for each in take_all(receiver)]
+    order = [each.songhash for each in take_all(consumer)]
 
     assert [positions[number + 1] for number in range(len(order))] == order
 
@@ -44,9 +44,9 @@ def test_a_listing_has_pages_and_may_be_of_one_owner(queue: Queue) -> None:
     for number in range(6):
         queue.enqueue(job(number, "alice" if number % 2 else "bob"))
 
-    everything = queue.listing(0, 10)
-    pages = [queue.listing(skip, 2).waiting for skip in (0, 2, 4, 6)]
-    own = queue.listing(0, 10, "alice")
+    everything = queue.list_jobs(0, 10)
+    pages = [queue.list_jobs(skip, 2).waiting for skip in (0, 2, 4, 6)]
+    own = queue.list_jobs(0, 10, "alice")
 
     assert everything.count == 6
     assert [songhash for page in pages for songhash in page] == everything.waiting

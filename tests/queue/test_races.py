@@ -8,24 +8,24 @@ import pytest
 
 from msas.errors import NotAudio, QueueUnavailable
 from msas.job import State
-from msas.queue import Held, Lease
+from msas.queue import Lease, LeaseStatus
 from tests.support.faults import Decide, Fault, Killed
 from tests.support.in_process import Place, Process, job
 from tests.support.queue_time import reclaim
 
 PROBLEM = NotAudio("No audio.")
-ENDINGS: dict[str, Callable[[Lease], Held]] = {
+ENDINGS: dict[str, Callable[[Lease], LeaseStatus]] = {
     "succeed": lambda lease: lease.succeed(),
     "fail": lambda lease: lease.fail(PROBLEM),
     "retry": lambda lease: lease.retry(PROBLEM),
-    "wait": lambda lease: lease.wait(PROBLEM),
+    "wait": lambda lease: lease.postpone(PROBLEM),
     "release": lambda lease: lease.release(),
 }
 
 
 def claim(process: Process) -> Lease:
     """Take the next job, which must be there."""
-    lease = process.receiver.take()
+    lease = process.consumer.claim_next()
     assert lease, "no job was in line"
     return lease
 
@@ -39,7 +39,7 @@ def test_a_claim_after_the_message_was_reclaimed_takes_nothing(place: Place) -> 
 
     slow = place.process(pause)
 
-    assert slow.receiver.take() is None
+    assert slow.consumer.claim_next() is None
 
     assert place.state() is State.QUEUED
     assert place.holders() == [place.queue.name]
@@ -125,11 +125,11 @@ def test_a_copy_in_a_lost_workers_list_leaves_the_running_job_alone(place: Place
     reclaim(place.queue, lost.name)
     rival = claim(place.process())
     place.redis.lpush(place.queue.name, job().message())
-    lost.receiver.beat(None)
-    place.redis.lmove(place.queue.name, lost.receiver.taken, "RIGHT", "LEFT")
+    lost.consumer.renew(None)
+    place.redis.lmove(place.queue.name, lost.consumer.processing_key, "RIGHT", "LEFT")
 
     reclaim(place.queue, lost.name)
 
-    assert rival.beat() == "ok"
+    assert rival.renew() == "ok"
     assert place.state() is State.RUNNING
     assert len(place.holders()) == 1

@@ -1,4 +1,4 @@
-"""Lost workers: once their leases have expired, a tick puts what they held back in line."""
+"""Lost workers: once their leases have expired, `Queue.reclaim` puts their jobs back in line."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def test_a_lost_workers_job_waits_for_its_delay(queue: Queue, worker: Workers) -
     taken(lost)
     expire_leases(queue, lost.worker)
 
-    queue.tick()
+    queue.reclaim()
 
-    assert queue.overview() == ([], [], [job().songhash])
+    assert queue.list_all_jobs() == ([], [], [job().songhash])
     error = job_status(queue).error
     assert error
     assert error["code"] == "worker_lost"
@@ -49,8 +49,8 @@ def test_a_worker_that_lost_its_lease_changes_nothing(queue: Queue, worker: Work
     reclaim(queue, lost.worker)
     rival = taken(worker())
 
-    assert lease.beat() == "lost"
-    assert lease.held == "lost"
+    assert lease.renew() == "lost"
+    assert lease.status == "lost"
     assert lease.succeed() == "lost"
     assert lease.fail(NotAudio("No audio.")) == "lost"
     assert lease.release() == "lost"
@@ -69,7 +69,7 @@ def test_a_worker_that_lost_its_lease_is_told_so_before_another_has_the_job(queu
 
     reclaim(queue, lost.worker)
 
-    assert lease.beat() == "lost"
+    assert lease.renew() == "lost"
 
 
 def test_a_busy_worker_keeps_its_job_when_another_is_lost(queue: Queue, worker: Workers) -> None:
@@ -87,12 +87,12 @@ def test_a_busy_worker_keeps_its_job_when_another_is_lost(queue: Queue, worker: 
 
 def test_a_worker_that_renews_an_expired_lease_before_the_tick_keeps_its_job(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    receiver = worker()
-    lease = taken(receiver)
-    expire_leases(queue, receiver.worker)
+    consumer = worker()
+    lease = taken(consumer)
+    expire_leases(queue, consumer.worker)
 
-    assert lease.beat() == "ok"
-    queue.tick()
+    assert lease.renew() == "ok"
+    queue.reclaim()
 
     assert state(queue) is State.RUNNING
     assert lease.succeed() == "ok"
@@ -100,13 +100,13 @@ def test_a_worker_that_renews_an_expired_lease_before_the_tick_keeps_its_job(que
 
 def test_a_second_tick_within_a_sixth_of_a_lease_does_nothing(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    receiver = worker()
-    taken(receiver)
-    queue.tick()
-    expire_leases(queue, receiver.worker)
+    consumer = worker()
+    taken(consumer)
+    queue.reclaim()
+    expire_leases(queue, consumer.worker)
     queue.redis.set(f"{queue.prefix}tick", queue.now())
 
-    queue.tick()
+    queue.reclaim()
 
     assert state(queue) is State.RUNNING
 
@@ -143,40 +143,40 @@ def test_a_worker_is_known_for_an_hour_after_its_lease_so_that_its_message_is_re
 ) -> None:
     queue.enqueue(job())
     paused = worker()
-    paused.beat(None)
+    paused.renew(None)
     expire_leases(queue, paused.worker)
-    queue.tick()
+    queue.reclaim()
 
-    queue.redis.lmove(queue.name, paused.taken, "RIGHT", "LEFT")  # the pop that it was about to send
+    queue.redis.lmove(queue.name, paused.processing_key, "RIGHT", "LEFT")  # the pop that it was about to send
     expire_leases(queue)
-    queue.tick()
+    queue.reclaim()
 
     assert taken(worker()).job == job()
 
 
 def test_a_worker_is_forgotten_an_hour_after_its_lease(queue: Queue, worker: Workers) -> None:
     lost = worker()
-    lost.beat(None)
+    lost.renew(None)
     queue.redis.zadd(f"{queue.prefix}workers", {lost.worker: queue.now() - 3600 * 1000 - 1})
     expire_leases(queue)
 
-    queue.tick()
+    queue.reclaim()
 
     assert not queue.redis.exists(f"{queue.prefix}workers")
 
 
 def test_the_first_tick_after_an_outage_renews_every_lease(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    receiver = worker()
-    lease = taken(receiver)
-    expire_leases(queue, receiver.worker)
+    consumer = worker()
+    lease = taken(consumer)
+    expire_leases(queue, consumer.worker)
     queue.redis.set(f"{queue.prefix}tick", 1)
 
-    queue.tick()
+    queue.reclaim()
     assert state(queue) is State.RUNNING
 
-    expire_leases(queue)  # a tick is due once more
-    queue.tick()
+    expire_leases(queue)  # a reclaim is due once more
+    queue.reclaim()
     assert state(queue) is State.RUNNING
     assert copies(queue) == 1
     assert lease.succeed() == "ok"
@@ -185,17 +185,17 @@ def test_the_first_tick_after_an_outage_renews_every_lease(queue: Queue, worker:
 def test_a_clock_that_was_set_back_delays_no_job_longer_and_reclaims_nothing(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job(1))
     queue.enqueue(job(2))
-    receiver = worker()
+    consumer = worker()
     taken(worker()).retry(NotAudio("No audio."))
-    taken(receiver)
+    taken(consumer)
     queue.redis.zadd(f"{queue.prefix}delayed", {job(1).message(): queue.now() + 10**9})
-    expire_leases(queue, receiver.worker)
+    expire_leases(queue, consumer.worker)
     queue.redis.set(f"{queue.prefix}tick", queue.now() + 10**9)
 
-    queue.tick()
+    queue.reclaim()
 
     assert state(queue, 2) is State.RUNNING
-    assert queue.overview()[0] == [job(1).songhash]
+    assert queue.list_all_jobs()[0] == [job(1).songhash]
 
 
 def test_a_job_that_lost_six_workers_fails_with_a_dead_letter(queue: Queue, worker: Workers) -> None:
@@ -214,7 +214,7 @@ def test_a_job_that_lost_six_workers_fails_with_a_dead_letter(queue: Queue, work
     [dead] = queue.redis.lrange(f"{queue.prefix}dead", 0, -1)
     assert json.loads(dead)["hash"] == job().songhash
     assert copies(queue) == 0
-    assert worker().take() is None
+    assert worker().claim_next() is None
 
 
 def test_a_message_that_loses_ten_workers_before_their_claim_fails_its_job(queue: Queue, worker: Workers) -> None:
@@ -222,12 +222,12 @@ def test_a_message_that_loses_ten_workers_before_their_claim_fails_its_job(queue
     for _ in range(MOST_STRAYS - 1):
         lost = worker()
         pop(queue, lost)
-        lost.leave()
+        lost.deregister()
     assert state(queue) is State.QUEUED
 
     lost = worker()
     pop(queue, lost)
-    lost.leave()
+    lost.deregister()
 
     status = job_status(queue)
     assert status.state is State.FAILED
@@ -242,12 +242,12 @@ def test_a_claim_ends_the_count_of_workers_lost_before_their_claim(queue: Queue,
     for _ in range(MOST_STRAYS - 1):
         lost = worker()
         pop(queue, lost)
-        lost.leave()
+        lost.deregister()
     taken(worker()).release()
 
     lost = worker()
     pop(queue, lost)
-    lost.leave()
+    lost.deregister()
 
     assert state(queue) is State.QUEUED
 
@@ -260,23 +260,23 @@ def test_a_cancelled_jobs_worker_that_is_lost_holds_the_job_no_longer(queue: Que
 
     reclaim(queue, lost.worker)
 
-    queue.drop(job().songhash, "me")
+    queue.delete_cancelled(job().songhash, "me")
     assert state(queue) is None
     assert copies(queue) == 0
 
 
 def test_a_worker_that_redis_forgot_is_known_again_with_a_whole_lease(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    receiver = worker()
-    taken(receiver)
+    consumer = worker()
+    taken(consumer)
     queue.redis.delete(f"{queue.prefix}workers")
 
-    queue.adopt()
+    queue.register_missing_workers()
 
     end_delays(queue)
-    queue.tick()
+    queue.reclaim()
     assert state(queue) is State.RUNNING
-    reclaim(queue, receiver.worker)
+    reclaim(queue, consumer.worker)
     assert taken(worker()).attempt == 2
 
 
@@ -285,7 +285,7 @@ def test_a_job_whose_holder_has_nothing_in_its_list_is_claimed_by_another(queue:
     queue.enqueue(job())
     holder = worker()
     taken(holder)
-    queue.redis.delete(holder.taken)
+    queue.redis.delete(holder.processing_key)
     queue.redis.lpush(queue.name, job().message())
 
     assert taken(worker()).attempt == 2

@@ -55,7 +55,7 @@ def test_a_result_of_a_job_that_is_in_no_workers_hands_is_published(
 ) -> None:
     prepare(queue, worker)
 
-    assert queue.publish(job().songhash, 1000)
+    assert queue.restore_result(job().songhash, 1000)
 
     status = job_status(queue)
     assert status.state is State.SUCCEEDED
@@ -72,40 +72,40 @@ def test_a_result_of_a_job_in_work_succeeded_or_cancelled_changes_nothing(
     prepare(queue, worker)
     before = queue.redis.hgetall(queue.job_key(job().songhash))
 
-    assert not queue.publish(job().songhash, 1000)
+    assert not queue.restore_result(job().songhash, 1000)
 
     assert queue.redis.hgetall(queue.job_key(job().songhash)) == before
 
 
 def test_jobs_are_listed_as_ended_by_the_time_of_their_end(queue: Queue) -> None:
-    queue.publish(job(1).songhash, 1000)
-    queue.publish(job(2).songhash, 2000)
+    queue.restore_result(job(1).songhash, 1000)
+    queue.restore_result(job(2).songhash, 2000)
 
-    assert queue.ended(1500) == [job(1).songhash]
-    assert sorted(queue.over()) == [job(1).songhash, job(2).songhash]
+    assert queue.ended_before(1500) == [job(1).songhash]
+    assert sorted(queue.all_ended()) == [job(1).songhash, job(2).songhash]
 
 
 def test_a_job_enqueued_again_is_not_listed_as_ended(queue: Queue, worker: Workers) -> None:
     failed(queue, worker)
-    assert list(queue.over()) == [job().songhash]
+    assert list(queue.all_ended()) == [job().songhash]
 
     queue.enqueue(job())
 
     assert state(queue) is State.QUEUED
-    assert list(queue.over()) == []
+    assert list(queue.all_ended()) == []
 
 
 def test_a_stem_of_an_unknown_or_unfinished_job_is_not_removed(queue: Queue) -> None:
-    queue.publish(job().songhash, 1000)
+    queue.restore_result(job().songhash, 1000)
     finished = job_status(queue)
     queue.cancel(job().songhash, "me")
-    queue.drop(job().songhash, "me")
+    queue.delete_cancelled(job().songhash, "me")
 
-    assert queue.prune(finished) == 0
+    assert queue.forget_stem(finished) == 0
     assert queue.status(job().songhash) is None
 
     queue.enqueue(job())
-    assert queue.prune(finished) == 0
+    assert queue.forget_stem(finished) == 0
     assert queue.enqueue(job()) == (False, State.QUEUED)
 
 
@@ -113,53 +113,53 @@ def test_a_job_that_lost_a_stem_is_enqueued_again(queue: Queue, worker: Workers)
     queue.enqueue(job())
     taken(worker()).succeed()
 
-    assert queue.prune(job_status(queue)) == 1
+    assert queue.forget_stem(job_status(queue)) == 1
 
     assert queue.enqueue(job()) == (True, State.QUEUED)
 
 
 def test_a_job_that_somebody_removed_is_not_published(queue: Queue) -> None:
-    queue.publish(job().songhash, 1000)
+    queue.restore_result(job().songhash, 1000)
     queue.cancel(job().songhash, "me")
-    queue.drop(job().songhash, "me")
+    queue.delete_cancelled(job().songhash, "me")
 
-    assert not queue.publish(job().songhash, 1000)
+    assert not queue.restore_result(job().songhash, 1000)
 
 
 def test_a_job_that_was_sent_again_since_it_was_removed_is_published(queue: Queue, worker: Workers) -> None:
     test_a_job_that_somebody_removed_is_not_published(queue)
     failed(queue, worker)
 
-    assert queue.publish(job().songhash, 1000)
+    assert queue.restore_result(job().songhash, 1000)
 
 
 def test_a_finished_job_that_is_sent_again_stays_as_long_as_a_new_one(queue: Queue) -> None:
-    queue.publish(job().songhash, 1000)
+    queue.restore_result(job().songhash, 1000)
 
     assert queue.enqueue(job()) == (False, State.SUCCEEDED)
 
-    assert queue.ended(2000) == []
+    assert queue.ended_before(2000) == []
 
 
 def test_a_stem_is_removed_only_from_the_version_that_its_remover_read(queue: Queue) -> None:
-    queue.publish(job().songhash, 1000)
+    queue.restore_result(job().songhash, 1000)
     first = job_status(queue)
 
-    pruned = [queue.prune(first), queue.prune(first), queue.prune(job_status(queue))]
+    pruned = [queue.forget_stem(first), queue.forget_stem(first), queue.forget_stem(job_status(queue))]
 
     assert pruned == [1, -2, 1]
 
 
 def test_a_changed_report_gives_the_job_another_version(queue: Queue, worker: Workers) -> None:
-    queue.publish(job().songhash, 1000)
-    queue.prune(job_status(queue))
+    queue.restore_result(job().songhash, 1000)
+    queue.forget_stem(job_status(queue))
     read_meanwhile = job_status(queue)
 
-    queue.note_report(read_meanwhile)
+    queue.note_report_changed(read_meanwhile)
 
     assert job_status(queue).version != read_meanwhile.version
     queue.enqueue(job())
     taken(worker()).succeed()
     separated_again = job_status(queue)
-    queue.note_report(read_meanwhile)
+    queue.note_report_changed(read_meanwhile)
     assert job_status(queue) == separated_again, "that was about the one before"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from msas.queue import Queue
-from msas.queue.stats import Numbers, Outlook
+from msas.queue.stats import QueueCounts, QueueStats
 from tests.queue.fixtures import ERROR, Workers, job, taken
 from tests.support.queue_time import expire_leases
 
@@ -13,7 +13,7 @@ SECOND = 1000  # ms
 
 
 def test_an_empty_queue_without_workers_is_all_zeros(queue: Queue) -> None:
-    assert Outlook(queue).numbers() == Numbers(0, 0, 0, 0, 0.0)
+    assert QueueStats(queue).count_jobs() == QueueCounts(0, 0, 0, 0, 0.0)
 
 
 def test_jobs_are_counted_as_waiting_running_or_delayed(queue: Queue, worker: Workers) -> None:
@@ -22,24 +22,24 @@ def test_jobs_are_counted_as_waiting_running_or_delayed(queue: Queue, worker: Wo
     taken(worker())
     taken(worker()).retry(ERROR)
 
-    numbers = Outlook(queue).numbers()
+    numbers = QueueStats(queue).count_jobs()
 
     assert numbers.waiting == 2
     assert numbers.running == 1
     assert numbers.delayed == 1
     assert numbers.workers == 2
-    numbers = Outlook(queue).numbers()
+    numbers = QueueStats(queue).count_jobs()
     assert numbers.waiting + numbers.delayed == 3
 
 
 def test_a_worker_whose_lease_expired_is_not_counted(queue: Queue, worker: Workers) -> None:
     alive, lost = worker(), worker()
-    alive.beat(None)
-    lost.beat(None)
+    alive.renew(None)
+    lost.renew(None)
     expire_leases(queue, lost.worker)
 
-    assert Outlook(queue).numbers().workers == 1
-    assert Outlook(queue).workers() == 1
+    assert QueueStats(queue).count_jobs().workers == 1
+    assert QueueStats(queue).count_workers() == 1
 
 
 def test_the_oldest_job_is_the_one_that_will_be_taken_next(queue: Queue, worker: Workers) -> None:
@@ -51,7 +51,7 @@ def test_the_oldest_job_is_the_one_that_will_be_taken_next(queue: Queue, worker:
 
     for since in enqueued_at:
         before = queue.now()
-        oldest = Outlook(queue).numbers().oldest_seconds * SECOND
+        oldest = QueueStats(queue).count_jobs().oldest_seconds * SECOND
         after = queue.now()
 
         assert before - since <= oldest <= after - since
@@ -65,7 +65,7 @@ def test_a_message_that_was_not_enqueued_has_no_age_at_the_head_of_the_line(queu
     queue.enqueue(job(1))
     queue.redis.rpush(queue.name, message)
 
-    numbers = Outlook(queue).numbers()
+    numbers = QueueStats(queue).count_jobs()
 
     assert numbers.oldest_seconds == 0
     assert numbers.waiting == 2
@@ -78,10 +78,10 @@ def test_recent_jobs_are_those_that_ended_last_with_the_newest_first(queue: Queu
         lease.fail(ERROR) if number == 1 else lease.succeed()
         queue.redis.zadd(f"{queue.prefix}ended", {job(number).songhash: number})
 
-    assert Outlook(queue).recent() == [job(number).songhash for number in (2, 1, 0)]
+    assert QueueStats(queue).recently_ended() == [job(number).songhash for number in (2, 1, 0)]
 
 
 def test_a_field_is_none_for_a_job_that_does_not_have_it(queue: Queue) -> None:
     queue.enqueue(job(1))
 
-    assert Outlook(queue).fields([job(1).songhash, job(2).songhash], "name") == [job(1).name, None]
+    assert QueueStats(queue).read_field([job(1).songhash, job(2).songhash], "name") == [job(1).name, None]

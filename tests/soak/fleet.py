@@ -123,7 +123,7 @@ class Fleet:
     def _held_by(self, worker: Child) -> tuple[str, bytes] | None:
         """Return the songhash and token of the job that the worker runs, if any."""
         with suppress(Exception):
-            for songhash in self.rig.queue.overview()[1]:
+            for songhash in self.rig.queue.list_all_jobs()[1]:
                 found = self.rig.queue.redis.hmget(self.rig.queue.job_key(songhash), "worker", "token")
                 name, token = cast(list[bytes | None], found)
                 if name and token and f"-{worker.process.pid}-" in name.decode():

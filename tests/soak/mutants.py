@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msas.queue import Leader, Queue, Receiver, connection
+from msas.queue import Consumer, Leader, Queue, connection
 
 
 @dataclass(frozen=True)
@@ -51,19 +51,19 @@ class Method:
         setattr(self.owner, self.name, self.instead)
 
 
-def pop_in_two_calls(self: Receiver, _listening: AbstractContextManager[None]) -> Any:
+def pop_in_two_calls(self: Consumer, _listening: AbstractContextManager[None]) -> Any:
     """Pop the next message and then store it, so that Redis has it nowhere in between."""
     redis: Any = self.queue.redis
-    with connection.answering():
-        held = redis.lindex(self.taken, -1)
+    with connection.translate_errors():
+        held = redis.lindex(self.processing_key, -1)
         if held is None and (held := redis.rpop(self.queue.name)):
-            redis.lpush(self.taken, held)
+            redis.lpush(self.processing_key, held)
     return held
 
 
-def pop_without_a_look_into_the_own_list(self: Receiver, _listening: AbstractContextManager[None]) -> Any:
-    with connection.answering():
-        return self._blocking.blmove(self.queue.name, self.taken, 0.01, "RIGHT", "LEFT")  # type: ignore[arg-type]
+def pop_without_a_look_into_the_own_list(self: Consumer, _listening: AbstractContextManager[None]) -> Any:
+    with connection.translate_errors():
+        return self._blocking.blmove(self.queue.name, self.processing_key, 0.01, "RIGHT", "LEFT")  # type: ignore[arg-type]
 
 
 def do_nothing(*_: object) -> None:
@@ -124,7 +124,7 @@ MUTATIONS: dict[str, Line | Method] = {
     "reclaim: the holder of the job is not compared": Line(
         "reclaim", "local running = status == 'running' and holder == worker", "local running = status == 'running'"
     ),
-    "reclaim: each tick is due": Line("reclaim", "if last <= NOW and NOW < last + LEASE / 6 then return end"),
+    "reclaim: each call is due": Line("reclaim", "if last <= NOW and NOW < last + LEASE / 6 then return end"),
     "reclaim: a lost worker is forgotten at once": Line(
         "reclaim",
         "if tonumber(redis.call('ZSCORE', WORKERS, worker)) < NOW - FORGET then forget(worker) end",
@@ -300,12 +300,12 @@ MUTATIONS: dict[str, Line | Method] = {
     "count_jobs: lost workers are counted": Line(
         "count_jobs", "redis.call('ZCOUNT', WORKERS, NOW, '+inf')", "redis.call('ZCARD', WORKERS)"
     ),
-    "pop: in two calls": Method(Receiver, "_next_message", pop_in_two_calls),
-    "pop: the own list is not looked at": Method(Receiver, "_next_message", pop_without_a_look_into_the_own_list),
-    "leave: nothing is returned": Method(Receiver, "leave", do_nothing),
+    "pop: in two calls": Method(Consumer, "_next_message", pop_in_two_calls),
+    "pop: the own list is not looked at": Method(Consumer, "_next_message", pop_without_a_look_into_the_own_list),
+    "deregister: nothing is returned": Method(Consumer, "deregister", do_nothing),
     "acquire_leadership: two lead": Line("acquire_leadership", "if leader and leader ~= ARGV[1] then return 0 end"),
     "acquire_leadership: the time is not renewed": Line("acquire_leadership", "'PX', ARGV[2])", "'PX', ARGV[2], 'NX')"),
-    "acquire_leadership: it goes on after another took over": Method(Leader, "keep_leading", do_nothing),
+    "acquire_leadership: it goes on after another took over": Method(Leader, "keep_leadership", do_nothing),
     "release_leadership: the leader stays": Method(Leader, "release_leadership", do_nothing),
     "release_leadership: another's leadership ends": Line(
         "release_leadership", "if redis.call('GET', LEADER) ~= ARGV[1] then return 0 end"

@@ -10,7 +10,7 @@ from typing import Any
 
 from msas.job import Job
 from msas.options import Options
-from msas.queue import Outbox, Queue, Receiver
+from msas.queue import CallbackQueue, Consumer, Queue
 from rest.callbacks.address_policy import AddressPolicy
 from rest.callbacks.http import CallbackHttp
 from rest.callbacks.sender import CallbackSender
@@ -30,7 +30,7 @@ def callback_sender(
 ) -> CallbackSender:
     """Return a sender that may call this machine, to which every host name resolves."""
     http = CallbackHttp(AddressPolicy(networks=(ip_network("127.0.0.1"),)), lambda _host, _port: ["127.0.0.1"], seconds)
-    return CallbackSender(Outbox(queue), http, secret, waits)
+    return CallbackSender(CallbackQueue(queue), http, secret, waits)
 
 
 def going(callback_sender: CallbackSender, condition: Callable[[], object]) -> None:
@@ -52,9 +52,9 @@ def job_with_callback(hook: Hook, data: Any = None, host: str = "a.test") -> Job
     return Job(SONGHASH, Options("lite"), "song 0.mp3", callback)
 
 
-def enqueue_and_succeed(queue: Queue, receiver: Receiver, job: Job) -> None:
+def enqueue_and_succeed(queue: Queue, consumer: Consumer, job: Job) -> None:
     queue.enqueue(job)
-    taken(receiver).succeed()
+    taken(consumer).succeed()
 
 
 def delivery_of(queue: Queue) -> dict[str, Any]:

@@ -30,7 +30,7 @@ from msas.cost import SongLimits
 from msas.job import Job, Stage, State
 from msas.models import Model
 from msas.options import Options
-from msas.queue import Queue, Receiver
+from msas.queue import Consumer, Queue
 from msas.removal import remove
 from msas.results import Results
 from msas.settings import Settings
@@ -130,17 +130,20 @@ class Process:
     def __init__(self, place: Place, decide: Decide, name: str) -> None:
         self.wire = Wire(decide)
         redis = WiredRedis(place.pool, self.wire)
-        self.receiver = Receiver(redis, redis, SETTINGS)
-        self.queue, self.name = self.receiver.queue, name
-        self.receiver.worker, self.receiver.taken = name, f"{self.queue.prefix}run:{name}"  # the same in every run
+        self.consumer = Consumer(redis, redis, SETTINGS)
+        self.queue, self.name = self.consumer.queue, name
+        self.consumer.worker, self.consumer.processing_key = (
+            name,
+            f"{self.queue.prefix}run:{name}",
+        )  # the same in every run
         self.store = Store(cast(Any, WiredMinio(place.store.minio, self.wire)), *place.buckets)
         self.store._buckets_made, self.store._honoured = True, [True]
         self.store.patient = lambda _: self.store  # type: ignore[method-assign, assignment]  # a failed call is put off, too
         self.drain = Drain(0)
-        self.heartbeat = Heartbeat(self.receiver, 5, self.drain, Liveness(1e6))
+        self.heartbeat = Heartbeat(self.consumer, 5, self.drain, Liveness(1e6))
         watches = (self.heartbeat, Watchdog(1e6))
         limits = SongLimits.from_settings(SETTINGS)
-        self.worker = Worker(self.receiver, self.store, StandIns(), *watches, self.drain, COUNTS, place.scratch, limits)
+        self.worker = Worker(self.consumer, self.store, StandIns(), *watches, self.drain, COUNTS, place.scratch, limits)
 
     def reconcile(self) -> dict[str, int]:
         """Sweep and compare, as the REST process that leads does, an hour after all objects were stored."""
@@ -193,11 +196,11 @@ class Place:
     # Time
 
     def lapse(self, *names: str) -> None:
-        """Let the leases of these workers expire, and make a tick due."""
+        """Let the leases of these workers expire, and make a reclaim due."""
         expire_leases(self.queue, *names)
 
     def due(self) -> None:
-        """Make every delayed job due, and a tick as well."""
+        """Make every delayed job due, and a reclaim as well."""
         end_delays(self.queue)
 
     def forsake(self) -> None:

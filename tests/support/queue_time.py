@@ -8,7 +8,7 @@ from msas.queue import Queue
 
 
 def expire_leases(queue: Queue, *workers: str) -> None:
-    """Let the leases of these workers expire by Redis' clock, and make the next tick due."""
+    """Let the leases of these workers expire by Redis' clock, and make the next reclaim due."""
     now = queue.now()
     if workers:
         queue.redis.zadd(f"{queue.prefix}workers", dict.fromkeys(workers, now - 1), xx=True)
@@ -16,20 +16,20 @@ def expire_leases(queue: Queue, *workers: str) -> None:
 
 
 def end_delays(queue: Queue) -> None:
-    """Make every delayed job due, and the next tick as well."""
+    """Make every delayed job due, and the next reclaim as well."""
     for message in cast(list[bytes], queue.redis.zrange(f"{queue.prefix}delayed", 0, -1)):
         queue.redis.zadd(f"{queue.prefix}delayed", {message: 1})
     expire_leases(queue)
 
 
 def put_delayed_in_line(queue: Queue) -> None:
-    """End all delays and tick: the delayed jobs are in line again."""
+    """End all delays and reclaim: the delayed jobs are in line again."""
     end_delays(queue)
-    queue.tick()
+    queue.reclaim()
 
 
 def reclaim(queue: Queue, *workers: str) -> None:
-    """Let the leases of these workers expire, and tick until what they held is in line again."""
+    """Let the leases of these workers expire, and reclaim until what they held is in line again."""
     expire_leases(queue, *workers)
-    queue.tick()
+    queue.reclaim()
     put_delayed_in_line(queue)

@@ -21,9 +21,9 @@ def reconcile(queue: Queue, store: Store, keep_days: float = 7, grace_seconds: f
     Returns how many jobs were `enqueued`, `published`, `lost` and `removed`. Another leader loses its leadership.
     """
     leader = Leader(queue, 60, LEADER)
-    if not leader.lead():
+    if not leader.acquire_leadership():
         queue.redis.delete(f"{queue.prefix}leader")
-    leader.record(run_id="", swept_at=0)
+    leader.record_progress(run_id="", swept_at=0)
     sweep = Sweep(queue, store, leader, keep_days=keep_days, first_look_seconds=0)
     sweep.run()
     comparison = Comparison(queue, store, leader, grace_seconds=grace_seconds, pause=lambda _: None)
@@ -50,7 +50,7 @@ class Keeper:
 
     def run(self, pages: int | None = None) -> int:
         """Compare, so many pages at most; return how many there were."""
-        assert self.leader.lead()
+        assert self.leader.acquire_leadership()
         return sum(1 for _ in islice(self.comparison.run(), pages))
 
 

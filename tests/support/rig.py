@@ -204,7 +204,7 @@ class Rig:
             status = self.status(songhash)
             assert status.state is State.SUCCEEDED, status
             self.whole(songhash, status)
-        eventually(lambda: self.queue.overview() == ([], [], []), 10)
+        eventually(lambda: self.queue.list_all_jobs() == ([], [], []), 10)
         eventually(lambda: not self.places(), 10)
 
     def whole(self, songhash: str, status: JobStatus) -> None:
@@ -241,20 +241,20 @@ class Rig:
         self.redis.start()
         eventually(self.answers, 10)
 
-    def tick(self) -> None:
+    def reclaim(self) -> None:
         """Put back in line what is due, however recently another process did."""
         interval = int(self.settings.lease_seconds * 1000 / 6) + 1
         self.queue.redis.set(f"{self.queue.prefix}tick", self.queue.now() - interval)
-        self.queue.tick()
+        self.queue.reclaim()
 
-    def tick_until(self, condition: Callable[[], object], seconds: float = 60) -> None:
-        """Wait for the condition, without the pauses between ticks."""
+    def reclaim_until(self, condition: Callable[[], object], seconds: float = 60) -> None:
+        """Wait for the condition, without the pauses between reclaims."""
 
-        def holds_after_tick() -> bool:
-            self.tick()
+        def holds_after_reclaim() -> bool:
+            self.reclaim()
             return bool(condition())
 
-        eventually(holds_after_tick, seconds)
+        eventually(holds_after_reclaim, seconds)
 
     def worker_names(self) -> list[str]:
         """Return the names under which Redis knows the workers."""
@@ -268,14 +268,14 @@ class Rig:
         return score / 1000
 
     def expire_lease(self, worker: Child | str) -> None:
-        """End the lease of a worker that is dead, paused or cut off, as if its time had run out; then tick.
+        """End the lease of a worker that is dead, paused or cut off, as if its time had run out; then reclaim.
 
         `worker` is the process or its name in Redis. One that never renewed its lease has none.
         """
         for name in self.worker_names():
             if name == worker or (isinstance(worker, Child) and f"-{worker.process.pid}-" in name):
                 self.queue.redis.zadd(f"{self.queue.prefix}workers", {name: self.queue.now() - 1})
-        self.tick()
+        self.reclaim()
 
     def start(self, name: str, command: list[str], settings: Settings | None = None, **variables: str) -> Child:
         """Start any process; it ends with the rig."""

@@ -19,7 +19,7 @@ import requests
 from local import Service, servers
 from local.child import Child
 from msas.job import State
-from msas.queue import Receiver
+from msas.queue import Consumer
 from tests.support.processes import environment_with, eventually
 from tests.support.rig import Rig, stopped
 from worker import heartbeat
@@ -115,11 +115,11 @@ def short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat, "LONGEST_BEAT_SECONDS", 0.0)
 
 
-class Receivers:
-    """A receiver that does at each beat what a test wants."""
+class Consumers:
+    """A consumer that does at each beat what a test wants."""
 
     def __init__(self, action: Callable[[], None]) -> None:
-        self.beat = lambda _lease: action()
+        self.renew = lambda _lease: action()
 
 
 @pytest.mark.usefixtures("short_patience")
@@ -138,8 +138,8 @@ def test_healthz_is_503_once_the_heartbeat_hangs_or_dies(how: str) -> None:
     monitor = MetricsServer(port, liveness, Counts().registry)
     monitor.start()
     assert get(port, "/healthz").status_code == 200, "a worker that loads its model is live, too"
-    receiver = cast(Receiver, cast(Any, Receivers(action)))
-    with Heartbeat(receiver, 0.3, Drain(0), liveness):
+    consumer = cast(Consumer, cast(Any, Consumers(action)))
+    with Heartbeat(consumer, 0.3, Drain(0), liveness):
         until = time.monotonic() + 2
         while time.monotonic() < until:
             assert get(port, "/healthz").status_code == 200
