@@ -17,7 +17,7 @@ from redis import Redis
 from bench.material import Setup
 from bench.own_redis import LEASE, make_job, own_redis
 from msas.errors import QueueUnavailable
-from msas.job import State
+from msas.job import Status
 from msas.queue import Consumer, Queue
 from msas.settings import Settings
 from tests.support.own_store import OwnStore
@@ -59,7 +59,7 @@ def _longest_recovery(folder: Path, store: OwnStore) -> float:
 
 
 def _runs_again(rig: Rig, songhash: str) -> bool:
-    return rig.status(songhash).attempt == 2
+    return rig.job(songhash).attempt == 2
 
 
 def _many_workers(settings: Settings) -> dict[str, float]:
@@ -77,14 +77,14 @@ def _many_workers(settings: Settings) -> dict[str, float]:
 
     def have_all_ended() -> bool:
         queue.reclaim()
-        return set(queue.states(songhashes).values()) <= {State.SUCCEEDED, State.FAILED}
+        return set(queue.statuses(songhashes).values()) <= {Status.SUCCEEDED, Status.FAILED}
 
     with suppress(AssertionError):  # the figures tell how many have not
         eventually(have_all_ended, 120)
     for process in processes:
         process.kill()
         process.join()
-    return _count(settings, list(queue.states(songhashes).values()))
+    return _count(settings, list(queue.statuses(songhashes).values()))
 
 
 def _have_begun(settings: Settings, jobs: int) -> bool:
@@ -92,12 +92,12 @@ def _have_begun(settings: Settings, jobs: int) -> bool:
         return counts.hlen(_RAN) >= jobs
 
 
-def _count(settings: Settings, states: list[State | None]) -> dict[str, float]:
+def _count(settings: Settings, statuses: list[Status | None]) -> dict[str, float]:
     with _counts(settings) as counts:
         published = [int(count) for count in counts.hvals(_PUBLISHED)]
         ran = [int(count) for count in counts.hvals(_RAN)]
     return {
-        "scale_lost": JOBS - states.count(State.SUCCEEDED),
+        "scale_lost": JOBS - statuses.count(Status.SUCCEEDED),
         "scale_doubled": sum(count > 1 for count in published),
         "scale_ran_again": sum(ran) - JOBS,
     }

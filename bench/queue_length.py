@@ -15,10 +15,10 @@ from bench.material import Setup
 from bench.own_redis import make_job, own_redis
 from msas.errors import NotAudio
 from msas.job import Job
+from msas.job_view import fields_of_job
 from msas.queue import Bounds, Consumer
 from msas.queue.stats import QueueStats
 from msas.settings import Settings
-from msas.status import fields_of_job
 
 SHORT, MIDDLE, LONG = 10, 1_000, 100_000  # jobs that wait; each second one has an owner
 OWNERS, MANY_OWNERS = 5, 500
@@ -96,7 +96,7 @@ class _FilledQueue:
             queue.look_up(job.songhash, job.owner)
             queue.has_room(job.owner, _BOUNDS)
             queue.admit(job, _BOUNDS, 0)
-        queue.statuses([job.songhash for job in jobs])
+        queue.jobs([job.songhash for job in jobs])
         for skip in (0, LONG // 2, LONG - 1_000):
             queue.list_jobs(skip, 1_000)
             queue.list_jobs(skip, 1_000, "owner 1")

@@ -14,8 +14,8 @@ from bench import queue_length
 from bench.material import Setup
 from bench.own_redis import make_job, own_redis
 from msas.job import Job
+from msas.job_view import fields_of_job
 from msas.queue import Consumer, connect
-from msas.status import fields_of_job
 
 JOBS, TURNS = 1_000, 5  # jobs a turn; the first turn warms up
 _LIST, _TAKEN = "raw", "raw-taken"

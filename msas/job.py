@@ -20,7 +20,7 @@ _NAME_LENGTH = 200
 _CHUNK = 256 * 1024
 
 
-class State(StrEnum):
+class Status(StrEnum):
     QUEUED = "queued"
     RUNNING = "running"
     SUCCEEDED = "succeeded"

@@ -26,11 +26,11 @@ def remove(
     A worker that has the job in hands learns of it with its next beat, and removes what it stored since.
     """
     remover = secrets.token_hex(16)
-    state = queue.cancel(songhash, remover, ended_before, owner)
-    if state == "shared":
+    outcome = queue.cancel(songhash, remover, ended_before, owner)
+    if outcome == "shared":
         store.remove_owner(songhash, owner)
-    if state in ("busy", "kept", "shared") or (owner and not state):
-        return state
+    if outcome in ("busy", "kept", "shared") or (owner and not outcome):
+        return outcome
     try:
         objects, size = (0, 0) if ghost and store.message(songhash) else store.remove_song(songhash)
     except BaseException:
@@ -38,4 +38,4 @@ def remove(
         raise
     queue.delete_cancelled(songhash, remover)
     UpkeepRecord(queue).note_stored(-size)
-    return state or ("forgotten" if objects else "")
+    return outcome or ("forgotten" if objects else "")

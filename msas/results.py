@@ -9,10 +9,10 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from msas.job import State
+from msas.job import Status
+from msas.job_view import JobView
 from msas.queue import Queue
 from msas.queue.stats import QueueStats
-from msas.status import JobStatus
 from msas.store import Store
 from msas.upkeep.recovery import publish_again
 
@@ -35,25 +35,25 @@ class Results:
         self._missed: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
 
-    def status(self, songhash: str) -> JobStatus | None:
+    def job(self, songhash: str) -> JobView | None:
         """Return the status of the job, None where neither Redis nor the store knows it."""
-        return self.statuses([songhash])[songhash]
+        return self.jobs([songhash])[songhash]
 
-    def statuses(self, songhashes: Sequence[str]) -> dict[str, JobStatus | None]:
+    def jobs(self, songhashes: Sequence[str]) -> dict[str, JobView | None]:
         """Return the status of each job. One that Redis forgot is noted again where it lies finished in the store."""
-        found = self._queue.statuses(songhashes)
+        found = self._queue.jobs(songhashes)
         unknown = [songhash for songhash, status in found.items() if status is None and not self._is_missing(songhash)]
-        found |= self._queue.statuses([songhash for songhash in _each(self._bring_back, unknown) if songhash])
-        finished = [status for status in found.values() if status and status.state is State.SUCCEEDED]
+        found |= self._queue.jobs([songhash for songhash in _each(self._bring_back, unknown) if songhash])
+        finished = [status for status in found.values() if status and status.status is Status.SUCCEEDED]
         return found | {status.songhash: status for status in _each(self._with_report, finished)}
 
     def recent_reports(self) -> list[dict[str, Any]]:
         """Return the reports on the jobs that succeeded last, the newest first."""
-        statuses = self._queue.statuses(self._stats.recently_ended())
-        finished = [status for status in statuses.values() if status and status.state is State.SUCCEEDED]
+        statuses = self._queue.jobs(self._stats.recently_ended())
+        finished = [status for status in statuses.values() if status and status.status is Status.SUCCEEDED]
         return [status.report for status in _each(self._with_report, finished) if status.report]
 
-    def _with_report(self, status: JobStatus) -> JobStatus:
+    def _with_report(self, status: JobView) -> JobView:
         with self._lock:
             kept = self._reports.get(status.songhash)
         if kept and kept[0] == status.version:

@@ -11,11 +11,11 @@ from threading import Lock
 from typing import Any
 
 from msas.errors import StoreUnavailable
-from msas.job import State
+from msas.job import Status
+from msas.job_view import JobView
 from msas.queue import Queue
 from msas.queue.stats import QueueStats
 from msas.results import Results
-from msas.status import JobStatus
 
 _FRESH_SECONDS = 5.0  # so long is one look at the queue good for all who ask
 _EXACT = 100  # jobs at the head of the queue whose own lengths count
@@ -60,13 +60,13 @@ class Eta:
         self._ahead = [0.0]  # seconds of work of the first 0, 1, 2 ... jobs that wait
         self._looking = Lock()
 
-    def seconds(self, job: JobStatus) -> float | None:
+    def seconds(self, job: JobView) -> float | None:
         """Return about how long `job` still takes, in seconds; None where it is over or nothing is known yet."""
-        if job.state not in (State.QUEUED, State.RUNNING):
+        if job.status not in (Status.QUEUED, Status.RUNNING):
             return None
         self._look()
         own = self._pace.seconds(job.model, job.seconds)
-        if job.state is State.RUNNING:
+        if job.status is Status.RUNNING:
             return self._rest(job, own)
         if own is None or job.position is None:
             return None
@@ -77,7 +77,7 @@ class Eta:
         known = min(count, len(self._ahead) - 1)
         return self._ahead[known] + (count - known) * (self._ahead[-1] / max(len(self._ahead) - 1, 1))
 
-    def _rest(self, job: JobStatus, own: float | None) -> float | None:
+    def _rest(self, job: JobView, own: float | None) -> float | None:
         """What is left of a running job, by what it took so far where that says enough, else by its like."""
         if not job.started_at:
             return None

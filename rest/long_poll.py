@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 from msas.errors import Problem, Unavailable
+from msas.job_view import JobView
 from msas.results import Results
-from msas.status import JobStatus
 
 _LOOK_SECONDS = 0.25
 
@@ -20,7 +20,7 @@ class _Awaited:
         self.changed = changed
         self.requests = 0
         self.read = False
-        self.status: JobStatus | None = None
+        self.status: JobView | None = None
         self.problem: Problem | None = None
 
 
@@ -32,7 +32,7 @@ class LongPolls:
         self._awaited: dict[str, _Awaited] = {}
         self._reading = False
 
-    def wait(self, songhash: str, is_news: Callable[[JobStatus], bool], seconds: float) -> None:
+    def wait(self, songhash: str, is_news: Callable[[JobView], bool], seconds: float) -> None:
         """Return once `is_news` holds for the job's status, the job is gone, or `seconds` have passed.
 
         Raises QueueUnavailable or StoreUnavailable as soon as Redis or the store does not answer.
@@ -73,7 +73,7 @@ class LongPolls:
 
     def _read(self, awaited: dict[str, _Awaited]) -> None:
         try:
-            statuses, problem = self._results.statuses(list(awaited)), None
+            statuses, problem = self._results.jobs(list(awaited)), None
         except Unavailable as found:
             statuses, problem = {}, found
             with self._lock:  # each request hears of it; later ones begin anew
@@ -87,5 +87,5 @@ class LongPolls:
                     each.changed.notify_all()
 
 
-def _has_news(awaited: _Awaited, is_news: Callable[[JobStatus], bool]) -> bool:
+def _has_news(awaited: _Awaited, is_news: Callable[[JobView], bool]) -> bool:
     return awaited.read and (awaited.status is None or is_news(awaited.status))

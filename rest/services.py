@@ -9,11 +9,11 @@ from flask import current_app
 
 from msas.errors import NoWorker, UnknownSong
 from msas.job import SONGHASH
+from msas.job_view import JobView
 from msas.models import Model
 from msas.queue import Queue
 from msas.results import Results
 from msas.settings import Settings
-from msas.status import JobStatus
 from msas.store import Store
 from rest.eta import Eta
 from rest.long_poll import LongPolls
@@ -45,9 +45,9 @@ class Services:
         """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""
         return read_offer(self.queue.advertised_models())
 
-    def job(self, songhash: str) -> JobStatus:
+    def job(self, songhash: str) -> JobView:
         """Return the job's status. Raises UnknownSong where there is none that the caller may see."""
-        status = self.results.status(songhash) if SONGHASH.fullmatch(songhash) else None
+        status = self.results.job(songhash) if SONGHASH.fullmatch(songhash) else None
         if status is None or not sees(status):
             raise unknown_song()
         return status

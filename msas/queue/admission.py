@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from msas.errors import QueueFull, TooMany
-from msas.job import State
+from msas.job import Status
 from msas.settings import Settings
 
 LATER_SECONDS = 60
@@ -40,10 +40,10 @@ UNBOUNDED = Bounds(0, 0, 0)
 
 @dataclass(frozen=True)
 class JobLookup:
-    """A job before it is enqueued: its state, None where there is none; whether it lost a stem; the bytes of its
+    """A job before it is enqueued: its status, None where there is none; whether it lost a stem; the bytes of its
     owner's callbacks that wait; how many removals, of any jobs, had begun; and the names of its owners."""
 
-    state: State | None
+    status: Status | None
     is_pruned: bool
     callback_bytes: int
     removals: int

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, cast
 
-from msas.job import State
+from msas.job import Status
 from msas.queue.callback_record import DeliveryRecord, webhook_id
 from msas.queue.connection import translate_errors
 from msas.queue.queue import Queue
@@ -23,7 +23,7 @@ class PendingCallback:
 
     songhash: str
     callback: dict[str, Any]
-    state: State
+    status: Status
     webhook_id: str
     delivery: DeliveryRecord
     identity: str
@@ -67,11 +67,11 @@ class CallbackQueue:
 
 
 def _pending(*entry: bytes | None) -> PendingCallback:
-    songhash, identity, hold, state, since = (text.decode() if text else "" for text in entry[:5])
+    songhash, identity, hold, status, since = (text.decode() if text else "" for text in entry[:5])
     return PendingCallback(
         songhash=songhash,
         callback=json.loads(entry[5] or b"{}"),
-        state=State(state),
+        status=Status(status),
         webhook_id=webhook_id(songhash, identity, since),
         delivery=DeliveryRecord.from_json(entry[6]),
         identity=identity,

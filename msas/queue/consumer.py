@@ -16,10 +16,10 @@ from redis.exceptions import OutOfMemoryError
 
 from msas.errors import Problem
 from msas.job import BrokenMessage, Job, Stage
+from msas.job_view import fields_of_job
 from msas.queue.connection import connect, connect_blocking, translate_errors
 from msas.queue.queue import Queue
 from msas.settings import Settings
-from msas.status import fields_of_job
 
 _PARKED_SECONDS = 1.0
 

@@ -11,13 +11,13 @@ from redis import Redis
 
 from msas.cost import cost_minutes
 from msas.errors import TooMany
-from msas.job import Job, State
+from msas.job import Job, Status
+from msas.job_view import JobView, build_job_view, fields_of_job
 from msas.queue.admission import LATER_SECONDS, UNBOUNDED, Bounds, JobLookup
 from msas.queue.callback_record import callback_id, callback_json
 from msas.queue.connection import Scripts, connect, translate_errors
 from msas.queue.offers import merge_offers
 from msas.settings import Settings
-from msas.status import JobStatus, fields_of_job, read_status
 
 _MOST_CALLBACKS, _MOST_CALLBACK_BYTES = 100, 256 * 1024  # of one song, all told; each status reads them
 _PAGE = 500  # jobs that one call lists
@@ -69,29 +69,34 @@ class Queue:
         """
         arguments = (songhash, owner, "" if size is None else size)
         status, pruned, callback_bytes, removals, owners = self.scripts.run("look_up", *arguments)
-        state = State(status.decode()) if status else None
-        return JobLookup(state, bool(pruned), callback_bytes, removals, frozenset(owners.decode().split()))
+        return JobLookup(
+            status=Status(status.decode()) if status else None,
+            is_pruned=bool(pruned),
+            callback_bytes=callback_bytes,
+            removals=removals,
+            owners=frozenset(owners.decode().split()),
+        )
 
-    def enqueue(self, job: Job, *, perhaps_lost: bool = False) -> tuple[bool, State]:
+    def enqueue(self, job: Job, *, perhaps_lost: bool = False) -> tuple[bool, Status]:
         """Put `job` at the end of its owner's line; its song must be in the store already.
 
-        Returns whether it was put there, and its state: a job that is queued, running or succeeded stays as it
+        Returns whether it was put there, and its status: a job that is queued, running or succeeded stays as it
         is, and so does one that is being removed (cancelled); one that failed or lost a stem is separated again.
         With `perhaps_lost`, one that should be in line or in work, but whose message is nowhere, is put there too.
         Where it stood already, the job's callback is told of its end as well; raises TooMany where too many wait.
         """
-        created, state, _ = self._enqueue(job, UNBOUNDED, perhaps_lost)
-        return created, state
+        created, status, _ = self._enqueue(job, UNBOUNDED, perhaps_lost)
+        return created, status
 
-    def admit(self, job: Job, bounds: Bounds, removals: int) -> tuple[bool, State, bool]:
+    def admit(self, job: Job, bounds: Bounds, removals: int) -> tuple[bool, Status, bool]:
         """Enqueue a job that somebody sent. Raises QueueFull or TooMany where it is new and exceeds the `bounds`.
 
         Also returns whether any removal has begun since `removals` were counted: it may have removed the song.
         """
-        created, state, begun = self._enqueue(job, bounds, perhaps_lost=False)
-        return created, state, created and begun != removals
+        created, status, begun = self._enqueue(job, bounds, perhaps_lost=False)
+        return created, status, created and begun != removals
 
-    def _enqueue(self, job: Job, bounds: Bounds, perhaps_lost: bool) -> tuple[bool, State, int]:
+    def _enqueue(self, job: Job, bounds: Bounds, perhaps_lost: bool) -> tuple[bool, Status, int]:
         message = replace(job, callback=None).message()  # the job's hash holds it
         cost = cost_minutes(job.options, job.seconds)
         facts = (job.songhash, message, "1" if perhaps_lost else "", job.owner, cost)
@@ -99,19 +104,19 @@ class Queue:
         bounds.check(answer.decode(), job.owner)
         if not created and job.callback and not perhaps_lost:
             self._subscribe(job.songhash, job.callback, job.owner)
-        return bool(created), State(answer.decode()), removals
+        return bool(created), Status(answer.decode()), removals
 
     def _subscribe(self, songhash: str, callback: Mapping[str, Any], owner: str) -> None:
         arguments = (callback_id(callback), callback_json(callback), owner, _MOST_CALLBACKS, _MOST_CALLBACK_BYTES)
         if self.scripts.run("add_callback", songhash, *arguments) == b"full":
             raise TooMany("The song has as many callbacks that wait as it may; send it again later.", LATER_SECONDS)
 
-    def status(self, songhash: str) -> JobStatus | None:
-        """Return the status of the job, or None where there is none."""
-        return self.statuses([songhash])[songhash]
+    def job(self, songhash: str) -> JobView | None:
+        """Return the job; None where there is none."""
+        return self.jobs([songhash])[songhash]
 
-    def statuses(self, songhashes: Sequence[str]) -> dict[str, JobStatus | None]:
-        """Return the status of each job, None where there is none."""
+    def jobs(self, songhashes: Sequence[str]) -> dict[str, JobView | None]:
+        """Return each job; None where there is none."""
         with translate_errors(), self.redis.pipeline(transaction=False) as pipeline:
             for songhash in songhashes:
                 pipeline.hgetall(self.job_key(songhash))
@@ -120,19 +125,19 @@ class Queue:
         found = self.scripts.run("positions", *queued) if queued else []
         positions = {songhash: position or None for songhash, position in zip(queued, found, strict=True)}
         return {
-            songhash: read_status(songhash, {k.decode(): v for k, v in fields.items()}, positions.get(songhash))
+            songhash: build_job_view(songhash, {k.decode(): v for k, v in fields.items()}, positions.get(songhash))
             if fields
             else None
             for songhash, fields in jobs.items()
         }
 
-    def states(self, songhashes: Sequence[str]) -> dict[str, State | None]:
-        """Return the state of each job, None where there is none."""
+    def statuses(self, songhashes: Sequence[str]) -> dict[str, Status | None]:
+        """Return the status of each job, None where there is none."""
         with translate_errors(), self.redis.pipeline(transaction=False) as pipeline:
             for songhash in songhashes:
                 pipeline.hget(self.job_key(songhash), "status")
             found = pipeline.execute()
-        return {songhash: State(x.decode()) if x else None for songhash, x in zip(songhashes, found, strict=True)}
+        return {songhash: Status(x.decode()) if x else None for songhash, x in zip(songhashes, found, strict=True)}
 
     def list_jobs(self, skip: int, most: int, owner: str | None = None) -> JobList:
         """Return `most` of the jobs that wait, after the first `skip`, with those that run and those that are delayed.
@@ -164,7 +169,7 @@ class Queue:
 
         With `ended_before`, in ms of Redis' clock, only one that ended by then, or that is unknown. With `owner`, only
         one of that owner: where it has others, too, it only stops to be this owner's.
-        Returns the state it was in; '' where it was unknown; 'busy' where another removes it; 'kept'; 'shared'.
+        Returns the status it was in; '' where it was unknown; 'busy' where another removes it; 'kept'; 'shared'.
         """
         before = "" if ended_before is None else ended_before
         answer: bytes = self.scripts.run("cancel", songhash, remover, before, owner)
@@ -185,7 +190,7 @@ class Queue:
         """
         return bool(self.scripts.run("restore_result", songhash, ended_at, "1" if is_pruned else ""))
 
-    def forget_stem(self, job: JobStatus, owner: str = "") -> int:
+    def forget_stem(self, job: JobView, owner: str = "") -> int:
         """Note that a stem of a job that succeeded is removed: sent again, the job is separated again.
 
         Returns 1; 0 where it has not succeeded; -1 where `owner` is given and others own it, too; -2 where it has
@@ -194,7 +199,7 @@ class Queue:
         pruned: int = self.scripts.run("forget_stem", job.songhash, job.version, owner)
         return pruned
 
-    def note_report_changed(self, job: JobStatus) -> None:
+    def note_report_changed(self, job: JobView) -> None:
         """Note that the report on this separation has changed since `prune`: who read it meanwhile reads it anew."""
         self.scripts.run("forget_stem", job.songhash, f"{job.version.partition(' ')[0]} ", "")
 

@@ -20,7 +20,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from msas.errors import StoreUnavailable
-from msas.status import MIXTURE, tracks_of, without_stem
+from msas.job_view import MIXTURE, tracks_of, without_stem
 from msas.store.conditional import ConditionalBuckets, Readable
 from msas.store.s3_errors import ObjectTaken
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from msas.job import State
+from msas.job import Status
 from msas.logs import log
 from msas.queue import Leader, Queue, UpkeepRecord
 from msas.removal import remove
@@ -84,9 +84,9 @@ class Comparison:
         self._queue.register_missing_workers()
         for page in self._pages(list_songs(self._store, songs_only=True)):
             waiting = [song.songhash for song in page if song.is_song and song.message_stored]
-            for songhash, state in self._queue.states(waiting).items():
+            for songhash, status in self._queue.statuses(waiting).items():
                 with self._recovery.surviving(songhash):
-                    if state is None:
+                    if status is None:
                         self._bring_back(songhash)
             yield
 
@@ -119,15 +119,15 @@ class Comparison:
             self._leader.keep_leadership()
 
     def _compare_page(self, songs: list[StoredSong], in_place: set[str]) -> None:
-        states = self._queue.states([song.songhash for song in songs])
+        statuses = self._queue.statuses([song.songhash for song in songs])
         before = datetime.fromtimestamp((self._queue.now() - self._grace_ms) / 1000, UTC)
         for song in songs:
             with self._recovery.surviving(song.songhash):
-                state = states[song.songhash]
-                if state is None:
+                status = statuses[song.songhash]
+                if status is None:
                     self._compare_unknown(song, before)
                 else:
-                    self._compare_known(song, state, song.songhash in in_place, before)
+                    self._compare_known(song, status, song.songhash in in_place, before)
 
     def _compare_unknown(self, song: StoredSong, before: datetime) -> None:
         """Bring back a job that Redis does not know, or remove its objects."""
@@ -137,22 +137,22 @@ class Comparison:
             gone = remove(self._queue, self._store, song.songhash, 0, ghost=True) not in ("busy", "kept")
             self.counts["removed"] += gone
 
-    def _compare_known(self, song: StoredSong, state: State, is_in_place: bool, before: datetime) -> None:
-        if state in (State.QUEUED, State.FAILED) and song.has_report and self._recovery.publish(song.songhash):
+    def _compare_known(self, song: StoredSong, status: Status, is_in_place: bool, before: datetime) -> None:
+        if status in (Status.QUEUED, Status.FAILED) and song.has_report and self._recovery.publish(song.songhash):
             self.counts["published"] += 1
-        elif state in (State.QUEUED, State.RUNNING) and song.message_stored and not is_in_place:
+        elif status in (Status.QUEUED, Status.RUNNING) and song.message_stored and not is_in_place:
             self.counts["enqueued"] += self._recovery.enqueue(song.songhash)
-        elif state is State.SUCCEEDED and song.message_stored and song.message_stored < before:
+        elif status is Status.SUCCEEDED and song.message_stored and song.message_stored < before:
             self._store.remove_message(song.songhash)  # its worker was killed before it did
-        if state is not State.RUNNING and song.has_leftovers(before):
+        if status is not Status.RUNNING and song.has_leftovers(before):
             self.counts["leftovers"] += self._store.remove_unnamed(song.songhash, before)
 
     def _forget_lost(self, ended: Sequence[str], began: int) -> None:
         """Forget those of the jobs that have succeeded, but have no report in the store."""
         for start in range(0, len(ended), self._page):
-            for songhash, state in self._queue.states(ended[start : start + self._page]).items():
+            for songhash, status in self._queue.statuses(ended[start : start + self._page]).items():
                 with self._recovery.surviving(songhash):
-                    if state is State.SUCCEEDED and self._store.report(songhash) is None:
+                    if status is Status.SUCCEEDED and self._store.report(songhash) is None:
                         gone = remove(self._queue, self._store, songhash, began) not in ("busy", "kept")
                         self.counts["lost"] += gone
 

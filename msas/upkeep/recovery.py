@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from msas.errors import QueueUnavailable, RedisFull
-from msas.job import BrokenMessage, Job, State
+from msas.job import BrokenMessage, Job, Status
 from msas.logs import log
 from msas.queue import LeadershipLost, Queue
 from msas.removal import remove
@@ -59,8 +59,8 @@ class Recovery:
         if created and owners:
             self._queue.add_owners(songhash, owners)
         if created and self._store.message(songhash) is None:
-            state = self._queue.states([songhash])[songhash]
-            if state in (State.QUEUED, State.RUNNING, State.FAILED):
+            status = self._queue.statuses([songhash])[songhash]
+            if status in (Status.QUEUED, Status.RUNNING, Status.FAILED):
                 remove(self._queue, self._store, songhash, ghost=True)  # it was removed just when it was put in line
         return created
 

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 
-from msas.job import State
+from msas.job import Status
 from msas.logs import log
 from msas.queue import Leader, Queue, Span, UpkeepRecord
 from msas.removal import remove
@@ -61,26 +61,26 @@ class Sweep:
     def _bring_back_received(self, spans: Sequence[Span], now: int) -> None:
         """Put in line what REST stored, but could not enqueue, and what was queued, but whose message is nowhere."""
         songs = self._record.received(spans)
-        states = self._queue.states(list(songs))
-        waiting = {songhash for songhash, state in states.items() if state in (State.QUEUED, State.RUNNING)}
+        statuses = self._queue.statuses(list(songs))
+        waiting = {songhash for songhash, status in statuses.items() if status in (Status.QUEUED, Status.RUNNING)}
         in_place = {songhash for part in self._queue.list_all_jobs() for songhash in part} if waiting else set()
-        for songhash, state in states.items():
+        for songhash, status in statuses.items():
             with self._recovery.surviving(songhash):
-                if state is None:
+                if status is None:
                     self.counts[self._recovery.bring_back(songhash)] += 1
                 elif songhash in waiting - in_place and self._recovery.enqueue(songhash):
                     self.counts["enqueued"] += 1
         del self.counts[""]
-        ended = (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+        ended = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
         old = self._record.received([(0, now - _DAY_MS)])
-        self._record.forget_received(old | {songhash for songhash, state in states.items() if state in ended})
+        self._record.forget_received(old | {songhash for songhash, status in statuses.items() if status in ended})
 
     def _remove_ghosts(self, spans: Sequence[Span]) -> None:
         """Remove what a worker that had lost its lease stored of a song after that was removed."""
         removed = self._record.removed(spans)
-        for songhash, state in self._queue.states(list(removed)).items():
+        for songhash, status in self._queue.statuses(list(removed)).items():
             with self._recovery.surviving(songhash):
-                if state is None and self._store.has_objects(songhash):
+                if status is None and self._store.has_objects(songhash):
                     remove(self._queue, self._store, songhash, 0, ghost=True)
 
     def _note_ended(self, span: Span) -> None:
@@ -88,11 +88,11 @@ class Sweep:
         was published."""
         counted_at = self._record.progress().counted_at
         uncounted = self._record.ended([(max(span[0], counted_at), span[1])]) if counted_at else set()
-        for songhash, state in self._queue.states(list(self._record.ended([span]))).items():
+        for songhash, status in self._queue.statuses(list(self._record.ended([span]))).items():
             with self._recovery.surviving(songhash):
-                if state is State.FAILED and self._recovery.publish(songhash):
+                if status is Status.FAILED and self._recovery.publish(songhash):
                     self.counts["published"] += 1
-                if songhash in uncounted and state is not State.CANCELLED:
+                if songhash in uncounted and status is not Status.CANCELLED:
                     self._record.note_stored(self._store.separated_bytes(songhash))
 
     def _remove_expired(self, before: int) -> None:

@@ -14,7 +14,7 @@ from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 
 from msas.errors import UnknownSong, UnknownStem
-from msas.status import JobStatus, Track
+from msas.job_view import JobView, Track
 from msas.store.s3_errors import ObjectMissing
 from rest.api.openapi import NEEDS_KEY, binary_response, problem_responses
 from rest.api.ranges import send_file
@@ -56,7 +56,7 @@ def archive(path: ArchivePath) -> Response:
     return send_file(layout.read, layout.size, etag, _TYPE, f"{title}.zip")
 
 
-def _member(job: JobStatus, track: Track, report: dict[str, Any], folder: str) -> Member:
+def _member(job: JobView, track: Track, report: dict[str, Any], folder: str) -> Member:
     """Return the stem `track` as a member of the ZIP; `report` is what the job's report says about it."""
     open_stem = partial(services().store.open_stem, job.songhash, track.name, track.extension, tag=job.tag)
     crc32 = int(report["crc32"], 16) if "crc32" in report else _read_crc32(open_stem)

@@ -10,9 +10,9 @@ from flask_openapi3.blueprint import APIBlueprint
 from gevent import sleep
 
 from msas.errors import BadOption, BeingRemoved, TooLarge
-from msas.job import SONGHASH, Stage, State
+from msas.job import SONGHASH, Stage, Status
+from msas.job_view import JobView, Track
 from msas.removal import remove as remove_job
-from msas.status import JobStatus, Track
 from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
 from rest.api.schemas import (
     MOST_SONGS,
@@ -62,7 +62,7 @@ def status(path: SongPath, query: StatusQuery) -> Response:
     known = request.if_none_match
     seen = _etag(job)
 
-    def is_news(status: JobStatus) -> bool:
+    def is_news(status: JobView) -> bool:
         return _has_ended(status) or (_etag(status) not in known if known else _etag(status) != seen)
 
     if query.wait and not (_has_ended(job) or (known and seen not in known)):
@@ -84,7 +84,7 @@ def status(path: SongPath, query: StatusQuery) -> Response:
 def statuses() -> Response:
     """Say how the jobs of up to 500 songs are doing; each is described as by GET /apiv1/status/<songhash>."""
     songhashes = _read_songhashes()
-    found = services().results.statuses([each for each in songhashes if SONGHASH.fullmatch(each)])
+    found = services().results.jobs([each for each in songhashes if SONGHASH.fullmatch(each)])
     jobs = {songhash: job for songhash, job in found.items() if job and sees(job)}
     songs = []
     for job in jobs.values():
@@ -116,19 +116,19 @@ def remove(path: SongPath) -> Response:
     if not SONGHASH.fullmatch(path.songhash):
         raise unknown_song()
     owner = "" if sees_all() else caller()
-    state = remove_job(services().queue, services().store, path.songhash, owner=owner)
-    if state == "busy":
+    outcome = remove_job(services().queue, services().store, path.songhash, owner=owner)
+    if outcome == "busy":
         raise BeingRemoved("Somebody else is removing this song right now; ask again in a few seconds.")
-    if state == "":
+    if outcome == "":
         raise unknown_song()
     return json_response(Removed(hash=path.songhash, reason="Song removed"))
 
 
-def describe_job(job: JobStatus, eta_seconds: float | None) -> StatusAnswer:
+def describe_job(job: JobView, eta_seconds: float | None) -> StatusAnswer:
     """Return the job as its callers are told of it."""
     return StatusAnswer(
         hash=job.songhash,
-        status=job.state,
+        status=job.status,
         stage=Stage(job.stage) if job.stage else None,
         progress=round(job.progress, 4),
         queue_position=job.position,
@@ -149,15 +149,15 @@ def describe_job(job: JobStatus, eta_seconds: float | None) -> StatusAnswer:
     )
 
 
-def _track(job: JobStatus, track: Track) -> TrackAnswer:
+def _track(job: JobView, track: Track) -> TrackAnswer:
     return TrackAnswer(name=track.name, url=track_url(job.songhash, track), bytes=track.bytes, seconds=track.seconds)
 
 
-def _has_ended(job: JobStatus) -> bool:
-    return job.state not in (State.QUEUED, State.RUNNING)
+def _has_ended(job: JobView) -> bool:
+    return job.status not in (Status.QUEUED, Status.RUNNING)
 
 
-def _etag(job: JobStatus) -> str:
+def _etag(job: JobView) -> str:
     """Return what changes with the job, though not with the estimate of its end, which changes all the time."""
     return hashlib.sha256(describe_job(job, None).model_dump_json().encode()).hexdigest()[:32]
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
-from msas.job import SONGHASH, Stage, State
+from msas.job import SONGHASH, Stage, Status
 from msas.options import CHOICES
 
 MOST_WAIT = 60.0  # seconds
@@ -36,7 +36,7 @@ class Taken(Answer):
 
     hash: Songhash
     reason: str
-    status: State
+    status: Status
     model: str
 
 
@@ -68,7 +68,7 @@ class StatusAnswer(Answer):
     """A job. `progress` is 0 to 1; `queue_position` counts from 1; moments are ISO 8601 in UTC."""
 
     hash: Songhash
-    status: State
+    status: Status
     stage: Stage | None
     progress: float = Field(ge=0, le=1)
     queue_position: int | None

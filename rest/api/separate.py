@@ -15,7 +15,7 @@ from gevent.threadpool import ThreadPool
 
 from msas.cost import SongLimits
 from msas.errors import BadOption, BeingRemoved, NotFailed, QueueFull, SongMissing, TooMany
-from msas.job import Job, State, song_name, songhash
+from msas.job import Job, Status, song_name, songhash
 from msas.logs import log
 from msas.models import Model
 from msas.options import Options
@@ -39,9 +39,9 @@ _LATER_SECONDS = 60
 _HASHING = ThreadPool(2)  # threads of their own: gevent's resolve names, too, and may wait long for a name server
 _STORING = BoundedSemaphore(8)  # each song on its way to the store takes 5 MB of memory, and more at once are no faster
 _REASONS = {
-    State.QUEUED: "Song already enqueued for separation",
-    State.RUNNING: "Song is being separated",
-    State.SUCCEEDED: "Song already separated",
+    Status.QUEUED: "Song already enqueued for separation",
+    Status.RUNNING: "Song is being separated",
+    Status.SUCCEEDED: "Song already separated",
 }
 
 
@@ -67,20 +67,20 @@ def separate() -> Response:
         SongLimits.from_settings(settings).check(options, stems, info.seconds, info.rate)
         name = song_name(upload.fields.get("name"))
         job = Job(identity, options, name, callback, info.seconds, caller(), request_id())
-        created, state = _accept(job, upload)
-    if state is State.CANCELLED:
+        created, status = _accept(job, upload)
+    if status is Status.CANCELLED:
         raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
-    reason = "Song enqueued for separation" if created else _REASONS[state]
+    reason = "Song enqueued for separation" if created else _REASONS[status]
     log.event(_log, "song received", songhash=identity, model=options.model, bytes=upload.size, created=created)
-    return json_response(Taken(hash=identity, reason=reason, status=state, model=options.model))
+    return json_response(Taken(hash=identity, reason=reason, status=status, model=options.model))
 
 
 @blueprint.post("/retry/<songhash>", responses={200: Taken, **problem_responses(404, 409)})
 def retry(path: SongPath) -> Response:
     """Separate a song anew whose separation failed; it still lies in the store."""
     known = services().job(path.songhash)
-    if known.state is not State.FAILED:
-        raise NotFailed(f"The song is {known.state}; only one that failed can be tried again.")
+    if known.status is not Status.FAILED:
+        raise NotFailed(f"The song is {known.status}; only one that failed can be tried again.")
     services().redis_memory.check()
     services().store_space.check()
     message = services().store.message(known.songhash)
@@ -88,12 +88,12 @@ def retry(path: SongPath) -> Response:
         raise SongMissing("The song is no longer in the store; send it again.")
     job = replace(Job.from_message(message), owner=caller(), request_id=request_id())
     _check_callbacks(job, services().queue.look_up(job.songhash, job.owner))
-    created, state, _ = services().queue.admit(job, Bounds.from_settings(services().settings), removals=0)
-    if state is State.CANCELLED:
+    created, status, _ = services().queue.admit(job, Bounds.from_settings(services().settings), removals=0)
+    if status is Status.CANCELLED:
         raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
     log.event(_log, "song retried", songhash=job.songhash, created=created)
-    reason = "Song enqueued for separation" if created else _REASONS[state]
-    return json_response(Taken(hash=job.songhash, reason=reason, status=state, model=known.model or ""))
+    reason = "Song enqueued for separation" if created else _REASONS[status]
+    return json_response(Taken(hash=job.songhash, reason=reason, status=status, model=known.model or ""))
 
 
 def _refuse_before_the_body(settings: Settings) -> tuple[list[Model], str]:
@@ -107,8 +107,8 @@ def _refuse_before_the_body(settings: Settings) -> tuple[list[Model], str]:
     return offered, default
 
 
-def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
-    """Store the song and enqueue its job, unless both are there; return whether it was new, and its state.
+def _accept(job: Job, upload: Upload) -> tuple[bool, Status]:
+    """Store the song and enqueue its job, unless both are there; return whether it was new, and its status.
 
     The job's message is stored beside the song before Redis learns of the job: from then on no job is lost, whatever
     happens to Redis. Before both, Redis notes the song, so that the leader enqueues a job that this process could not.
@@ -122,18 +122,18 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
 
     known = queue.look_up(job.songhash, job.owner, upload.size)
     _check_callbacks(job, known)
-    state = known.state
-    if state is State.CANCELLED:
-        return False, State.CANCELLED
-    if state is State.SUCCEEDED and not known.is_pruned and store.published(job.songhash) is None:
+    status = known.status
+    if status is Status.CANCELLED:
+        return False, Status.CANCELLED
+    if status is Status.SUCCEEDED and not known.is_pruned and store.published(job.songhash) is None:
         remove(queue, store, job.songhash)  # its stems are gone, whoever took them
-        state, known = None, queue.look_up(job.songhash, job.owner, upload.size)
-    is_kept = state in (None, State.FAILED) or known.is_pruned
-    before = store.message(job.songhash) if state is State.FAILED else None
+        status, known = None, queue.look_up(job.songhash, job.owner, upload.size)
+    is_kept = status in (None, Status.FAILED) or known.is_pruned
+    before = store.message(job.songhash) if status is Status.FAILED else None
     if is_kept:
         keep()
     try:
-        created, state, may_be_gone = queue.admit(job, Bounds.from_settings(services().settings), known.removals)
+        created, status, may_be_gone = queue.admit(job, Bounds.from_settings(services().settings), known.removals)
     except (QueueFull, TooMany):
         if before:
             store.put_message(job.songhash, before)
@@ -145,7 +145,7 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, State]:
         keep()
     if job.owner and job.owner not in known.owners:
         store.put_owner(job.songhash, job.owner)
-    return created, state
+    return created, status
 
 
 def _check_callbacks(job: Job, known: JobLookup) -> None:

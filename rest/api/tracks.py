@@ -10,8 +10,8 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 
 from msas.errors import NotFound, NotReady, SharedSong, UnknownStem
-from msas.job import State
-from msas.status import MIXTURE, JobStatus, Track
+from msas.job import Status
+from msas.job_view import MIXTURE, JobView, Track
 from msas.store.s3_errors import ObjectMissing
 from msas.store.stems import CONTENT_TYPES
 from rest.api.openapi import NEEDS_KEY, binary_response, json_response, problem_responses
@@ -81,7 +81,7 @@ def _remove(path: StemPath) -> Response:
     return json_response(Removed(hash=path.songhash, track=found.name, reason="Stem removed"))
 
 
-def _prune_job(songhash: str, name: str) -> tuple[Track, JobStatus]:
+def _prune_job(songhash: str, name: str) -> tuple[Track, JobView]:
     """Take the stem out of the job; return it, and the job's status with the report that named it."""
     for _ in range(_TRIES):
         job = services().job(songhash)
@@ -102,16 +102,16 @@ def _prune_job(songhash: str, name: str) -> tuple[Track, JobStatus]:
     raise NotReady("The song is being separated again, or removed; ask for its status, then try again.")
 
 
-def finished(job: JobStatus) -> JobStatus:
+def finished(job: JobView) -> JobView:
     """Return the job where it has succeeded. Raises NotReady, which says what it is instead."""
-    if job.state is State.FAILED and job.error:
+    if job.status is Status.FAILED and job.error:
         raise NotReady(f"The separation failed, so there are no stems: {job.error['message']}")
-    if job.state is not State.SUCCEEDED:
-        raise NotReady(f"The song is {job.state}; ask GET /apiv1/status/{job.songhash} until it has succeeded.")
+    if job.status is not Status.SUCCEEDED:
+        raise NotReady(f"The song is {job.status}; ask GET /apiv1/status/{job.songhash} until it has succeeded.")
     return job
 
 
-def find_track(job: JobStatus, name: str, *others: Track) -> Track:
+def find_track(job: JobView, name: str, *others: Track) -> Track:
     """Return the stem, or one of `others`, that `name` means: `vocals`, `vocals.mp3`, or the lab's own `base.mp3`.
 
     Raises NotReady, UnknownStem.
@@ -128,12 +128,12 @@ def _stem_name(name: str) -> str:
     return _LAB_SPELLING.get(stem, stem)
 
 
-def song_title(job: JobStatus) -> str:
+def song_title(job: JobView) -> str:
     """Return what the song is called in file names."""
     return job.name.rpartition(".")[0] or job.name or job.songhash
 
 
-def _open(job: JobStatus, track: Track, start: int, length: int) -> Any:
+def _open(job: JobView, track: Track, start: int, length: int) -> Any:
     store = services().store
     key = (job.songhash, track.name, track.extension)
     try:
@@ -146,12 +146,12 @@ def _open(job: JobStatus, track: Track, start: int, length: int) -> Any:
         raise _unknown(job) from None
 
 
-def _etag(job: JobStatus, track: Track) -> str:
+def _etag(job: JobView, track: Track) -> str:
     report: dict[str, Any] = job.report or {}
     etag: str = (report[MIXTURE] if track.name == MIXTURE else report["stems"][track.name])["sha256"]
     return etag
 
 
-def _unknown(job: JobStatus) -> UnknownStem:
+def _unknown(job: JobView) -> UnknownStem:
     names = ", ".join(track.name for track in job.tracks) or "none"
     return UnknownStem(f"The song has no such stem; it has: {names}.")

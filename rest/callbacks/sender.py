@@ -181,4 +181,4 @@ class _PerHostLimit:
 def build_body(pending: PendingCallback) -> bytes:
     """Return the caller's own data as JSON; where none was given, which job it is and how it ended."""
     data = pending.callback.get("data")
-    return json.dumps({"hash": pending.songhash, "status": pending.state} if data is None else data).encode()
+    return json.dumps({"hash": pending.songhash, "status": pending.status} if data is None else data).encode()

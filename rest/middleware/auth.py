@@ -14,8 +14,8 @@ from flask_limiter import Limiter
 from flask_limiter.errors import RateLimitExceeded
 
 from msas.errors import TooMany, Unauthorized
+from msas.job_view import JobView
 from msas.settings import Settings
-from msas.status import JobStatus
 from rest.middleware.link_signature import find_signer
 
 # By endpoint: probes and load balancers have no keys, and neither has a person who opens a page.
@@ -107,7 +107,7 @@ def sees_all() -> bool:
     return found
 
 
-def sees(job: JobStatus) -> bool:
+def sees(job: JobView) -> bool:
     """Say whether the caller may see this job: others learn nothing of it."""
     return sees_all() or caller() in job.owners
 

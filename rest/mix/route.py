@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from msas.errors import NotFound, UnknownSong, UnknownStem
 from msas.job import SONGHASH
+from msas.job_view import JobView
 from msas.options import FORMATS
-from msas.status import JobStatus
 from msas.store.stems import CONTENT_TYPES
 from rest.api.openapi import NEEDS_KEY, binary_response, problem_responses
 from rest.api.ranges import disposition
@@ -70,7 +70,7 @@ def mix(path: MixPath, query: MixQuery) -> Response:
     return response
 
 
-def _plan(job: JobStatus, extension: str, query: MixQuery) -> MixPlan:
+def _plan(job: JobView, extension: str, query: MixQuery) -> MixPlan:
     content = services().store.peaks(job.songhash, job.tag)
     if content is None:
         raise NotFound("This song can't be mixed: an earlier version separated it. Remove it, then send it again.")

@@ -13,8 +13,8 @@ import pytest
 import requests
 
 from local import Service
+from msas.job_view import JobView
 from msas.results import Results
-from msas.status import JobStatus
 from msas.store import Store
 from msas_client import Client
 from rest.app import create_app
@@ -226,7 +226,7 @@ def without_crc32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let reports be as version 0.1.0 wrote them."""
     status = Results.status
 
-    def of_earlier_version(results: Results, songhash: str) -> JobStatus | None:
+    def of_earlier_version(results: Results, songhash: str) -> JobView | None:
         job = status(results, songhash)
         assert job
         assert job.report

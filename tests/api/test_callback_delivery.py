@@ -58,7 +58,7 @@ def test_the_status_says_why_a_callback_failed_and_when_it_is_tried_again(queue:
         sending = callback_sender(queue, waits=(3600,))
         going(sending, lambda: delivery_of(queue)["attempts"])
 
-        found, status = delivery_of(queue), queue.status(SONGHASH)
+        found, status = delivery_of(queue), queue.job(SONGHASH)
         assert before["next_at"] is None
         assert found["state"] == "waiting"
         assert found["error"] == "The receiver answered 503."
@@ -91,9 +91,9 @@ def test_a_receiver_that_answers_gone_is_not_asked_again(queue: Queue, worker: W
 def test_a_callback_that_fails_changes_nothing_else_of_the_job(queue: Queue, worker: Workers) -> None:
     with hook(answer(500)) as receiver:
         enqueue_and_succeed(queue, worker(), job_with_callback(receiver))
-        before = queue.status(SONGHASH)
+        before = queue.job(SONGHASH)
         run_until(callback_sender(queue), queue, "given_up")
-        after = queue.status(SONGHASH)
+        after = queue.job(SONGHASH)
 
     assert before
     assert after
@@ -141,7 +141,7 @@ def test_several_processes_send_each_callback_once(queue: Queue, worker: Workers
 
         def all_delivered() -> bool:
             begun = [each.turn() for each in callback_senders]
-            found = [queue.status(job.songhash) for job in jobs]
+            found = [queue.job(job.songhash) for job in jobs]
             return not any(begun) and all(each and each.callback and each.callback["delivered_at"] for each in found)
 
         eventually(all_delivered, 40)

@@ -57,10 +57,10 @@ def test_a_callback_posts_the_callers_data_signed_once_the_job_has_ended(
     data = {"mp3": "x.mp3", "note": ["ü", 1.5, None, {}, []], "id": 12345678901234567890}
     song = new_song(tmp_path, 0.6011)
     songhash = songhash_of(io.BytesIO(song), Options("lite"))
-    states = []
+    statuses = []
 
     def say(connection: Any) -> None:
-        states.append(status(service, songhash)["status"])
+        statuses.append(status(service, songhash)["status"])
         answer(200)(connection)
 
     with receiving(say) as receiver:
@@ -68,7 +68,7 @@ def test_a_callback_posts_the_callers_data_signed_once_the_job_has_ended(
         eventually(lambda: delivered(service, songhash), 60)
         [request] = receiver.requests
 
-    assert states == ["succeeded"]
+    assert statuses == ["succeeded"]
     assert request.line == "POST /hook HTTP/1.1"
     assert request.headers["content-type"] == "application/json"
     assert Webhook(service.settings.callback_secret).verify(request.body, request.headers) == data

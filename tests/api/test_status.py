@@ -236,9 +236,9 @@ def test_the_estimate_adds_the_lengths_of_the_songs_ahead(own_queue: Queue, stor
         own_queue.enqueue(Job(f"{number:056x}", Options(model), seconds=seconds))
     eta = eta_after(own_queue, store, report("lite", "cpu", 6.0))
 
-    estimates = [eta.seconds(job) for number in range(4) if (job := own_queue.status(f"{number:056x}"))]
+    estimates = [eta.seconds(job) for number in range(4) if (job := own_queue.job(f"{number:056x}"))]
     own_queue.enqueue(Job(f"{5:056x}", Options("lite"), seconds=12.0))
-    newest = own_queue.status(f"{5:056x}")
+    newest = own_queue.job(f"{5:056x}")
 
     assert estimates == [None, 60.0, 61.0, 71.0]
     assert newest
@@ -249,7 +249,7 @@ def test_one_thread_at_a_time_looks_at_the_queue_for_estimates(
     own_queue: Queue, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own_queue.enqueue(Job(f"{1:056x}", Options("lite"), seconds=60.0))
-    job = own_queue.status(f"{1:056x}")
+    job = own_queue.job(f"{1:056x}")
     assert job
     looks, looking, go_on = list[None](), threading.Event(), threading.Event()
     workers = QueueStats.count_workers
@@ -281,7 +281,7 @@ def test_the_estimate_divides_the_songs_ahead_among_the_workers(
         own_queue.enqueue(Job(f"{number:056x}", Options("lite"), seconds=seconds))
     eta = eta_after(own_queue, store, report("lite", "cpu", 6.0))
 
-    last = own_queue.status(f"{1:056x}")
+    last = own_queue.job(f"{1:056x}")
 
     assert last
     assert eta.seconds(last) == 10.0 / 2 + 50.0
@@ -301,7 +301,7 @@ def test_the_estimate_of_a_running_job_comes_from_its_progress_or_from_earlier_r
     own_queue.redis.hset(own_queue.job_key("a" * 56), mapping=cast(Any, fields | started))
     eta = eta_after(own_queue, store, report("lite", "cpu", 0.1))
 
-    job = own_queue.status("a" * 56)
+    job = own_queue.job("a" * 56)
     assert job
     estimate = eta.seconds(job)
 

@@ -120,12 +120,12 @@ def test_a_report_is_read_once_until_a_stem_is_removed(
 ) -> None:
     results = Results(queue, counting)
     for _ in range(3):
-        assert results.status(done)
+        assert results.job(done)
     assert counting.reads[done] == 1
 
     requests.delete(f"{service.url}/apiv1/remove/{done}/vocals", timeout=30).raise_for_status()
 
-    told = results.status(done)
+    told = results.job(done)
     assert told
     assert told.report == counting.report(done)
     assert "vocals" not in [track.name for track in told.tracks]
@@ -134,7 +134,7 @@ def test_a_report_is_read_once_until_a_stem_is_removed(
 def test_the_store_is_asked_for_an_unknown_song_once_a_second(queue: Queue, counting: CountingStore) -> None:
     results, unknown = Results(queue, counting), secrets.token_hex(28)
 
-    found = [results.status(unknown) for _ in range(20)]
+    found = [results.job(unknown) for _ in range(20)]
 
     assert found == [None] * 20
     assert counting.reads[unknown] < 20

@@ -13,10 +13,10 @@ import pytest
 import requests
 
 from local import Service
+from msas.job_view import JobView
 from msas.queue import Consumer, Queue, connect
 from msas.queue.connection import connect_blocking
 from msas.removal import remove
-from msas.status import JobStatus
 from msas.store import Store
 from msas_client import Client, Refused
 from rest.app import create_app
@@ -142,7 +142,7 @@ def test_a_stem_of_a_song_that_another_process_removes_is_refused_and_leaves_not
     store = Store.from_settings(service.settings)
     prune = Queue.forget_stem
 
-    def too_late(queue: Queue, job: JobStatus, owner: str) -> int:
+    def too_late(queue: Queue, job: JobView, owner: str) -> int:
         remove(queue, store, removable)
         return prune(queue, job, owner)
 

@@ -216,7 +216,7 @@ def test_job_hash_has_these_fields_at_each_step(redis: Redis, queue: Queue, work
     [pending] = CallbackQueue(queue).take_due(1, 60)
     names["callback in delivery"] = first.names()
     CallbackQueue(queue).record_delivery(pending, pending.delivery)
-    status = queue.status(first.job.songhash)
+    status = queue.job(first.job.songhash)
     assert status
     queue.forget_stem(status)
     names["callback over, stem removed"] = first.names()
@@ -287,7 +287,7 @@ def test_job_whose_worker_left_has_this_error_code(queue: Queue, worker: Workers
 
     lost.deregister()
 
-    status = queue.status(FULL_JOB.songhash)
+    status = queue.job(FULL_JOB.songhash)
     assert status
     assert (status.error or {})["code"] == "worker_lost"
 

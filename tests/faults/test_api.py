@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from local import servers
-from msas.job import State
+from msas.job import Status
 from msas.job import songhash as songhash_of
 from msas.options import Options
 from tests.support.processes import eventually
@@ -190,7 +190,7 @@ def test_a_song_posted_again_after_it_failed_is_tried_again(rest_rig: Rig) -> No
     content = new_song()
     songhash = post(rest_rig, content, model="raise")
     rest_rig.reclaim_until(lambda: rest_rig.over([songhash]))
-    assert rest_rig.status(songhash).state is State.FAILED
+    assert rest_rig.job(songhash).status is Status.FAILED
 
     reason = rest_rig.posted(content, model="raise").json()["reason"]
     rest_rig.reclaim_until(lambda: rest_rig.over([songhash]) and rest_rig.separations(songhash) == 6)
@@ -262,7 +262,7 @@ def test_a_song_whose_rest_died_before_the_enqueue_is_separated_all_the_same(res
         dying.posted(content)
     rest_rig.worker()
     rest_rig.keeper()
-    eventually(lambda: rest_rig.queue.status(songhash), 60)
+    eventually(lambda: rest_rig.queue.job(songhash), 60)
     rest_rig.finish([songhash], 60)
     again = post(rest_rig, content)
 
@@ -281,7 +281,7 @@ def test_a_worker_and_a_rest_whose_clocks_are_off_by_a_day_work_like_any_other(r
         answers = [[status_answer(each, songhash) for each in (rest_rig, late)] for songhash in songs]
 
     for songhash, (answer, late_answer) in zip(songs, answers, strict=True):
-        assert rest_rig.status(songhash).attempt == 1
+        assert rest_rig.job(songhash).attempt == 1
         assert rest_rig.separations(songhash) == 1
         assert late_answer == answer
         assert answer["enqueued_at"] <= answer["started_at"] <= answer["ended_at"]

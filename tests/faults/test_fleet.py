@@ -6,14 +6,14 @@ from typing import Any
 
 import requests
 
-from msas.job import State
+from msas.job import Status
 from tests.support.fake_engine import MODELS
 from tests.support.processes import eventually
 from tests.support.rig import Rig
 
 
 def attempts(rig: Rig, songs: list[str]) -> list[int]:
-    return [rig.status(song).attempt for song in songs]
+    return [rig.job(song).attempt for song in songs]
 
 
 def offered(rig: Rig) -> set[str]:
@@ -27,7 +27,7 @@ def test_songs_for_a_model_that_a_worker_lacks_wait_for_one_that_has_it(rig: Rig
     others = rig.accept("marked", 3)
     quick = rig.accept("quick", 3)
     eventually(lambda: rig.over(quick))
-    assert {rig.status(song).state for song in others} == {State.QUEUED}
+    assert {rig.job(song).status for song in others} == {Status.QUEUED}
 
     rig.worker(HAS="marked")
     rig.finish([*others, *quick])
@@ -47,10 +47,10 @@ def test_a_song_whose_only_worker_is_lost_waits_for_another_that_has_its_model(r
     rig.expire_lease(able)
     [quick] = rig.accept("quick")
 
-    rig.reclaim_until(lambda: rig.over([quick]) and rig.status(song).state is State.QUEUED)
+    rig.reclaim_until(lambda: rig.over([quick]) and rig.job(song).status is Status.QUEUED)
     rig.worker(HAS="sleep-60")
 
-    eventually(lambda: rig.running(song) and rig.status(song).attempt == 2)
+    eventually(lambda: rig.running(song) and rig.job(song).attempt == 2)
     rig.removed(song)
 
 

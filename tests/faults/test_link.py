@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 
 from local import Service, servers
 from local.child import Child
-from msas.job import State
+from msas.job import Status
 from msas.queue import Queue
 from tests.support.faultproxy import FaultProxy
 from tests.support.observer import begun
@@ -65,7 +65,7 @@ def test_a_lost_reply_before_a_song_is_done_costs_nothing(rest_rig: Rig, proxy: 
 
     assert answer.status_code == 200
     assert queue_answer.status_code == 200
-    assert rest_rig.status(songhash).attempt == 1
+    assert rest_rig.job(songhash).attempt == 1
     assert rest_rig.separations(songhash) == 1
     assert len(rest_rig.dead()) == 1
 
@@ -81,7 +81,7 @@ def test_a_song_taken_without_a_reply_starts_before_later_songs(
     rest_rig.finish(songs, 60)
 
     assert [songhash for songhash in begun(worker.log.read_text()) if songhash in songs] == songs
-    assert [rest_rig.status(songhash).attempt for songhash in songs] == [1, 1, 1]
+    assert [rest_rig.job(songhash).attempt for songhash in songs] == [1, 1, 1]
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_a_lost_reply_while_a_song_is_removed_costs_nothing(
     assert remove(rest_rig, finished) == 200
 
     assert proxy.lose_reply_to is None
-    assert rest_rig.queue.status(finished) is None
+    assert rest_rig.queue.job(finished) is None
     assert rest_rig.objects(finished) == []
 
 
@@ -119,7 +119,7 @@ def test_a_lost_reply_while_one_stem_is_removed_costs_nothing(rest_rig: Rig, pro
     assert remove(rest_rig, f"{finished}/drums") == 200
 
     assert proxy.lose_reply_to is None
-    assert len(rest_rig.status(finished).tracks) == 3
+    assert len(rest_rig.job(finished).tracks) == 3
 
 
 @pytest.mark.usefixtures("worker")
@@ -132,9 +132,9 @@ def test_a_lost_reply_while_a_result_is_published_again_costs_nothing(
 
     rest_rig.queue.redis.delete(rest_rig.queue.job_key(finished))
     eventually(lambda: proxy.lose_reply_to is None)
-    eventually(lambda: rest_rig.queue.status(finished))
+    eventually(lambda: rest_rig.queue.job(finished))
 
-    assert rest_rig.status(finished).state is State.SUCCEEDED
+    assert rest_rig.job(finished).status is Status.SUCCEEDED
     assert rest_rig.separations(finished) == 1
 
 
@@ -150,7 +150,7 @@ def test_a_worker_cut_off_for_less_than_its_lease_finishes_its_song(
     proxy.silent = False
     rest_rig.finish([song], 60)
 
-    assert rest_rig.status(song).attempt == 1
+    assert rest_rig.job(song).attempt == 1
     assert rest_rig.separations(song) == 1
     assert worker.alive
 
@@ -166,7 +166,7 @@ def test_a_song_whose_worker_is_cut_off_beyond_its_lease_is_done_elsewhere_once(
 
     rival = rest_rig.worker(replace(rest_rig.settings, redis_port=rest_rig.own_redis_port))
     rest_rig.expire_lease(worker)
-    rest_rig.reclaim_until(lambda: rest_rig.status(song).attempt == 2)
+    rest_rig.reclaim_until(lambda: rest_rig.job(song).attempt == 2)
     proxy.silent = False
     eventually(lambda: f'"lease lost", "songhash": "{song}"' in worker.log.read_text())
     rest_rig.finish([song], 60)
@@ -197,7 +197,7 @@ def test_a_failover_that_loses_the_last_writes_loses_no_job_and_no_result(
         proxy.target = ("127.0.0.1", replica_port)
         proxy.cut()
         rig.queue = Queue.from_settings(replace(rig.settings, redis_port=replica_port))
-        eventually(lambda: all(rig.queue.status(each) for each in done + later))
+        eventually(lambda: all(rig.queue.job(each) for each in done + later))
         rig.finish(done + later, 60)
 
         assert [rig.separations(each) for each in done + later[1:]] == [1] * 4

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from local import Service
-from msas.job import Job, State
+from msas.job import Job, Status
 from msas.job import songhash as songhash_of
 from msas.options import Options
 from msas.queue import Queue
@@ -104,7 +104,7 @@ def test_a_song_inside_its_message_is_separated(rig: Rig, size: int) -> None:
     songhash = songhash_of(io.BytesIO(content), Options("quick"))
 
     push(rig, json.dumps({"hash": songhash, "data": base64.b64encode(content).decode()}).encode())
-    eventually(lambda: rig.queue.status(songhash) and rig.over([songhash]))
+    eventually(lambda: rig.queue.job(songhash) and rig.over([songhash]))
 
     rig.check([songhash])
 
@@ -146,7 +146,7 @@ def test_a_worker_killed_around_the_tick_that_reclaims_a_job_loses_nothing(rig: 
     rig.reclaim_until(lambda: rig.over([songhash]))
 
     rig.check([songhash])
-    assert rig.status(songhash).attempt == 2
+    assert rig.job(songhash).attempt == 2
     assert rig.separations(songhash) == 2
 
 
@@ -179,8 +179,8 @@ def test_many_ticks_at_once_move_each_due_job_once(rig: Rig) -> None:
     assert sorted(waiting) == sorted([delayed, held, *others])
     assert running == []
     assert late == []
-    assert rig.status(delayed).attempt == 1
-    assert rig.status(held).attempt == 1
+    assert rig.job(delayed).attempt == 1
+    assert rig.job(held).attempt == 1
 
 
 def make_due(rig: Rig) -> None:
@@ -212,7 +212,7 @@ def test_a_song_that_arrives_while_its_worker_is_told_to_stop_is_never_lost(rig:
     assert [worker.process.wait(60) for worker in workers] == [0] * len(workers)
     left = []
     for queue, job in zip(queues, jobs, strict=True):
-        if queue.states([job.songhash])[job.songhash] is State.SUCCEEDED:
+        if queue.statuses([job.songhash])[job.songhash] is Status.SUCCEEDED:
             assert queue.list_all_jobs() == ([], [], [])
             assert rig.separations(job.songhash) == 1
         else:
@@ -223,7 +223,7 @@ def test_a_song_that_arrives_while_its_worker_is_told_to_stop_is_never_lost(rig:
 
     queue, job = left[0]
     rig.worker(WORK_QUEUE=queue.name)
-    eventually(lambda: queue.states([job.songhash])[job.songhash] is State.SUCCEEDED)
+    eventually(lambda: queue.statuses([job.songhash])[job.songhash] is Status.SUCCEEDED)
 
 
 def queue_named(rig: Rig, name: str) -> Queue:

@@ -14,7 +14,7 @@ import requests
 
 from local import Service, servers
 from local.child import Child
-from msas.job import State
+from msas.job import Status
 from msas.queue import Consumer
 from tests.support.processes import eventually
 from tests.support.requests import problem
@@ -95,7 +95,7 @@ def test_a_killed_redis_that_comes_back_loses_no_job(surviving_rig: Rig) -> None
 
     for answer in answers:
         assert_refused(answer)
-    assert [rig.status(each).attempt for each in songs] == [1] * len(songs)
+    assert [rig.job(each).attempt for each in songs] == [1] * len(songs)
     assert [rig.separations(each) for each in songs] == [1] * len(songs)
 
 
@@ -115,7 +115,7 @@ def test_running_jobs_go_on_when_redis_was_away_for_longer_than_a_lease(survivin
     rig.finish(running, 60)
 
     assert still_running == [True, True]
-    assert [rig.status(each).attempt for each in running] == [1, 1]
+    assert [rig.job(each).attempt for each in running] == [1, 1]
     assert [rig.separations(each) for each in running] == [1, 1]
 
 
@@ -133,13 +133,13 @@ def test_a_redis_that_forgot_everything_loses_no_job_and_no_result(surviving_rig
         kill_redis(rig)
         shutil.rmtree(rig.folder / "redis" / "appendonlydir")
         rig.restart_redis()
-    eventually(lambda: all(rig.queue.status(each) for each in (*done, *running, *waiting, bad)))
+    eventually(lambda: all(rig.queue.job(each) for each in (*done, *running, *waiting, bad)))
     rig.finish([*done, *running, *waiting], 60)
     eventually(lambda: rig.over([bad]))
 
     assert [rig.separations(each) for each in done + waiting] == [1] * 5
-    assert rig.status(bad).state is State.FAILED
-    error = rig.status(bad).error
+    assert rig.job(bad).status is Status.FAILED
+    error = rig.job(bad).error
     assert error
     assert error["code"] == "not_audio"
 
@@ -155,7 +155,7 @@ def test_a_redis_whose_log_was_cut_off_loses_no_job(rig: Rig) -> None:
     after_restart = rig.queue.list_all_jobs()
     rig.worker()
     rig.keeper()
-    eventually(lambda: all(rig.queue.status(each) for each in songs))
+    eventually(lambda: all(rig.queue.job(each) for each in songs))
     rig.finish(songs, 60)
 
     assert after_restart == (songs[:2], [], []), "the last job is lost until a reconciler finds it"
@@ -175,7 +175,7 @@ def test_workers_that_talk_to_a_demoted_master_wait_and_lose_nothing(surviving_r
     rig.finish(songs, 60)
 
     assert_refused(refused)
-    assert {rig.status(each).attempt for each in songs} == {1}
+    assert {rig.job(each).attempt for each in songs} == {1}
     assert {rig.separations(each) for each in songs} == {1}
 
 
@@ -212,9 +212,9 @@ def test_a_full_redis_refuses_songs_before_their_upload_and_finishes_those_that_
     assert "Redis is" in refused.json()["detail"]
     assert int(refused.headers["Retry-After"]) >= 1
     assert deletion.status_code == 200
-    assert rig.queue.status(deleted) is None
+    assert rig.queue.job(deleted) is None
     eventually(lambda: not list(rig.store.messages()))
-    assert [rig.status(each).attempt for each in (*running, waiting)] == [1, 1, 1]
+    assert [rig.job(each).attempt for each in (*running, waiting)] == [1, 1, 1]
     rig.finish([post_until_accepted(rig, late)], 60)
 
 
@@ -240,7 +240,7 @@ def test_a_clock_of_redis_that_jumps_blames_no_living_worker_and_hides_no_lost_o
 
     assert held == [True, True], "no lease ends because the clock jumped"
     assert remaining <= rig.settings.lease_seconds
-    assert [rig.status(each).attempt for each in (*running, lost, delayed)] == [1, 1, 2, 1]
+    assert [rig.job(each).attempt for each in (*running, lost, delayed)] == [1, 1, 2, 1]
 
 
 def shift_clock(rig: Rig, by_ms: int) -> None:
@@ -272,9 +272,9 @@ def test_all_keys_of_the_queue_share_a_slot_of_a_cluster(
         songs = [lost, *rig.accept("raise-1"), *rig.accept("sleep-0.2")]
         rig.reclaim_until(lambda: rig.over(songs))
         rig.finish(songs)
-        attempts = [rig.status(each).attempt for each in songs]
+        attempts = [rig.job(each).attempt for each in songs]
         rig.removed(lost)
 
         assert attempts == [2, 2, 1]
-        assert rig.queue.status(lost) is None
+        assert rig.queue.job(lost) is None
         assert "CROSSSLOT" not in worker.log.read_text()

@@ -56,7 +56,7 @@ def test_redis_away_for_longer_than_the_stall_limit_costs_neither_an_attempt_nor
     rig.finish([song], 60)
 
     assert worker.alive
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1
     assert rig.separations(song) == 1
 
 
@@ -73,5 +73,5 @@ def test_redis_away_while_a_song_is_separated_costs_neither_an_attempt_nor_a_sep
     rig.finish([song], 60)
 
     assert worker.alive
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1
     assert rig.separations(song) == 1

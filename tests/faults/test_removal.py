@@ -8,7 +8,7 @@ from itertools import product
 import pytest
 import requests
 
-from msas.job import State
+from msas.job import Status
 from tests.support.fake_engine import STEMS
 from tests.support.processes import eventually
 from tests.support.reconcile import reconcile
@@ -23,7 +23,7 @@ def post(rig: Rig, content: bytes | None = None, **fields: str) -> str:
 def stays_gone(rig: Rig, song: str) -> bool:
     """Say whether nothing is left of the song, and a reconciler finds nothing to bring back."""
     reconcile(rig.queue, rig.store)
-    return rig.queue.status(song) is None and not rig.objects(song)
+    return rig.queue.job(song) is None and not rig.objects(song)
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_stems_that_are_removed_at_once_are_all_gone_and_the_others_are_served(r
     assert set(answers) == {200}
     rest_rig.check(songs)
     for song in songs:
-        status, report = rest_rig.status(song), rest_rig.store.report(song)
+        status, report = rest_rig.job(song), rest_rig.store.report(song)
         assert [track.name for track in status.tracks] == ["other"]
         assert report
         assert (list(report["stems"]), report["removed"]) == (["other"], sorted(STEMS[:3]))
@@ -71,7 +71,7 @@ def test_a_song_whose_stems_were_removed_at_once_is_published_again_after_redis_
     assert found, "the report names only what is there"
     rest_rig.queue.redis.flushall()
     assert rest_rig.queue.restore_result(finished, 1)
-    assert {track.name for track in rest_rig.status(finished).tracks} == set(STEMS[2:])
+    assert {track.name for track in rest_rig.job(finished).tracks} == set(STEMS[2:])
 
 
 def test_a_stem_removed_twice_at_once_is_gone_and_both_removals_are_answered(rest_rig: Rig, finished: str) -> None:
@@ -81,7 +81,7 @@ def test_a_stem_removed_twice_at_once_is_gone_and_both_removals_are_answered(res
     assert set(answers) <= {200, 404}
     assert 200 in answers
     rest_rig.check([finished])
-    assert {track.name for track in rest_rig.status(finished).tracks} == set(STEMS[1:])
+    assert {track.name for track in rest_rig.job(finished).tracks} == set(STEMS[1:])
 
 
 def test_a_song_removed_at_once_with_its_stems_is_gone(rest_rig: Rig) -> None:
@@ -99,7 +99,7 @@ def test_a_song_removed_at_once_with_its_stems_is_gone(rest_rig: Rig) -> None:
 
 def test_a_song_removed_while_a_stem_of_it_is_being_removed_is_gone(rest_rig: Rig, finished: str) -> None:
     """Fault 68. The song goes between the change of the job and that of the report."""
-    status = rest_rig.status(finished)
+    status = rest_rig.job(finished)
     assert rest_rig.queue.forget_stem(status) == 1
     rest_rig.removed(finished)
 
@@ -110,7 +110,7 @@ def test_a_song_removed_while_a_stem_of_it_is_being_removed_is_gone(rest_rig: Ri
 
 def test_a_removal_that_was_cut_short_is_completed_when_it_is_sent_again(rest_rig: Rig, finished: str) -> None:
     """Fault 68. Its REST died, or the store was away, between the change of the job and that of the report."""
-    status = rest_rig.status(finished)
+    status = rest_rig.job(finished)
     assert rest_rig.queue.forget_stem(status) == 1
 
     [answer] = removed_at_once(rest_rig, f"{finished}/vocals.wav")
@@ -127,7 +127,7 @@ def test_a_stem_removed_while_its_song_is_separated_again_comes_back_with_the_ot
     song = post(rest_rig, content)
     rest_rig.finish([song])
     removed_at_once(rest_rig, f"{song}/drums")
-    status = rest_rig.status(song)
+    status = rest_rig.job(song)
     assert rest_rig.queue.forget_stem(status) == 1
     post(rest_rig, content)
     rest_rig.finish([song])
@@ -135,7 +135,7 @@ def test_a_stem_removed_while_its_song_is_separated_again_comes_back_with_the_ot
     rest_rig.store.prune(status.report or {}, "vocals")
 
     rest_rig.check([song])
-    assert {track.name for track in rest_rig.status(song).tracks} == set(STEMS)
+    assert {track.name for track in rest_rig.job(song).tracks} == set(STEMS)
     assert rest_rig.separations(song) == 2
 
 
@@ -146,7 +146,7 @@ def test_a_report_changed_while_its_song_is_separated_again_costs_no_attempt(res
     song = post(rest_rig, content, model="sleep-1")
     rest_rig.finish([song])
     removed_at_once(rest_rig, f"{song}/drums")
-    status = rest_rig.status(song)
+    status = rest_rig.job(song)
     assert rest_rig.queue.forget_stem(status) == 1
     post(rest_rig, content, model="sleep-1")
     eventually(lambda: rest_rig.separations(song) == 2)
@@ -156,9 +156,9 @@ def test_a_report_changed_while_its_song_is_separated_again_costs_no_attempt(res
     rest_rig.reclaim_until(lambda: rest_rig.over([song]))
 
     rest_rig.check([song])
-    assert rest_rig.status(song).state is State.SUCCEEDED
-    assert {track.name for track in rest_rig.status(song).tracks} == set(STEMS)
-    assert rest_rig.status(song).attempt == 1
+    assert rest_rig.job(song).status is Status.SUCCEEDED
+    assert {track.name for track in rest_rig.job(song).tracks} == set(STEMS)
+    assert rest_rig.job(song).attempt == 1
 
 
 def test_a_report_whose_first_answer_was_lost_counts_as_stored(rest_rig: Rig, finished: str) -> None:

@@ -124,7 +124,7 @@ def test_a_store_that_dies_at_any_point_of_a_song_costs_neither_an_attempt_nor_a
     [song] = outage.started_before[point]
 
     assert outage.rig.separations(song) == 1
-    assert outage.rig.status(song).attempt == 1
+    assert outage.rig.job(song).attempt == 1
     assert outage.workers[point].alive
 
 
@@ -133,7 +133,7 @@ def test_a_worker_takes_no_song_while_the_store_is_away(outage: Outage, point: s
     """Fault 27."""
     assert outage.started_meanwhile[point] == outage.started_before[point]
     assert [outage.rig.separations(song) for song in outage.waiting] == [1, 1]
-    assert [outage.rig.status(song).attempt for song in outage.waiting] == [1, 1]
+    assert [outage.rig.job(song).attempt for song in outage.waiting] == [1, 1]
 
 
 @pytest.mark.parametrize("request_name", ["readyz", "post", "delete"])
@@ -162,7 +162,7 @@ def test_a_removal_that_failed_while_the_store_was_away_is_completed_later(outag
     answer = requests.delete(url, timeout=60)
 
     assert answer.status_code == 200
-    assert outage.rig.queue.status(outage.finished) is None
+    assert outage.rig.queue.job(outage.finished) is None
     assert outage.rig.objects(outage.finished) == []
 
 
@@ -173,10 +173,10 @@ def test_a_store_that_pauses_costs_no_attempt(own_rig: Rig, store: OwnStore) -> 
     eventually(lambda: own_rig.running(song, "separating"))
 
     with stopped(store.child):
-        eventually(lambda: own_rig.status(song).progress > 0.3)
+        eventually(lambda: own_rig.job(song).progress > 0.3)
     own_rig.finish([song], 60)
 
-    assert own_rig.status(song).attempt == 1
+    assert own_rig.job(song).attempt == 1
     assert own_rig.separations(song) == 1
 
 
@@ -257,7 +257,7 @@ def test_a_stem_that_arrives_after_its_sender_lost_the_lease_mixes_nothing(own_r
         own_rig.check([song])
     assert own_rig.store.report(song) == report
     assert set(own_rig.objects(song)) <= before
-    assert own_rig.status(song).attempt == 2
+    assert own_rig.job(song).attempt == 2
     assert own_rig.separations(song) == 2
 
 
@@ -270,7 +270,7 @@ def test_songs_that_the_store_refuses_to_one_worker_are_done_by_another(own_rig:
     own_rig.worker()
     own_rig.finish(songs, 60)
 
-    assert {own_rig.status(song).attempt for song in songs} == {1}
+    assert {own_rig.job(song).attempt for song in songs} == {1}
     assert refused.log.read_text().count("job claimed") == 1
     assert refused.alive
 

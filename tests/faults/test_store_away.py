@@ -60,7 +60,7 @@ def test_a_store_away_for_longer_than_the_stall_limit_costs_neither_an_attempt_n
     rig.check([song])
 
     assert worker.alive
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1
     assert rig.separations(song) == 1
 
 
@@ -77,7 +77,7 @@ def test_a_store_away_while_a_song_is_separated_costs_neither_an_attempt_nor_a_s
     rig.finish([song], 60)
 
     assert worker.alive
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1
     assert rig.separations(song) == 1
 
 
@@ -98,5 +98,5 @@ def test_a_store_that_goes_away_in_an_upload_of_several_parts_gets_the_rest_when
     rig.finish([long], 60)
 
     assert worker.alive
-    assert rig.status(long).attempt == 1
+    assert rig.job(long).attempt == 1
     assert rig.separations(long) == 1

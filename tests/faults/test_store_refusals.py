@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from msas.job import State
+from msas.job import Status
 from tests.support.processes import eventually
 from tests.support.refusing_store import RefusingStore
 from tests.support.rig import Rig
@@ -33,8 +33,8 @@ def test_a_song_whose_stems_the_store_refuses_for_good_fails_after_one_separatio
 
     rig.reclaim_until(lambda: rig.over([song]))
 
-    error = rig.status(song).error or {}
-    assert rig.status(song).state is State.FAILED
+    error = rig.job(song).error or {}
+    assert rig.job(song).status is Status.FAILED
     assert error["code"] == "store_refused"
     assert refusal[1] in error["message"]
     assert rig.separations(song) == 1
@@ -60,7 +60,7 @@ def test_a_worker_takes_no_song_while_the_store_refuses_a_test_object(rig: Rig, 
     refusing.refuse = lambda *_: None
 
     rig.finish(others)
-    assert rig.status(song).state is State.FAILED
+    assert rig.job(song).status is Status.FAILED
     assert meanwhile == [0, 0, 0]
 
 
@@ -76,7 +76,7 @@ def test_a_full_disk_of_the_store_passes_and_costs_no_attempt(rig: Rig, refusing
     rig.reclaim_until(lambda: rig.over([song]))
 
     rig.check([song])
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1
 
 
 def test_a_song_that_the_store_refuses_to_give_is_put_off_and_not_separated(rig: Rig, refusing: RefusingStore) -> None:
@@ -92,4 +92,4 @@ def test_a_song_that_the_store_refuses_to_give_is_put_off_and_not_separated(rig:
 
     rig.check([song])
     assert meanwhile == 0
-    assert (rig.status(song).attempt, rig.separations(song)) == (1, 1)
+    assert (rig.job(song).attempt, rig.separations(song)) == (1, 1)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local.child import Child
-from msas.job import State
+from msas.job import Status
 from tests.support.observer import observed
 from tests.support.processes import eventually
 from tests.support.rig import Rig
@@ -50,7 +50,7 @@ def test_a_job_succeeds_when_its_worker_is_killed_at_any_call(rig: Rig, point: s
     rig.reclaim_until(lambda: rig.over([song]))
 
     rig.check([song])
-    assert rig.status(song).attempt in ([1] if point.startswith(NOT_CLAIMED_YET) else [1, 2])
+    assert rig.job(song).attempt in ([1] if point.startswith(NOT_CLAIMED_YET) else [1, 2])
     if point.startswith((*NOT_CLAIMED_YET, *DONE)):
         assert rig.separations(song) == 1
     assert len(rig.dead()) == len(garbage)
@@ -65,14 +65,14 @@ def test_a_job_runs_elsewhere_when_the_lease_of_its_killed_worker_runs_out(rig: 
         kill(first)
         lease_end = rig.lease_end(*rig.worker_names())
         rig.worker()
-        eventually(lambda: rig.status(song).state is State.QUEUED or rig.status(song).attempt == 2, 60)
-        error = rig.status(song).error
+        eventually(lambda: rig.job(song).status is Status.QUEUED or rig.job(song).attempt == 2, 60)
+        error = rig.job(song).error
         rig.finish([song], 60)
 
     assert error == {"code": "worker_lost", "message": WORKER_LOST}
-    assert rig.status(song).attempt == 2
+    assert rig.job(song).attempt == 2
     assert rig.separations(song) == 2
-    assert at(rig.status(song).started_at).timestamp() >= lease_end
+    assert at(rig.job(song).started_at).timestamp() >= lease_end
 
 
 def test_a_song_that_kills_its_worker_fails_after_six_lost_workers_and_other_songs_succeed(rig: Rig) -> None:
@@ -89,10 +89,10 @@ def test_a_song_that_kills_its_worker_fails_after_six_lost_workers_and_other_son
                     rig.expire_lease(worker)
         eventually(lambda: rig.over([poison]))
 
-    status = rig.status(poison)
-    assert status.state is State.FAILED
-    assert status.attempt == 6
-    assert status.error == {"code": "worker_lost", "message": WORKER_LOST}
+    found = rig.job(poison)
+    assert found.status is Status.FAILED
+    assert found.attempt == 6
+    assert found.error == {"code": "worker_lost", "message": WORKER_LOST}
     [entry] = rig.dead()
     assert poison.encode() in entry
     assert [worker.process.poll() for worker in workers].count(-signal.SIGKILL) == 6
@@ -106,11 +106,11 @@ def test_a_file_that_is_not_audio_fails_at_the_first_attempt_with_the_reason(rig
     bad = rig.accept_content(b"these are words" * 100)
     eventually(lambda: rig.over([bad]))
 
-    status = rig.status(bad)
-    assert status.state is State.FAILED
-    assert status.attempt == 1
-    assert status.error
-    assert status.error["code"] == "not_audio"
+    found = rig.job(bad)
+    assert found.status is Status.FAILED
+    assert found.attempt == 1
+    assert found.error
+    assert found.error["code"] == "not_audio"
     assert rig.separations(bad) == 0
     assert rig.dead() == []
     assert rig.places() == []
@@ -126,7 +126,7 @@ def test_a_job_whose_separation_fails_once_is_tried_again_by_the_same_worker(rig
         rig.reclaim_until(lambda: rig.over([song]))
 
     rig.check([song])
-    assert rig.status(song).attempt == 2
+    assert rig.job(song).attempt == 2
     assert rig.separations(song) == 2
     assert worker.alive
 
@@ -139,14 +139,14 @@ def test_a_job_whose_separation_always_fails_is_dead_after_three_attempts(rig: R
     with observed(rig.queue, [song]):
         rig.reclaim_until(lambda: rig.over([song]))
 
-    status = rig.status(song)
-    assert status.state is State.FAILED
-    assert status.attempt == 3
+    found = rig.job(song)
+    assert found.status is Status.FAILED
+    assert found.attempt == 3
     assert rig.separations(song) == 3
-    assert status.error
-    assert status.error["code"] == "internal_error"
-    assert "the worker's log says why" in status.error["message"]
-    assert at(status.ended_at) - at(status.enqueued_at) >= timedelta(seconds=rig.settings.retry_seconds * 3)
+    assert found.error
+    assert found.error["code"] == "internal_error"
+    assert "the worker's log says why" in found.error["message"]
+    assert at(found.ended_at) - at(found.enqueued_at) >= timedelta(seconds=rig.settings.retry_seconds * 3)
     assert len(rig.dead()) == 1
     assert worker.alive
 
@@ -163,7 +163,7 @@ def test_a_worker_told_to_stop_finishes_its_song_when_there_is_time(rig: Rig) ->
 
     assert exit_code == 0
     rig.check([song])
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1
     assert rig.separations(song) == 1
 
 
@@ -181,7 +181,7 @@ def test_a_worker_told_to_stop_without_time_hands_its_song_back_to_the_head_of_t
 
     assert exit_code == 0
     assert rig.queue.list_all_jobs() == ([first, *later], [], [])
-    assert rig.status(first).attempt == 0
+    assert rig.job(first).attempt == 0
 
 
 def test_songs_start_in_order_after_one_was_handed_back(rig: Rig) -> None:
@@ -195,8 +195,8 @@ def test_songs_start_in_order_after_one_was_handed_back(rig: Rig) -> None:
     rig.worker()
     rig.finish(songs)
 
-    assert [rig.status(song).attempt for song in songs] == [1, 1, 1]
-    starts = [at(rig.status(song).started_at) for song in songs]
+    assert [rig.job(song).attempt for song in songs] == [1, 1, 1]
+    starts = [at(rig.job(song).started_at) for song in songs]
     assert starts == sorted(starts)
 
 
@@ -215,7 +215,7 @@ def test_a_second_signal_ends_a_worker_at_once_and_its_song_runs_elsewhere(rig: 
 
     assert exit_code == -second
     rig.check([song])
-    assert rig.status(song).attempt == 2
+    assert rig.job(song).attempt == 2
 
 
 def repeat_until_ended(worker: Child, number: signal.Signals) -> int:
@@ -260,7 +260,7 @@ def test_workers_of_one_host_have_different_names_and_an_idle_one_leaves_the_oth
 
     assert len({name.rpartition("-")[2] for name in names}) == 2
     assert exit_code == 0
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1
     assert rig.separations(song) == 1
 
 
@@ -273,7 +273,7 @@ def test_a_separation_that_hangs_ends_its_worker_and_is_tried_again(rig: Rig, mo
     exit_code = worker.process.wait(60)
     assert rig.running(song)
     rig.expire_lease(worker)
-    error = rig.status(song).error
+    error = rig.job(song).error
     rig.worker()
     rig.reclaim_until(lambda: rig.over([song]))
 
@@ -281,5 +281,5 @@ def test_a_separation_that_hangs_ends_its_worker_and_is_tried_again(rig: Rig, mo
     assert "Timeout" in worker.log.read_text()
     assert error == {"code": "worker_lost", "message": WORKER_LOST}
     rig.check([song])
-    assert rig.status(song).attempt == 2
+    assert rig.job(song).attempt == 2
     assert rig.separations(song) == 2

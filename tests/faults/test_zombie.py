@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from local.child import Child
+from msas.job_view import JobView
 from msas.options import Options
-from msas.status import JobStatus
 from tests.support.observer import begun, observed
 from tests.support.processes import eventually
 from tests.support.rig import Rig, go_on, is_stopped, new_song, stop, stopped
@@ -23,11 +23,11 @@ PUBLISHED = ("put_report:after", "settle:before")
 CONFIRMED = ("put_stem:before", "put_stem:after", "put_report:before")
 
 
-def published(rig: Rig, song: str) -> tuple[JobStatus, dict[str, Any], dict[str, str]]:
+def published(rig: Rig, song: str) -> tuple[JobView, dict[str, Any], dict[str, str]]:
     """Return all that a caller can get of a song: its status, its report, and the SHA-256 of each stem."""
     found = rig.store.published(song)
     assert found
-    status = rig.status(song)
+    status = rig.job(song)
     tag, tracks = status.tag, status.tracks
     stems = {track.name: rig.store.open_stem(song, track.name, track.extension, tag=tag) for track in tracks}
     return status, found[0], {name: hashlib.sha256(b"".join(stem)).hexdigest() for name, stem in stems.items()}
@@ -48,7 +48,7 @@ def test_a_worker_paused_beyond_its_lease_stops_its_song_and_changes_nothing(rig
 
     rig.check([song])
     assert published(rig, song) == before
-    assert rig.status(song).attempt == 2
+    assert rig.job(song).attempt == 2
     assert rig.separations(song) == 2
     assert "job succeeded" in rival.log.read_text()
     assert "job succeeded" not in paused.log.read_text()
@@ -145,7 +145,7 @@ def test_a_worker_paused_before_its_claim_leaves_the_job_to_the_worker_that_has_
     later = rig.accept()
     rig.finish(later)
 
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1
     assert rig.separations(song) == 1
     assert begun(paused.log.read_text()) == later
 
@@ -162,7 +162,7 @@ def test_a_worker_paused_before_its_claim_takes_the_job_anew_when_it_waits_in_li
     eventually(lambda: rig.running(song, "separating"))
 
     assert rig.queue.list_all_jobs() == ([], [song], []), "it runs, and no copy of it waits in line"
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1
     assert rig.separations(song) == 1
     assert paused.log.read_text().count("job claimed") == 1
 
@@ -178,7 +178,7 @@ def test_a_song_deleted_while_its_worker_was_paused_stays_deleted(rig: Rig) -> N
     go_on(paused)
     eventually(lambda: any(word in paused.log.read_text() for word in ("job cancelled", "lease lost")))
 
-    eventually(lambda: rig.queue.status(song) is None and not rig.objects(song))
+    eventually(lambda: rig.queue.job(song) is None and not rig.objects(song))
 
 
 def test_a_worker_paused_for_less_than_its_lease_finishes_its_song(rig: Rig) -> None:
@@ -192,5 +192,5 @@ def test_a_worker_paused_for_less_than_its_lease_finishes_its_song(rig: Rig) -> 
     go_on(worker)
     rig.finish([song])
 
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1
     assert rig.separations(song) == 1

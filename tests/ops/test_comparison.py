@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from local import Service
-from msas.job import State
+from msas.job import Status
 from msas.queue import Leader, UpkeepRecord
 from msas.store.listing import list_songs
 from msas.upkeep.sweep import Sweep
@@ -228,7 +228,7 @@ def test_a_removed_song_does_not_come_back_by_a_late_report(rig: Rig) -> None:
     sweep(rig)
     Keeper(rig).run()
 
-    assert rig.queue.status(songhash) is None
+    assert rig.queue.job(songhash) is None
 
 
 def test_a_sweep_publishes_a_song_that_failed_although_its_report_was_stored(rig: Rig) -> None:
@@ -240,7 +240,7 @@ def test_a_sweep_publishes_a_song_that_failed_although_its_report_was_stored(rig
 
     sweep(rig)
 
-    assert rig.status(songhash).state is State.SUCCEEDED
+    assert rig.job(songhash).status is Status.SUCCEEDED
 
 
 def test_a_sweep_after_redis_clock_went_back_looks_at_everything_again(rig: Rig) -> None:

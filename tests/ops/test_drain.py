@@ -29,14 +29,14 @@ def events(worker: Child, name: str) -> list[dict[str, Any]]:
 def test_a_song_that_needs_more_time_than_is_left_is_handed_back_at_once(rig: Rig) -> None:
     worker = rig.worker(DRAIN_SECONDS="50")
     long, waiting = [*rig.accept("sleep-60"), *rig.accept()]
-    eventually(lambda: rig.running(long, "separating") and rig.status(long).progress > 0.02)
+    eventually(lambda: rig.running(long, "separating") and rig.job(long).progress > 0.02)
 
     worker.process.terminate()
     exit_code = worker.process.wait(60)
 
     assert exit_code == 0
     assert rig.queue.list_all_jobs() == ([long, waiting], [], [])
-    assert rig.status(long).attempt == 0
+    assert rig.job(long).attempt == 0
     [decision] = events(worker, "no time for the song")
     assert decision["seconds_needed"] > decision["seconds_left"] > 0
 
@@ -44,14 +44,14 @@ def test_a_song_that_needs_more_time_than_is_left_is_handed_back_at_once(rig: Ri
 def test_a_song_that_needs_less_time_than_is_left_is_finished(rig: Rig) -> None:
     worker = rig.worker(DRAIN_SECONDS="100")
     [song] = rig.accept("sleep-2")
-    eventually(lambda: rig.running(song, "separating") and rig.status(song).progress > 0.02)
+    eventually(lambda: rig.running(song, "separating") and rig.job(song).progress > 0.02)
 
     worker.process.terminate()
     exit_code = worker.process.wait(100)
 
     assert exit_code == 0
     rig.check([song])
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1
     assert events(worker, "no time for the song") == []
 
 
@@ -66,4 +66,4 @@ def test_a_song_of_which_nothing_is_known_goes_on(rig: Rig) -> None:
 
     assert exit_code == 0
     rig.check([song])
-    assert rig.status(song).attempt == 1
+    assert rig.job(song).attempt == 1

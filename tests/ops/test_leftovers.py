@@ -36,7 +36,7 @@ def separated_twice(rig: Rig) -> str:
     content, options = new_song(), Options("marked", format="wav")
     song = rig.accept_content(content, options)
     rig.finish([song])
-    status = rig.status(song)
+    status = rig.job(song)
     assert rig.queue.forget_stem(status) == 1
     rig.store.prune(status.report or {}, "drums")
     rig.accept_content(content, options)
@@ -48,7 +48,7 @@ def test_a_stem_of_a_replaced_separation_is_downloaded_to_its_end(rig: Rig) -> N
     content, options = new_song(), Options("marked", format="wav")
     song = rig.accept_content(content, options)
     rig.finish([song])
-    status = rig.status(song)
+    status = rig.job(song)
     download = rig.store.open_stem(song, "vocals", "wav")
     begin = rig.store.open_stem(song, "vocals", "wav", 0, 1000)
     assert rig.queue.forget_stem(status) == 1
@@ -66,7 +66,7 @@ def test_a_stem_of_a_replaced_separation_is_downloaded_to_its_end(rig: Rig) -> N
 def test_a_second_separation_replaces_the_report_and_no_object(rig: Rig) -> None:
     song = separated_twice(rig)
 
-    tag = rig.status(song).tag
+    tag = rig.job(song).tag
 
     assert tag
     assert f"{song}-vocals.wav" in rig.objects(song)
@@ -81,7 +81,7 @@ def test_what_a_second_separation_replaced_is_removed_after_an_hour(rig: Rig) ->
     compare(rig, hours_later=1)
 
     rig.check([song])
-    tag = rig.status(song).tag
+    tag = rig.job(song).tag
     outputs = {key for key in rig.objects(song) if key.startswith(f"{song}-")}
     assert outputs == {f"{song}-report.json"} | {key for key in outputs if key.startswith(f"{song}-{tag}-")}
 
@@ -117,8 +117,8 @@ def test_an_attempt_that_failed_leaves_the_plain_names_to_the_next(rig: Rig) -> 
     rig.reclaim_until(lambda: rig.over([song]))
 
     rig.check([song])
-    assert rig.status(song).attempt == 2
-    assert rig.status(song).tag == ""
+    assert rig.job(song).attempt == 2
+    assert rig.job(song).tag == ""
     assert f"{song}-first" not in rig.objects(song)
 
 

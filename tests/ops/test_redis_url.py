@@ -14,7 +14,7 @@ import requests
 
 from local import Service
 from msas.errors import QueueUnavailable
-from msas.job import State
+from msas.job import Status
 from msas.queue import Queue
 from rest.middleware.auth import key_digest
 from tests.support.http_receivers import CERTIFICATE
@@ -51,7 +51,7 @@ def test_a_song_is_separated_through_a_redis_with_user_password_and_tls(rig: Rig
         timeout=60,
     )
     songhash = sent.json()["hash"]
-    eventually(lambda: rig.status(songhash).state is State.SUCCEEDED)
+    eventually(lambda: rig.job(songhash).status is Status.SUCCEEDED)
     doctor = subprocess.run(
         [sys.executable, "-m", "msas.doctor"],
         cwd=ROOT,

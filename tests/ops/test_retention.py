@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from local import Service
-from msas.job import Job, State
+from msas.job import Job, Status
 from msas.job import songhash as songhash_of
 from msas.options import Options
 from msas.queue import Leader
@@ -57,9 +57,9 @@ def test_a_job_and_its_objects_are_deleted_together_after_keep_days_and_not_befo
         age(rig, songhash, 7.01)
     age(rig, young, 6.99)
     assert sweep(rig)["removed"] == 2
-    assert [rig.queue.status(songhash) for songhash in (old, failed)] == [None, None]
+    assert [rig.queue.job(songhash) for songhash in (old, failed)] == [None, None]
     assert [rig.objects(songhash) for songhash in (old, failed)] == [[], []]
-    rig.whole(young, rig.status(young))
+    rig.whole(young, rig.job(young))
     assert sweep(rig)["removed"] == 0
 
 
@@ -80,7 +80,7 @@ def test_redis_keeps_nothing_of_deleted_jobs(rig: Rig) -> None:
 
     assert queue_only.counts["removed"] == 210
     assert sizes(rig) == before
-    rig.whole(first, rig.status(first))
+    rig.whole(first, rig.job(first))
 
 
 def sizes(rig: Rig) -> dict[bytes, int]:
@@ -121,7 +121,7 @@ def test_a_second_sweep_removes_what_the_first_left(rig: Rig) -> None:
     assert sweep(rig)["removed"] == 0, "somebody is at it"
     rig.queue.redis.hset(rig.queue.job_key(song), "removing", 1)
     assert sweep(rig)["removed"] == 1
-    assert (rig.queue.status(song), rig.objects(song)) == (None, [])
+    assert (rig.queue.job(song), rig.objects(song)) == (None, [])
 
 
 def test_the_buckets_have_a_rule_that_outlives_our_own_retention(service: Service, tmp_path: Path) -> None:
@@ -148,22 +148,22 @@ def test_an_unreadable_object_does_not_end_the_sweep(rig: Rig) -> None:
 def test_a_song_that_lost_a_stem_is_still_there_after_redis_forgot_it(rig: Rig) -> None:
     [song] = rig.accept()
     rig.finish([song])
-    report = dict(rig.status(song).report or {})
+    report = dict(rig.job(song).report or {})
     gone = report["stems"].pop("drums")
     assert gone
     assert rig.store.put_report({**report, "removed": ["drums"]}, rig.store.report_and_etag(song)[1])
     rig.queue.redis.delete(rig.queue.job_key(song))
     assert sweep(rig)["published"] == 1
-    assert [track.name for track in rig.status(song).tracks] == ["vocals", "bass", "other"]
+    assert [track.name for track in rig.job(song).tracks] == ["vocals", "bass", "other"]
     assert rig.queue.enqueue(Job(song, Options("quick", format="wav"), "song.wav"))[0], "it lacks a stem"
     rig.finish([song])
-    assert len(rig.status(song).tracks) == 4
+    assert len(rig.job(song).tracks) == 4
 
 
 def test_a_song_unknown_to_redis_can_be_removed(rig: Rig) -> None:
     song = forgotten(rig)
     assert remove(rig.queue, rig.store, song) == "forgotten"
-    assert (sweep(rig)["enqueued"], rig.objects(song), rig.queue.status(song)) == (0, [], None)
+    assert (sweep(rig)["enqueued"], rig.objects(song), rig.queue.job(song)) == (0, [], None)
     assert remove(rig.queue, rig.store, song) == ""
 
 
@@ -173,19 +173,19 @@ def test_a_song_that_failed_as_it_was_just_published_has_succeeded(rig: Rig) -> 
     key = rig.queue.job_key(song)
     rig.queue.redis.hset(key, mapping={"status": "failed", "error": '{"code": "worker_lost", "message": "Lost."}'})
     assert sweep(rig)["published"] == 1
-    status = rig.status(song)
-    assert (status.state, status.error) == (State.SUCCEEDED, None)
+    found = rig.job(song)
+    assert (found.status, found.error) == (Status.SUCCEEDED, None)
 
 
 def test_a_job_that_succeeded_but_has_no_report_is_forgotten(rig: Rig) -> None:
     [song] = rig.accept()
     rig.finish([song])
     rig.store.remove_song(song)
-    assert rig.status(song).state is State.SUCCEEDED
+    assert rig.job(song).status is Status.SUCCEEDED
 
     assert sweep(rig)["lost"] == 1
 
-    assert rig.queue.status(song) is None
+    assert rig.queue.job(song) is None
 
 
 def test_the_callback_of_a_song_that_redis_forgot_when_it_was_just_done_is_sent(rig: Rig) -> None:
@@ -198,5 +198,5 @@ def test_the_callback_of_a_song_that_redis_forgot_when_it_was_just_done_is_sent(
         rig.queue.redis.delete(rig.queue.job_key(songhash))
         assert sweep(rig)["published"] == 1
         going(callback_sender(rig.queue), lambda: receiver.requests)
-        rig.whole(songhash, rig.status(songhash))
+        rig.whole(songhash, rig.job(songhash))
         assert [request.body for request in receiver.requests] == [b'"done"']

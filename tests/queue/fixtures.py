@@ -11,12 +11,12 @@ import pytest
 
 from local import Service
 from msas.errors import Problem
-from msas.job import Job, State
+from msas.job import Job, Status
+from msas.job_view import JobView, Track
 from msas.options import Options
 from msas.queue import Consumer, Lease, Queue, connect
 from msas.queue.connection import connect_blocking
 from msas.settings import Settings
-from msas.status import JobStatus, Track
 
 TRACKS = [Track("vocals", "mp3", 10, 1.5), Track("bass", "mp3", 20, 1.5)]
 ERROR = Problem("It went wrong.")
@@ -64,16 +64,16 @@ def pop(queue: Queue, consumer: Consumer) -> None:
     assert queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT"), "no message was in line"
 
 
-def job_status(queue: Queue, number: int = 0) -> JobStatus:
+def get_job(queue: Queue, number: int = 0) -> JobView:
     """Return the status of the job, which must be known."""
-    status = queue.status(job(number).songhash)
+    status = queue.job(job(number).songhash)
     assert status, f"job {number} is unknown"
     return status
 
 
-def state(queue: Queue, number: int = 0) -> State | None:
-    status = queue.status(job(number).songhash)
-    return status.state if status else None
+def get_status(queue: Queue, number: int = 0) -> Status | None:
+    found = queue.job(job(number).songhash)
+    return found.status if found else None
 
 
 def copies(queue: Queue, number: int = 0) -> int:

@@ -28,5 +28,5 @@ def numbers(jobs: list[Job]) -> list[int]:
 
 
 def positions(queue: Queue, *jobs: int) -> list[int | None]:
-    statuses = queue.statuses([job(number).songhash for number in jobs])
+    statuses = queue.jobs([job(number).songhash for number in jobs])
     return [found.position if found else None for found in statuses.values()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from msas.errors import QueueFull, TooMany
-from msas.job import State
+from msas.job import Status
 from msas.queue import Bounds, Queue
 from tests.queue.fixtures import ERROR, Workers, taken
 from tests.queue.owned import job, take_all
@@ -38,7 +38,7 @@ def test_the_queue_may_hold_so_many_jobs_of_all_owners(queue: Queue) -> None:
 
     with pytest.raises(QueueFull):
         queue.admit(job(3), bounds, 0)
-    assert queue.admit(job(1, "alice"), bounds, 0) == (False, State.QUEUED, False), "it is there already"
+    assert queue.admit(job(1, "alice"), bounds, 0) == (False, Status.QUEUED, False), "it is there already"
 
 
 def test_delayed_jobs_count_as_waiting(queue: Queue, worker: Workers) -> None:
@@ -89,4 +89,4 @@ def test_a_removal_that_begins_before_the_job_is_enqueued_is_told(queue: Queue) 
     queue.cancel(job(0).songhash, "me")
     queue.delete_cancelled(job(0).songhash, "me")
 
-    assert queue.admit(job(0), WIDE, known.removals) == (True, State.QUEUED, True)
+    assert queue.admit(job(0), WIDE, known.removals) == (True, Status.QUEUED, True)

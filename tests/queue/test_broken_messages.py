@@ -7,9 +7,9 @@ import json
 import pytest
 
 from msas.errors import NotAudio
-from msas.job import State
+from msas.job import Status
 from msas.queue import Queue
-from tests.queue.fixtures import Workers, job, state, taken
+from tests.queue.fixtures import Workers, get_status, job, taken
 
 
 @pytest.mark.parametrize(
@@ -77,15 +77,15 @@ def test_a_copy_of_a_running_jobs_message_is_dropped(queue: Queue, worker: Worke
     assert lease.succeed() == "ok"
 
 
-@pytest.mark.parametrize("ending", [State.SUCCEEDED, State.FAILED])
-def test_a_copy_of_an_ended_jobs_message_is_dropped(queue: Queue, worker: Workers, ending: State) -> None:
+@pytest.mark.parametrize("ending", [Status.SUCCEEDED, Status.FAILED])
+def test_a_copy_of_an_ended_jobs_message_is_dropped(queue: Queue, worker: Workers, ending: Status) -> None:
     queue.enqueue(job())
     lease = taken(worker())
-    lease.succeed() if ending is State.SUCCEEDED else lease.fail(NotAudio("No audio."))
+    lease.succeed() if ending is Status.SUCCEEDED else lease.fail(NotAudio("No audio."))
     rival = worker()
     queue.redis.lpush(queue.name, job().message())
 
     assert rival.claim_next() is None
 
     assert queue.redis.llen(rival.processing_key) == 0
-    assert state(queue) is ending
+    assert get_status(queue) is ending

@@ -9,16 +9,16 @@ from typing import cast
 import pytest
 
 from msas.errors import TooMany
-from msas.job import Job, State
+from msas.job import Job, Status
 from msas.queue import CallbackQueue, Lease, Queue
 from msas.queue.callback_record import DeliveryRecord, DeliveryState
-from tests.queue.fixtures import ERROR, Workers, job, job_status, taken
+from tests.queue.fixtures import ERROR, Workers, get_job, job, taken
 
 HOLD = 60.0  # seconds
 MOST_CALLBACKS, MOST_BYTES = 100, 256 * 1024  # of one song
-ENDINGS: dict[State, Callable[[Lease], object]] = {
-    State.SUCCEEDED: lambda lease: lease.succeed(),
-    State.FAILED: lambda lease: lease.fail(ERROR),
+ENDINGS: dict[Status, Callable[[Lease], object]] = {
+    Status.SUCCEEDED: lambda lease: lease.succeed(),
+    Status.FAILED: lambda lease: lease.fail(ERROR),
 }
 
 
@@ -39,7 +39,7 @@ def make_due(queue: Queue) -> None:
 
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_a_callback_is_due_when_its_job_has_ended_and_not_before(
-    queue: Queue, worker: Workers, callback_queue: CallbackQueue, ending: State
+    queue: Queue, worker: Workers, callback_queue: CallbackQueue, ending: Status
 ) -> None:
     queue.enqueue(with_callback())
     lease = taken(worker())
@@ -49,7 +49,7 @@ def test_a_callback_is_due_when_its_job_has_ended_and_not_before(
 
     [pending] = callback_queue.take_due(8, HOLD)
     assert pending.songhash == job().songhash
-    assert pending.state is ending
+    assert pending.status is ending
     assert pending.callback == with_callback().callback
     assert pending.delivery == DeliveryRecord()
 
@@ -79,7 +79,7 @@ def test_a_delivered_callback_is_not_due_again(queue: Queue, worker: Workers, ca
 
     make_due(queue)
     assert callback_queue.take_due(8, HOLD) == []
-    callback = job_status(queue).callback
+    callback = get_job(queue).callback
     assert callback
     assert callback["state"] == "delivered"
 
@@ -221,7 +221,7 @@ def test_a_callback_beyond_the_most_that_wait_is_refused(queue: Queue) -> None:
     with pytest.raises(TooMany):
         queue.enqueue(with_callback("one more"))
 
-    assert queue.enqueue(with_callback("0")) == (False, State.QUEUED)
+    assert queue.enqueue(with_callback("0")) == (False, Status.QUEUED)
 
 
 def test_a_callback_that_waits_for_its_next_try_keeps_its_delivery_when_it_is_added_again(
@@ -242,7 +242,7 @@ def test_a_callback_that_waits_takes_no_more_room_when_it_is_added_again(queue: 
     large = replace(job(), callback={"url": "https://example.org", "data": "x" * (MOST_BYTES // 2 + 1)})
     queue.enqueue(large)
 
-    assert queue.enqueue(large) == (False, State.QUEUED)
+    assert queue.enqueue(large) == (False, Status.QUEUED)
 
 
 def test_callbacks_beyond_the_most_bytes_that_wait_are_refused(queue: Queue) -> None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from msas.job import State
+from msas.job import Status
 from msas.queue import Consumer, Queue
-from tests.queue.fixtures import ERROR, Workers, copies, job, pop, state, taken
+from tests.queue.fixtures import ERROR, Workers, copies, get_status, job, pop, taken
 
 
 @pytest.mark.parametrize("place", ["in line", "delayed", "popped", "failed"])
@@ -16,7 +16,7 @@ def test_a_job_that_does_not_run_is_cancelled_with_its_message(queue: Queue, wor
     before = queue.cancel(job().songhash, "me")
 
     assert before == ("failed" if place == "failed" else "queued")
-    assert state(queue) is State.CANCELLED
+    assert get_status(queue) is Status.CANCELLED
     assert copies(queue) == 0
     assert consumer.claim_next() is None
 
@@ -29,7 +29,7 @@ def test_a_cancelled_job_is_forgotten_once_its_remover_drops_it(queue: Queue, wo
     for _ in range(2):
         queue.delete_cancelled(job().songhash, "me")
 
-        assert state(queue) is None
+        assert get_status(queue) is None
         assert not queue.redis.exists(f"{queue.prefix}ended")
 
 
@@ -49,10 +49,10 @@ def test_a_cancelled_job_is_not_enqueued_again_before_it_is_dropped(queue: Queue
     queue.enqueue(job())
     queue.cancel(job().songhash, "me")
 
-    assert queue.enqueue(job()) == (False, State.CANCELLED)
+    assert queue.enqueue(job()) == (False, Status.CANCELLED)
 
     queue.delete_cancelled(job().songhash, "me")
-    assert queue.enqueue(job()) == (True, State.QUEUED)
+    assert queue.enqueue(job()) == (True, Status.QUEUED)
 
 
 def test_a_cancelled_job_is_busy_for_a_second_remover(queue: Queue) -> None:
@@ -62,7 +62,7 @@ def test_a_cancelled_job_is_busy_for_a_second_remover(queue: Queue) -> None:
     assert queue.cancel(job().songhash, "another") == "busy"
 
     queue.delete_cancelled(job().songhash, "another")
-    assert state(queue) is State.CANCELLED
+    assert get_status(queue) is Status.CANCELLED
 
 
 def test_a_remover_that_could_not_remove_everything_leaves_the_job_to_the_next(queue: Queue) -> None:
@@ -73,7 +73,7 @@ def test_a_remover_that_could_not_remove_everything_leaves_the_job_to_the_next(q
 
     assert queue.cancel(job().songhash, "another") == "cancelled"
     queue.delete_cancelled(job().songhash, "another")
-    assert state(queue) is None
+    assert get_status(queue) is None
 
 
 def test_a_job_that_ended_too_late_or_not_at_all_is_kept(queue: Queue, worker: Workers) -> None:
@@ -84,7 +84,7 @@ def test_a_job_that_ended_too_late_or_not_at_all_is_kept(queue: Queue, worker: W
     lease.succeed()
 
     assert queue.cancel(job().songhash, "sweep", before) == "kept"
-    assert state(queue) is State.SUCCEEDED
+    assert get_status(queue) is Status.SUCCEEDED
     assert queue.cancel(job().songhash, "sweep", queue.now()) == "succeeded"
 
 
@@ -112,13 +112,13 @@ def test_a_running_job_that_is_cancelled_is_forgotten_after_worker_and_remover_h
         assert lease.acknowledge_cancel() == "ok"
     else:
         queue.delete_cancelled(job().songhash, "me")
-    assert state(queue) is State.CANCELLED
+    assert get_status(queue) is Status.CANCELLED
 
     if first == "worker":
         queue.delete_cancelled(job().songhash, "me")
     else:
         assert lease.acknowledge_cancel() == "ok"
-    assert state(queue) is None
+    assert get_status(queue) is None
     assert copies(queue) == 0
     assert consumer.claim_next() is None
 
@@ -132,8 +132,8 @@ def test_a_running_job_that_is_cancelled_answers_cancelled_to_its_worker(queue: 
     assert lease.succeed() == "cancelled"
     assert lease.retry(ERROR) == "cancelled"
 
-    assert state(queue) is State.CANCELLED
-    assert queue.enqueue(job()) == (False, State.CANCELLED)
+    assert get_status(queue) is Status.CANCELLED
+    assert queue.enqueue(job()) == (False, Status.CANCELLED)
 
 
 def test_a_worker_that_claims_its_cancelled_job_again_lets_go_of_it(queue: Queue, worker: Workers) -> None:
@@ -146,5 +146,5 @@ def test_a_worker_that_claims_its_cancelled_job_again_lets_go_of_it(queue: Queue
     assert consumer.claim_next() is None
 
     queue.delete_cancelled(job().songhash, "me")
-    assert state(queue) is None
+    assert get_status(queue) is None
     assert copies(queue) == 0

@@ -11,7 +11,7 @@ from functools import partial
 import pytest
 
 from msas.errors import NotAudio, Unavailable
-from msas.job import State
+from msas.job import Status
 from msas.queue import Lease
 from tests.queue.crash_plan import Plan, finish
 from tests.support.faults import Fault, Killed
@@ -45,7 +45,7 @@ def sweep(process: Process) -> None:
 
 def gone(place: Place, number: int = 0) -> bool:
     """Say whether nothing is left of the song in Redis and the store."""
-    return place.state(number) is None and not place.memory.keys(job(number).songhash) and not place.left()
+    return place.status(number) is None and not place.memory.keys(job(number).songhash) and not place.left()
 
 
 def in_line(place: Place) -> None:
@@ -137,15 +137,15 @@ def test_a_removal_that_was_cut_short_is_completed_by_a_sweep_unless_it_never_be
     for number in each_call(prepare, Process.remove):
         with Place() as place:
             prepare(place)
-            before = place.state()
+            before = place.status()
             act_under(place, number, fault, Process.remove)
             place.forsake()
 
-            if place.state() in (State.CANCELLED, None):
+            if place.status() in (Status.CANCELLED, None):
                 sweep(place.process())
                 assert gone(place), f"call {number}"
             else:
-                assert place.state() is before, f"call {number}"
+                assert place.status() is before, f"call {number}"
 
 
 @pytest.mark.parametrize("fault", Fault)
@@ -160,7 +160,7 @@ def test_a_removal_of_a_running_job_is_completed_when_worker_and_remover_have_ac
             lease = worker.consumer.claim_next()
             assert lease
             act_under(place, number, fault, Process.remove)
-            if place.state() is State.RUNNING:
+            if place.status() is Status.RUNNING:
                 place.process().remove()
 
             steps = [partial(acknowledge_cancel, place, worker, lease), partial(remove_again, place)]
@@ -182,11 +182,11 @@ def remove_again(place: Place) -> None:
     place.process().remove()
 
 
-# The states that a sweep must lead to, by the number of the job that `a_mess` prepares.
+# The statuses that a sweep must lead to, by the number of the job that `a_mess` prepares.
 AFTER_SWEEPS = {
-    **dict.fromkeys((0, 1, 2, 4, 7), State.SUCCEEDED),
+    **dict.fromkeys((0, 1, 2, 4, 7), Status.SUCCEEDED),
     **dict.fromkeys((3, 5, 6)),
-    8: State.FAILED,
+    8: Status.FAILED,
 }
 
 
@@ -219,7 +219,7 @@ def a_mess(place: Place) -> None:
 
 def tidy(place: Place) -> bool:
     """Say whether nothing is left to do; the message of the failed job stays in the store."""
-    is_removed = all(gone(place, number) for number, state in AFTER_SWEEPS.items() if state is None)
+    is_removed = all(gone(place, number) for number, status in AFTER_SWEEPS.items() if status is None)
     return is_removed and not place.left() and place.messages() == [job(8).songhash]
 
 
@@ -244,11 +244,11 @@ def test_a_sweep_that_was_cut_short_is_completed_by_the_next(fault: Fault) -> No
 
 
 def check_after_sweeps(place: Place) -> None:
-    assert {number: place.state(number) for number in AFTER_SWEEPS} == AFTER_SWEEPS
-    for number, state in AFTER_SWEEPS.items():
+    assert {number: place.status(number) for number in AFTER_SWEEPS} == AFTER_SWEEPS
+    for number, status in AFTER_SWEEPS.items():
         songhash = job(number).songhash
-        if state is State.SUCCEEDED:
+        if status is Status.SUCCEEDED:
             place.whole(number)
             assert place.memory.puts[f"{songhash}-report.json"] == 1, f"job {number} was separated again"
-        elif state is None:
+        elif status is None:
             assert not place.memory.keys(songhash), f"job {number} is still in the store"

@@ -7,16 +7,16 @@ import json
 import pytest
 
 from msas.errors import NotAudio, QueueUnavailable
-from msas.job import Stage, State
+from msas.job import Stage, Status
 from msas.queue import Queue, connect
 from msas.settings import Settings
-from tests.queue.fixtures import ERROR, TRACKS, Workers, copies, job, job_status, pop, report, state, taken
+from tests.queue.fixtures import ERROR, TRACKS, Workers, copies, get_job, get_status, job, pop, report, taken
 from tests.support.queue_time import put_delayed_in_line
 
 
 def test_jobs_are_taken_in_the_order_in_which_they_were_enqueued(queue: Queue, worker: Workers) -> None:
     for number in range(5):
-        assert queue.enqueue(job(number)) == (True, State.QUEUED)
+        assert queue.enqueue(job(number)) == (True, Status.QUEUED)
     assert queue.list_all_jobs() == ([job(number).songhash for number in range(5)], [], [])
     consumer = worker()
 
@@ -32,21 +32,21 @@ def test_jobs_are_taken_in_the_order_in_which_they_were_enqueued(queue: Queue, w
 def test_positions_in_the_line_count_from_one_and_move_up(queue: Queue, worker: Workers) -> None:
     for number in range(3):
         queue.enqueue(job(number))
-    assert [job_status(queue, number).position for number in range(3)] == [1, 2, 3]
+    assert [get_job(queue, number).position for number in range(3)] == [1, 2, 3]
 
     taken(worker())
 
-    assert [job_status(queue, number).position for number in range(3)] == [None, 1, 2]
+    assert [get_job(queue, number).position for number in range(3)] == [None, 1, 2]
 
 
 def test_a_song_that_is_queued_running_or_succeeded_is_not_enqueued_again(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
 
-    assert queue.enqueue(job()) == (False, State.QUEUED)
+    assert queue.enqueue(job()) == (False, Status.QUEUED)
     lease = taken(worker())
-    assert queue.enqueue(job()) == (False, State.RUNNING)
+    assert queue.enqueue(job()) == (False, Status.RUNNING)
     lease.succeed()
-    assert queue.enqueue(job()) == (False, State.SUCCEEDED)
+    assert queue.enqueue(job()) == (False, Status.SUCCEEDED)
 
     assert copies(queue) == 0
 
@@ -54,10 +54,10 @@ def test_a_song_that_is_queued_running_or_succeeded_is_not_enqueued_again(queue:
 def test_a_failed_job_that_is_enqueued_again_starts_with_attempt_1(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     taken(worker()).fail(NotAudio("No audio."))
-    assert state(queue) is State.FAILED
-    assert job_status(queue).error == {"code": "not_audio", "message": "No audio."}
+    assert get_status(queue) is Status.FAILED
+    assert get_job(queue).error == {"code": "not_audio", "message": "No audio."}
 
-    assert queue.enqueue(job()) == (True, State.QUEUED)
+    assert queue.enqueue(job()) == (True, Status.QUEUED)
 
     assert taken(worker()).attempt == 1
 
@@ -66,11 +66,11 @@ def test_a_failed_job_that_succeeds_later_has_no_error(queue: Queue, worker: Wor
     queue.enqueue(job())
     taken(worker()).retry(ERROR)
     put_delayed_in_line(queue)
-    assert job_status(queue).error == {"code": ERROR.code, "message": ERROR.detail}
+    assert get_job(queue).error == {"code": ERROR.code, "message": ERROR.detail}
 
     taken(worker()).succeed()
 
-    assert job_status(queue).error is None
+    assert get_job(queue).error is None
 
 
 def test_a_job_that_succeeded_leaves_the_report_to_the_store(queue: Queue, worker: Workers) -> None:
@@ -78,9 +78,9 @@ def test_a_job_that_succeeded_leaves_the_report_to_the_store(queue: Queue, worke
 
     taken(worker()).succeed()
 
-    status = job_status(queue)
-    assert (status.state, status.progress, status.report, status.model) == (State.SUCCEEDED, 1, None, None)
-    told = status.with_report(report())
+    found = get_job(queue)
+    assert (found.status, found.progress, found.report, found.model) == (Status.SUCCEEDED, 1, None, None)
+    told = found.with_report(report())
     assert told.tracks == tuple(TRACKS)
     assert (told.report, told.model, told.name) == (report(), "lite", job().name)
 
@@ -127,7 +127,7 @@ def test_a_claim_repeated_by_the_same_worker_counts_as_one_attempt(queue: Queue,
     assert again.attempt == 1
     assert copies(queue) == 1
     assert again.succeed() == "ok"
-    assert state(queue) is State.SUCCEEDED
+    assert get_status(queue) is Status.SUCCEEDED
 
 
 def test_a_claim_sent_twice_is_answered_the_same_and_keeps_what_the_job_reported(queue: Queue, worker: Workers) -> None:
@@ -140,7 +140,7 @@ def test_a_claim_sent_twice_is_answered_the_same_and_keeps_what_the_job_reported
     answer = queue.scripts.run("claim", consumer.worker, job().message(), lease.token, job().songhash, "")
 
     assert answer == 1
-    assert job_status(queue).progress == 0.5
+    assert get_job(queue).progress == 0.5
 
 
 def test_a_settled_job_answers_a_late_settle_with_ok_and_does_not_change(queue: Queue, worker: Workers) -> None:
@@ -151,8 +151,8 @@ def test_a_settled_job_answers_a_late_settle_with_ok_and_does_not_change(queue: 
     assert lease.succeed() == "ok"
     assert lease.fail(NotAudio("Too late.")) == "ok"
 
-    assert state(queue) is State.SUCCEEDED
-    assert job_status(queue).error is None
+    assert get_status(queue) is Status.SUCCEEDED
+    assert get_job(queue).error is None
 
 
 def test_a_renewal_publishes_stage_and_progress(queue: Queue, worker: Workers) -> None:
@@ -163,10 +163,10 @@ def test_a_renewal_publishes_stage_and_progress(queue: Queue, worker: Workers) -
 
     assert consumer.renew(lease) == "ok"
 
-    status = job_status(queue)
-    assert status.state is State.RUNNING
-    assert status.stage == "separating"
-    assert status.progress == 0.25
+    found = get_job(queue)
+    assert found.status is Status.RUNNING
+    assert found.stage == "separating"
+    assert found.progress == 0.25
 
 
 def test_a_renewal_extends_the_lease_by_its_whole_length(queue: Queue, worker: Workers, settings: Settings) -> None:
@@ -209,7 +209,7 @@ def test_a_retried_job_is_due_after_a_wait_that_doubles(
     due = queue.redis.zscore(f"{queue.prefix}delayed", job().message())
     assert due
     assert before + wait_ms <= due <= after + wait_ms
-    assert state(queue) is State.QUEUED
+    assert get_status(queue) is Status.QUEUED
     assert queue.list_all_jobs() == ([], [], [job().songhash])
 
 
@@ -246,8 +246,8 @@ def test_a_third_retry_fails_the_job_and_makes_a_dead_letter(queue: Queue, worke
         assert lease.attempt == attempt
         assert lease.retry(ERROR) == "ok"
 
-    assert state(queue) is State.FAILED
-    assert job_status(queue).error == {"code": ERROR.code, "message": ERROR.detail}
+    assert get_status(queue) is Status.FAILED
+    assert get_job(queue).error == {"code": ERROR.code, "message": ERROR.detail}
     [dead] = queue.redis.lrange(f"{queue.prefix}dead", 0, -1)
     assert json.loads(dead)["hash"] == job().songhash
     assert copies(queue) == 0
@@ -284,11 +284,11 @@ def test_a_job_that_waits_fifty_times_fails(queue: Queue, worker: Workers) -> No
     queue.redis.hset(queue.job_key(job().songhash), "waits", 48)
     taken(worker()).wait(ERROR)
     put_delayed_in_line(queue)
-    assert state(queue) is State.QUEUED
+    assert get_status(queue) is Status.QUEUED
 
     taken(worker()).wait(ERROR)
 
-    assert state(queue) is State.FAILED
+    assert get_status(queue) is Status.FAILED
     assert copies(queue) == 0
 
 
@@ -308,8 +308,8 @@ def test_a_job_whose_message_is_lost_is_enqueued_again_where_the_caller_says_so(
     queue.enqueue(job())
     queue.redis.rpop(queue.name)
 
-    assert queue.enqueue(job()) == (False, State.QUEUED)
-    assert queue.enqueue(job(), perhaps_lost=True) == (True, State.QUEUED)
+    assert queue.enqueue(job()) == (False, Status.QUEUED)
+    assert queue.enqueue(job(), perhaps_lost=True) == (True, Status.QUEUED)
 
     assert taken(worker()).job == job()
 
@@ -317,11 +317,11 @@ def test_a_job_whose_message_is_lost_is_enqueued_again_where_the_caller_says_so(
 def test_a_job_whose_message_is_in_line_taken_or_delayed_is_not_enqueued_again(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
 
-    assert queue.enqueue(job(), perhaps_lost=True) == (False, State.QUEUED)
+    assert queue.enqueue(job(), perhaps_lost=True) == (False, Status.QUEUED)
     lease = taken(worker())
-    assert queue.enqueue(job(), perhaps_lost=True) == (False, State.RUNNING)
+    assert queue.enqueue(job(), perhaps_lost=True) == (False, Status.RUNNING)
     lease.retry(ERROR)
-    assert queue.enqueue(job(), perhaps_lost=True) == (False, State.QUEUED)
+    assert queue.enqueue(job(), perhaps_lost=True) == (False, Status.QUEUED)
 
     assert copies(queue) == 1
 
@@ -336,7 +336,7 @@ def test_each_call_to_an_unreachable_redis_raises_queue_unavailable() -> None:
 
     for call in (
         lambda: queue.enqueue(job()),
-        lambda: queue.status("0"),
+        lambda: queue.job("0"),
         queue.list_all_jobs,
         queue.now,
         queue.advertised_models,

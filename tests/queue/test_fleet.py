@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from msas.job import Job, State
+from msas.job import Job, Status
 from msas.options import Options
 from msas.queue import Consumer, Queue
 from msas.queue.stats import QueueStats
@@ -36,9 +36,9 @@ def names(queue: Queue) -> list[str]:
     return [model["name"] for model in (queue.advertised_models() or {})["models"]]
 
 
-def state(queue: Queue, each: Job) -> State | None:
-    status = queue.status(each.songhash)
-    return status.state if status else None
+def get_status(queue: Queue, each: Job) -> Status | None:
+    found = queue.job(each.songhash)
+    return found.status if found else None
 
 
 # Offers
@@ -94,7 +94,7 @@ def test_jobs_behind_one_for_another_model_are_taken_meanwhile(queue: Queue, wor
         queue.enqueue(job(number, model))
 
     assert taken(small).job.songhash == job(2).songhash
-    assert [state(queue, job(number)) for number in (0, 1)] == [State.QUEUED, State.QUEUED]
+    assert [get_status(queue, job(number)) for number in (0, 1)] == [Status.QUEUED, Status.QUEUED]
 
 
 def test_parked_jobs_are_taken_in_their_order_before_later_ones(queue: Queue, worker: Workers) -> None:
@@ -148,7 +148,7 @@ def test_a_parked_job_is_listed_counted_and_can_be_cancelled(queue: Queue, worke
     assert small.claim_next() is None
 
     listed = queue.list_jobs(0, 10, "alice").waiting
-    position = (status := queue.status(job(0).songhash)) and status.position
+    position = (status := queue.job(job(0).songhash)) and status.position
     cancelled = queue.cancel(job(0).songhash, "me")
 
     assert (listed, position, cancelled) == ([job(0).songhash], 1, "queued")

@@ -62,7 +62,7 @@ def test_a_raw_message_of_the_first_version_is_separated(
     songhash = push(redis, song, data=base64.b64encode(song).decode())
 
     queue = Queue.from_settings(service.settings)
-    eventually(lambda: queue.status(songhash))
+    eventually(lambda: queue.job(songhash))
     assert client.wait(songhash, timeout=60).model == "lite"
     paths = client.download(songhash, tmp_path)
     assert [path.name for path in paths] == [f"{stem}.mp3" for stem in ("vocals", "drums", "bass", "other")]

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from msas.errors import RedisFull
-from msas.job import State
+from msas.job import Status
 from msas.queue import Leader, Lease, Queue
 from msas.queue.callback_record import DeliveryRecord
 from msas.queue.callbacks import CallbackQueue
-from tests.queue.fixtures import ERROR, Workers, job, job_status, state, taken
+from tests.queue.fixtures import ERROR, Workers, get_job, get_status, job, taken
 
 CALLBACK = {"url": "http://hook.test/", "data": 1}
 
@@ -31,15 +31,15 @@ def full(queue: Queue) -> Iterator[Callable[[], None]]:
 @pytest.mark.parametrize(
     ("settle", "becomes"),
     [
-        (lambda lease: lease.succeed(), State.SUCCEEDED),
-        (lambda lease: lease.fail(ERROR), State.FAILED),
-        (lambda lease: lease.retry(ERROR), State.QUEUED),
-        (lambda lease: lease.postpone(ERROR), State.QUEUED),
-        (lambda lease: lease.release(), State.QUEUED),
+        (lambda lease: lease.succeed(), Status.SUCCEEDED),
+        (lambda lease: lease.fail(ERROR), Status.FAILED),
+        (lambda lease: lease.retry(ERROR), Status.QUEUED),
+        (lambda lease: lease.postpone(ERROR), Status.QUEUED),
+        (lambda lease: lease.release(), Status.QUEUED),
     ],
 )
 def test_a_worker_takes_renews_and_settles_a_job_while_redis_is_full(
-    queue: Queue, worker: Workers, full: Callable[[], None], settle: Callable[[Lease], str], becomes: State
+    queue: Queue, worker: Workers, full: Callable[[], None], settle: Callable[[Lease], str], becomes: Status
 ) -> None:
     queue.enqueue(job())
     full()
@@ -49,7 +49,7 @@ def test_a_worker_takes_renews_and_settles_a_job_while_redis_is_full(
     settled = settle(lease)
 
     assert (held, settled) == ("ok", "ok")
-    assert state(queue) is becomes
+    assert get_status(queue) is becomes
 
 
 def test_an_idle_worker_waits_while_redis_is_full(worker: Workers, full: Callable[[], None]) -> None:
@@ -71,7 +71,7 @@ def test_a_job_of_a_lost_worker_is_queued_again_while_redis_is_full(
 
     lost.deregister()
 
-    assert state(queue) is State.QUEUED
+    assert get_status(queue) is Status.QUEUED
 
 
 def test_jobs_are_removed_pruned_published_and_called_back_while_redis_is_full(
@@ -82,7 +82,7 @@ def test_jobs_are_removed_pruned_published_and_called_back_while_redis_is_full(
     queue.enqueue(job(1))
     full()
 
-    pruned = queue.forget_stem(job_status(queue))
+    pruned = queue.forget_stem(get_job(queue))
     [pending] = CallbackQueue(queue).take_due(1, 60)
     noted = CallbackQueue(queue).record_delivery(pending, DeliveryRecord())
     published = [queue.restore_result(job(number).songhash, 1) for number in (1, 2)]
@@ -90,7 +90,7 @@ def test_jobs_are_removed_pruned_published_and_called_back_while_redis_is_full(
     queue.delete_cancelled(job().songhash, "me")
 
     assert (pruned, noted, published, cancelled) == (1, True, [True, True], "succeeded")
-    assert [state(queue, number) for number in (0, 1, 2)] == [None, State.SUCCEEDED, State.SUCCEEDED]
+    assert [get_status(queue, number) for number in (0, 1, 2)] == [None, Status.SUCCEEDED, Status.SUCCEEDED]
 
 
 def test_a_process_leads_and_adopts_workers_while_redis_is_full(
@@ -124,6 +124,6 @@ def test_new_jobs_and_callbacks_are_refused_with_a_sentence_that_says_why(
         with pytest.raises(RedisFull, match="Redis is full") as problem:
             queue.enqueue(refused)
         assert problem.value.code == "queue_full"
-    assert state(queue) is State.FAILED
-    assert job_status(queue, 1).callback is None
-    assert state(queue, 2) is None
+    assert get_status(queue) is Status.FAILED
+    assert get_job(queue, 1).callback is None
+    assert get_status(queue, 2) is None

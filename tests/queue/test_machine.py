@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
 from msas.errors import NotAudio
+from msas.job_view import fields_of_job
 from msas.queue import Lease
-from msas.status import fields_of_job
 from tests.queue.machine_checks import MODELS, OWNERS, RedisChecks, job
 from tests.queue.model import GARBAGE, QueueModel
 from tests.support.in_process import Place
@@ -53,8 +53,8 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
 
     @rule(number=numbers, perhaps_lost=st.booleans())
     def enqueue(self, number: int, perhaps_lost: bool) -> None:
-        created, state = self.queue.enqueue(job(number), perhaps_lost=perhaps_lost)
-        assert (created, str(state)) == self.model.enqueue(number, perhaps_lost)
+        created, status = self.queue.enqueue(job(number), perhaps_lost=perhaps_lost)
+        assert (created, str(status)) == self.model.enqueue(number, perhaps_lost)
 
     @rule(number=st.sampled_from([*OWNERS, GARBAGE]))
     def push_foreign_message(self, number: int) -> None:

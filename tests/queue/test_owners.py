@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 from msas.errors import TooMany
-from msas.job import State
+from msas.job import Status
 from msas.queue import Bounds, Queue
 from tests.queue.fixtures import ERROR, Workers, pop, taken
 from tests.queue.fixtures import job as unowned
@@ -121,7 +121,7 @@ def test_the_order_of_the_list_loses_a_job_once_it_is_claimed_or_has_failed(queu
         queue.redis.lmove(queue.name, lost.processing_key, "RIGHT", "LEFT")
         lost.deregister()
 
-    assert queue.states([job(0).songhash]) == {job(0).songhash: State.FAILED}
+    assert queue.statuses([job(0).songhash]) == {job(0).songhash: Status.FAILED}
     assert queue.redis.zcard(line) == 0
 
 
@@ -150,7 +150,7 @@ def test_a_job_in_its_owners_line_is_not_lost(queue: Queue) -> None:
         queue.enqueue(job(number, "alice"))
 
     for number in range(2):
-        assert queue.enqueue(job(number, "alice"), perhaps_lost=True) == (False, State.QUEUED)
+        assert queue.enqueue(job(number, "alice"), perhaps_lost=True) == (False, Status.QUEUED)
 
 
 def test_a_job_that_is_handed_back_is_the_first_of_its_owner_again(queue: Queue, worker: Workers) -> None:
@@ -205,10 +205,10 @@ def test_an_owners_removal_spares_a_song_that_another_key_sent_meanwhile(queue: 
 
     assert queue.cancel(job(0).songhash, "me", owner="alice") == "shared"
     assert queue.cancel(job(0).songhash, "me", owner="carol") == ""
-    status = queue.status(job(0).songhash)
-    assert status
-    assert status.state is State.QUEUED
-    assert status.owners == {"bob"}
+    found = queue.job(job(0).songhash)
+    assert found
+    assert found.status is Status.QUEUED
+    assert found.owners == {"bob"}
     assert queue.list_jobs(0, 10, "alice").waiting == []
 
 
@@ -220,6 +220,6 @@ def test_a_refused_job_of_another_owner_does_not_share_the_failed_one(queue: Que
     with pytest.raises(TooMany):
         queue.admit(job(0, "bob"), Bounds(1000, 1, 1e9), 0)
 
-    status = queue.status(job(0).songhash)
+    status = queue.job(job(0).songhash)
     assert status
     assert status.owners == {"alice"}

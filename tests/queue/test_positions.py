@@ -18,7 +18,7 @@ def test_positions_are_the_order_in_which_jobs_are_taken(queue: Queue, worker: W
     consumer = worker()
     taken(consumer).fail(ERROR)  # from now on each owner is in the ring
 
-    statuses = queue.statuses([each.songhash for each in jobs])
+    statuses = queue.jobs([each.songhash for each in jobs])
     positions = {found.position: songhash for songhash, found in statuses.items() if found and found.position}
     order = [each.songhash for each in take_all(consumer)]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from msas.errors import NotAudio, QueueUnavailable
-from msas.job import State
+from msas.job import Status
 from msas.queue import Lease, LeaseStatus
 from tests.support.faults import Decide, Fault, Killed
 from tests.support.in_process import Place, Process, job
@@ -41,7 +41,7 @@ def test_a_claim_after_the_message_was_reclaimed_takes_nothing(place: Place) -> 
 
     assert slow.consumer.claim_next() is None
 
-    assert place.state() is State.QUEUED
+    assert place.status() is Status.QUEUED
     assert place.holders() == [place.queue.name]
 
 
@@ -59,7 +59,7 @@ def test_a_settle_delayed_until_another_has_the_job_is_answered_lost(place: Plac
 
     assert lease.succeed() == "lost"
 
-    assert place.state() is State.RUNNING
+    assert place.status() is Status.RUNNING
     assert rivals[0].succeed() == "ok"
 
 
@@ -83,13 +83,13 @@ def test_a_message_is_in_redis_after_each_call_of_a_worker(place: Place) -> None
         try:
             process.worker.turn()
         except Killed:
-            assert place.holders() or place.state() is State.SUCCEEDED, f"the message was lost after {calls} calls"
+            assert place.holders() or place.status() is Status.SUCCEEDED, f"the message was lost after {calls} calls"
         else:
             break
         reclaim(place.queue, process.name)
         place.redis.hset(place.queue.job_key(job().songhash), mapping={"attempt": 0, "lost": 0})
 
-    assert place.state() is State.SUCCEEDED
+    assert place.status() is Status.SUCCEEDED
 
 
 def kill_after(calls: int) -> Decide:
@@ -111,10 +111,10 @@ def test_a_worker_continues_with_a_message_whose_pop_reply_was_lost(place: Place
 
     with pytest.raises(QueueUnavailable):
         process.worker.turn()
-    assert place.state() is State.QUEUED
+    assert place.status() is Status.QUEUED
     process.worker.turn()
 
-    assert place.state() is State.SUCCEEDED
+    assert place.status() is Status.SUCCEEDED
 
 
 def test_a_copy_in_a_lost_workers_list_leaves_the_running_job_alone(place: Place) -> None:
@@ -131,5 +131,5 @@ def test_a_copy_in_a_lost_workers_list_leaves_the_running_job_alone(place: Place
     reclaim(place.queue, lost.name)
 
     assert rival.renew() == "ok"
-    assert place.state() is State.RUNNING
+    assert place.status() is Status.RUNNING
     assert len(place.holders()) == 1

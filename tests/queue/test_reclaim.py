@@ -7,9 +7,9 @@ import json
 import pytest
 
 from msas.errors import NotAudio
-from msas.job import State
+from msas.job import Status
 from msas.queue import Queue
-from tests.queue.fixtures import Workers, copies, job, job_status, pop, state, taken
+from tests.queue.fixtures import Workers, copies, get_job, get_status, job, pop, taken
 from tests.support.queue_time import end_delays, expire_leases, reclaim
 
 MOST_STRAYS = 10  # workers that may be lost between pop and claim of one message
@@ -37,7 +37,7 @@ def test_a_lost_workers_job_waits_for_its_delay(queue: Queue, worker: Workers) -
     queue.reclaim()
 
     assert queue.list_all_jobs() == ([], [], [job().songhash])
-    error = job_status(queue).error
+    error = get_job(queue).error
     assert error
     assert error["code"] == "worker_lost"
 
@@ -55,11 +55,11 @@ def test_a_worker_that_lost_its_lease_changes_nothing(queue: Queue, worker: Work
     assert lease.fail(NotAudio("No audio.")) == "lost"
     assert lease.release() == "lost"
 
-    assert state(queue) is State.RUNNING
+    assert get_status(queue) is Status.RUNNING
     assert copies(queue) == 1
     assert rival.succeed() == "ok"
     assert lease.fail(NotAudio("No audio.")) == "lost"
-    assert state(queue) is State.SUCCEEDED
+    assert get_status(queue) is Status.SUCCEEDED
 
 
 def test_a_worker_that_lost_its_lease_is_told_so_before_another_has_the_job(queue: Queue, worker: Workers) -> None:
@@ -81,8 +81,8 @@ def test_a_busy_worker_keeps_its_job_when_another_is_lost(queue: Queue, worker: 
 
     reclaim(queue, lost.worker)
 
-    assert state(queue, 1) is State.QUEUED
-    assert state(queue, 2) is State.RUNNING
+    assert get_status(queue, 1) is Status.QUEUED
+    assert get_status(queue, 2) is Status.RUNNING
 
 
 def test_a_worker_that_renews_an_expired_lease_before_the_tick_keeps_its_job(queue: Queue, worker: Workers) -> None:
@@ -94,7 +94,7 @@ def test_a_worker_that_renews_an_expired_lease_before_the_tick_keeps_its_job(que
     assert lease.renew() == "ok"
     queue.reclaim()
 
-    assert state(queue) is State.RUNNING
+    assert get_status(queue) is Status.RUNNING
     assert lease.succeed() == "ok"
 
 
@@ -108,7 +108,7 @@ def test_a_second_tick_within_a_sixth_of_a_lease_does_nothing(queue: Queue, work
 
     queue.reclaim()
 
-    assert state(queue) is State.RUNNING
+    assert get_status(queue) is Status.RUNNING
 
 
 def test_a_job_reclaimed_before_its_claim_keeps_its_attempt(queue: Queue, worker: Workers) -> None:
@@ -173,11 +173,11 @@ def test_the_first_tick_after_an_outage_renews_every_lease(queue: Queue, worker:
     queue.redis.set(f"{queue.prefix}tick", 1)
 
     queue.reclaim()
-    assert state(queue) is State.RUNNING
+    assert get_status(queue) is Status.RUNNING
 
     expire_leases(queue)  # a reclaim is due once more
     queue.reclaim()
-    assert state(queue) is State.RUNNING
+    assert get_status(queue) is Status.RUNNING
     assert copies(queue) == 1
     assert lease.succeed() == "ok"
 
@@ -194,7 +194,7 @@ def test_a_clock_that_was_set_back_delays_no_job_longer_and_reclaims_nothing(que
 
     queue.reclaim()
 
-    assert state(queue, 2) is State.RUNNING
+    assert get_status(queue, 2) is Status.RUNNING
     assert queue.list_all_jobs()[0] == [job(1).songhash]
 
 
@@ -202,15 +202,15 @@ def test_a_job_that_lost_six_workers_fails_with_a_dead_letter(queue: Queue, work
     queue.enqueue(job())
 
     for attempt in range(1, 1 + MOST_LOST):
-        assert state(queue) is State.QUEUED
+        assert get_status(queue) is Status.QUEUED
         lost = worker()
         assert taken(lost).attempt == attempt
         reclaim(queue, lost.worker)
 
-    status = job_status(queue)
-    assert status.state is State.FAILED
-    assert status.error
-    assert status.error["code"] == "worker_lost"
+    found = get_job(queue)
+    assert found.status is Status.FAILED
+    assert found.error
+    assert found.error["code"] == "worker_lost"
     [dead] = queue.redis.lrange(f"{queue.prefix}dead", 0, -1)
     assert json.loads(dead)["hash"] == job().songhash
     assert copies(queue) == 0
@@ -223,16 +223,16 @@ def test_a_message_that_loses_ten_workers_before_their_claim_fails_its_job(queue
         lost = worker()
         pop(queue, lost)
         lost.deregister()
-    assert state(queue) is State.QUEUED
+    assert get_status(queue) is Status.QUEUED
 
     lost = worker()
     pop(queue, lost)
     lost.deregister()
 
-    status = job_status(queue)
-    assert status.state is State.FAILED
-    assert status.error
-    assert status.error["code"] == "worker_lost"
+    found = get_job(queue)
+    assert found.status is Status.FAILED
+    assert found.error
+    assert found.error["code"] == "worker_lost"
     assert copies(queue) == 0
     assert queue.redis.llen(f"{queue.prefix}dead") == 1
 
@@ -249,7 +249,7 @@ def test_a_claim_ends_the_count_of_workers_lost_before_their_claim(queue: Queue,
     pop(queue, lost)
     lost.deregister()
 
-    assert state(queue) is State.QUEUED
+    assert get_status(queue) is Status.QUEUED
 
 
 def test_a_cancelled_jobs_worker_that_is_lost_holds_the_job_no_longer(queue: Queue, worker: Workers) -> None:
@@ -261,7 +261,7 @@ def test_a_cancelled_jobs_worker_that_is_lost_holds_the_job_no_longer(queue: Que
     reclaim(queue, lost.worker)
 
     queue.delete_cancelled(job().songhash, "me")
-    assert state(queue) is None
+    assert get_status(queue) is None
     assert copies(queue) == 0
 
 
@@ -275,7 +275,7 @@ def test_a_worker_that_redis_forgot_is_known_again_with_a_whole_lease(queue: Que
 
     end_delays(queue)
     queue.reclaim()
-    assert state(queue) is State.RUNNING
+    assert get_status(queue) is Status.RUNNING
     reclaim(queue, consumer.worker)
     assert taken(worker()).attempt == 2
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
-from msas.job import State
+from msas.job import Status
 from msas.queue import Queue
-from tests.queue.fixtures import ERROR, Workers, copies, job, job_status, pop, state, taken
+from tests.queue.fixtures import ERROR, Workers, copies, get_job, get_status, job, pop, taken
 
 
 def unknown(_queue: Queue, _worker: Workers) -> None:
@@ -57,11 +57,11 @@ def test_a_result_of_a_job_that_is_in_no_workers_hands_is_published(
 
     assert queue.restore_result(job().songhash, 1000)
 
-    status = job_status(queue)
-    assert status.state is State.SUCCEEDED
-    assert status.error is None
-    assert status.ended_at
-    assert status.ended_at.timestamp() == 1
+    found = get_job(queue)
+    assert found.status is Status.SUCCEEDED
+    assert found.error is None
+    assert found.ended_at
+    assert found.ended_at.timestamp() == 1
     assert copies(queue) == 0
 
 
@@ -91,31 +91,31 @@ def test_a_job_enqueued_again_is_not_listed_as_ended(queue: Queue, worker: Worke
 
     queue.enqueue(job())
 
-    assert state(queue) is State.QUEUED
+    assert get_status(queue) is Status.QUEUED
     assert list(queue.all_ended()) == []
 
 
 def test_a_stem_of_an_unknown_or_unfinished_job_is_not_removed(queue: Queue) -> None:
     queue.restore_result(job().songhash, 1000)
-    finished = job_status(queue)
+    finished = get_job(queue)
     queue.cancel(job().songhash, "me")
     queue.delete_cancelled(job().songhash, "me")
 
     assert queue.forget_stem(finished) == 0
-    assert queue.status(job().songhash) is None
+    assert queue.job(job().songhash) is None
 
     queue.enqueue(job())
     assert queue.forget_stem(finished) == 0
-    assert queue.enqueue(job()) == (False, State.QUEUED)
+    assert queue.enqueue(job()) == (False, Status.QUEUED)
 
 
 def test_a_job_that_lost_a_stem_is_enqueued_again(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     taken(worker()).succeed()
 
-    assert queue.forget_stem(job_status(queue)) == 1
+    assert queue.forget_stem(get_job(queue)) == 1
 
-    assert queue.enqueue(job()) == (True, State.QUEUED)
+    assert queue.enqueue(job()) == (True, Status.QUEUED)
 
 
 def test_a_job_that_somebody_removed_is_not_published(queue: Queue) -> None:
@@ -136,30 +136,30 @@ def test_a_job_that_was_sent_again_since_it_was_removed_is_published(queue: Queu
 def test_a_finished_job_that_is_sent_again_stays_as_long_as_a_new_one(queue: Queue) -> None:
     queue.restore_result(job().songhash, 1000)
 
-    assert queue.enqueue(job()) == (False, State.SUCCEEDED)
+    assert queue.enqueue(job()) == (False, Status.SUCCEEDED)
 
     assert queue.ended_before(2000) == []
 
 
 def test_a_stem_is_removed_only_from_the_version_that_its_remover_read(queue: Queue) -> None:
     queue.restore_result(job().songhash, 1000)
-    first = job_status(queue)
+    first = get_job(queue)
 
-    pruned = [queue.forget_stem(first), queue.forget_stem(first), queue.forget_stem(job_status(queue))]
+    pruned = [queue.forget_stem(first), queue.forget_stem(first), queue.forget_stem(get_job(queue))]
 
     assert pruned == [1, -2, 1]
 
 
 def test_a_changed_report_gives_the_job_another_version(queue: Queue, worker: Workers) -> None:
     queue.restore_result(job().songhash, 1000)
-    queue.forget_stem(job_status(queue))
-    read_meanwhile = job_status(queue)
+    queue.forget_stem(get_job(queue))
+    read_meanwhile = get_job(queue)
 
     queue.note_report_changed(read_meanwhile)
 
-    assert job_status(queue).version != read_meanwhile.version
+    assert get_job(queue).version != read_meanwhile.version
     queue.enqueue(job())
     taken(worker()).succeed()
-    separated_again = job_status(queue)
+    separated_again = get_job(queue)
     queue.note_report_changed(read_meanwhile)
-    assert job_status(queue) == separated_again, "that was about the one before"
+    assert get_job(queue) == separated_again, "that was about the one before"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from msas.job import State
+from msas.job import Status
 from msas.queue import Queue
-from tests.queue.fixtures import ERROR, Workers, job, state, taken
+from tests.queue.fixtures import ERROR, Workers, get_status, job, taken
 from tests.support.queue_time import put_delayed_in_line, reclaim
 
 
@@ -34,19 +34,19 @@ def test_a_job_fails_after_three_errors_however_many_workers_were_lost_between(q
     queue.enqueue(job())
     for step in (lose, retry, lose, lose, retry, lose):
         step(queue, worker)
-    assert state(queue) is State.QUEUED
+    assert get_status(queue) is Status.QUEUED
 
     retry(queue, worker)
 
-    assert state(queue) is State.FAILED
+    assert get_status(queue) is Status.FAILED
 
 
 def test_errors_do_not_count_as_lost_workers(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     for step in (retry, lose, lose, lose, lose, retry, lose):
         step(queue, worker)
-    assert state(queue) is State.QUEUED
+    assert get_status(queue) is Status.QUEUED
 
     lose(queue, worker)
 
-    assert state(queue) is State.FAILED
+    assert get_status(queue) is Status.FAILED

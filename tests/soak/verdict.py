@@ -11,14 +11,14 @@ from contextlib import suppress
 from functools import partial
 
 from msas.errors import Problem
-from msas.job import State
+from msas.job import Status
 from msas.results import Results
 from tests.soak.clients import Clients
 from tests.soak.fleet import MOST_STUCK, Fleet
 from tests.support.rig import Rig
 
 _AT_ONCE = 8
-_OVER = (State.SUCCEEDED, State.FAILED)
+_OVER = (Status.SUCCEEDED, Status.FAILED)
 
 
 def judge(fleet: Fleet, clients: Clients) -> int:
@@ -28,20 +28,20 @@ def judge(fleet: Fleet, clients: Clients) -> int:
 
     def quiet() -> bool:
         fleet.keep_up()  # the model kill-1 kills the first worker of a song
-        return all(state in _OVER for state in _states(results, jobs).values()) and not rig.places()
+        return all(status in _OVER for status in _statuses(results, jobs).values()) and not rig.places()
 
     _until(quiet, MOST_STUCK)
-    states = _states(results, jobs)
-    others = _states(results, sorted(clients.either - clients.removed))
-    stuck = [s for s, state in states.items() if state not in (State.SUCCEEDED, State.FAILED, None)]
-    dead = {s for s, state in states.items() if state is State.FAILED and _explained(rig, s)}
-    lost = [s for s, state in states.items() if state is None or (state is State.FAILED and s not in dead)]
-    done = [s for s, state in states.items() if state is State.SUCCEEDED]
+    statuses = _statuses(results, jobs)
+    others = _statuses(results, sorted(clients.either - clients.removed))
+    stuck = [s for s, status in statuses.items() if status not in (Status.SUCCEEDED, Status.FAILED, None)]
+    dead = {s for s, status in statuses.items() if status is Status.FAILED and _explained(rig, s)}
+    lost = [s for s, status in statuses.items() if status is None or (status is Status.FAILED and s not in dead)]
+    done = [s for s, status in statuses.items() if status is Status.SUCCEEDED]
     with ThreadPoolExecutor(_AT_ONCE) as threads:  # thousands of jobs, and each stem of each is read
         half = [s for s, whole in zip(done, threads.map(partial(_whole, rig), done), strict=True) if not whole]
     half += [s for s in clients.removed if not _until(lambda s=s: _gone(rig, s), MOST_STUCK)]  # type: ignore[misc]
-    others = {s: state for s, state in others.items() if state is not State.FAILED}
-    half += [s for s, state in others.items() if not (_whole(rig, s) if state else _gone(rig, s))]
+    others = {s: status for s, status in others.items() if status is not Status.FAILED}
+    half += [s for s, status in others.items() if not (_whole(rig, s) if status else _gone(rig, s))]
     half += clients.wrong
     twice = sum(max(0, rig.separations(s) - 1) for s in jobs)
     for name, count in sorted(fleet.counts.items()):
@@ -60,8 +60,8 @@ def judge(fleet: Fleet, clients: Clients) -> int:
     return 1 if lost or half or stuck or clients.broken or not jobs else 0
 
 
-def _states(results: Results, songs: Sequence[str]) -> dict[str, State | None]:
-    return {song: status.state if status else None for song, status in results.statuses(songs).items()}
+def _statuses(results: Results, songs: Sequence[str]) -> dict[str, Status | None]:
+    return {song: found.status if found else None for song, found in results.jobs(songs).items()}
 
 
 def _until(condition: Callable[[], bool], seconds: float) -> bool:
@@ -76,17 +76,17 @@ def _until(condition: Callable[[], bool], seconds: float) -> bool:
 
 def _explained(rig: Rig, songhash: str) -> bool:
     """Say whether the job failed since six workers were lost with it."""
-    error = rig.status(songhash).error
+    error = rig.job(songhash).error
     return bool(error and error["code"] == "worker_lost")
 
 
 def _whole(rig: Rig, songhash: str) -> bool:
     with suppress(AssertionError, LookupError):
-        rig.whole(songhash, rig.status(songhash))
+        rig.whole(songhash, rig.job(songhash))
         return True
     return False
 
 
 def _gone(rig: Rig, songhash: str) -> bool:
     left = [*rig.store._list(rig.settings.bucket_in, songhash), *rig.store._list(rig.settings.bucket_out, songhash)]
-    return not left and rig.queue.status(songhash) is None
+    return not left and rig.queue.job(songhash) is None

@@ -59,7 +59,7 @@ def enqueue_and_succeed(queue: Queue, consumer: Consumer, job: Job) -> None:
 
 def delivery_of(queue: Queue) -> dict[str, Any]:
     """Return how the delivery of the job's callback goes, as its status tells."""
-    status = queue.status(SONGHASH)
+    status = queue.job(SONGHASH)
     assert status
     assert status.callback
     return status.callback

@@ -27,14 +27,14 @@ from redis import Redis
 
 import rest.api.separate
 from msas.cost import SongLimits
-from msas.job import Job, Stage, State
+from msas.job import Job, Stage, Status
+from msas.job_view import MIXTURE
 from msas.models import Model
 from msas.options import Options
 from msas.queue import Consumer, Queue
 from msas.removal import remove
 from msas.results import Results
 from msas.settings import Settings
-from msas.status import MIXTURE
 from msas.store import Store
 from rest.uploads.receive import Upload
 from tests.support.fake_s3 import MemoryMinio
@@ -149,7 +149,7 @@ class Process:
         """Sweep and compare, as the REST process that leads does, an hour after all objects were stored."""
         return reconcile(self.queue, self.store, KEEP_DAYS, grace_seconds=0)
 
-    def accept(self, number: int = 0) -> tuple[bool, State]:
+    def accept(self, number: int = 0) -> tuple[bool, Status]:
         """Accept a song, as POST /separate does after it has checked the audio."""
         _rest.services = SimpleNamespace(queue=self.queue, store=self.store, settings=SETTINGS)
         return rest.api.separate._accept(job(number), Upload(io.BytesIO(song(number)), len(song(number)), {}))
@@ -228,8 +228,8 @@ class Place:
     def workers(self) -> list[str]:
         return [name.decode() for name in cast(list[bytes], self.redis.zrange(self.key("workers"), 0, -1))]
 
-    def state(self, number: int = 0) -> State | None:
-        return self.queue.states([job(number).songhash])[job(number).songhash]
+    def status(self, number: int = 0) -> Status | None:
+        return self.queue.statuses([job(number).songhash])[job(number).songhash]
 
     def holds(self, name: str) -> bool:
         """Say whether Redis names this worker as the holder of a running job."""
@@ -260,7 +260,7 @@ class Place:
 
     def quiet(self, numbers: Collection[int]) -> bool:
         """Say whether the jobs succeeded, and no message is left in Redis or the store."""
-        return all(self.state(number) == "succeeded" for number in numbers) and not (self.left() or self.messages())
+        return all(self.status(number) == "succeeded" for number in numbers) and not (self.left() or self.messages())
 
     def whole(self, number: int = 0) -> None:
         """Check that the store has the job's report and stems, to the byte, and its status the same report."""

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from msas.errors import Unavailable
-from msas.job import State
+from msas.job import Status
+from msas.job_view import JobView
 from msas.queue import Queue
-from msas.status import JobStatus
 
 
 @contextmanager
@@ -24,7 +24,7 @@ def observed(queue: Queue, songhashes: list[str]) -> Iterator[None]:
         while not over.wait(0.02):
             with suppress(Unavailable):
                 for songhash in songhashes:
-                    now = Seen.of(queue.status(songhash))
+                    now = Seen.of(queue.job(songhash))
                     if not seen[songhash].may_become(now):
                         wrong.append(f"{songhash}: from {seen[songhash]} to {now}")
                     seen[songhash] = now
@@ -43,20 +43,20 @@ def observed(queue: Queue, songhashes: list[str]) -> Iterator[None]:
 class Seen:
     """What an observer saw of a job."""
 
-    state: State | None = None
+    status: Status | None = None
     attempt: int = 0
     progress: float = 0.0
 
     @classmethod
-    def of(cls, status: JobStatus | None) -> Seen:
-        return cls(status.state, status.attempt, status.progress) if status else cls()
+    def of(cls, found: JobView | None) -> Seen:
+        return cls(found.status, found.attempt, found.progress) if found else cls()
 
     def may_become(self, other: Seen) -> bool:
         if not 0 <= other.progress <= 1 or other.attempt < self.attempt - 1:
             return False
-        if self.state is other.state is State.RUNNING and self.attempt == other.attempt:
+        if self.status is other.status is Status.RUNNING and self.attempt == other.attempt:
             return other.progress >= self.progress
-        return self.state not in (State.SUCCEEDED, State.FAILED) or other.state is self.state
+        return self.status not in (Status.SUCCEEDED, Status.FAILED) or other.status is self.status
 
 
 def begun(log: str) -> list[str]:

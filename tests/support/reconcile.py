@@ -62,4 +62,4 @@ def lost_jobs(rig: Rig, count: int) -> list[str]:
 
 
 def known(rig: Rig, songs: list[str]) -> list[str]:
-    return [songhash for songhash, state in rig.queue.states(songs).items() if state]
+    return [songhash for songhash, status in rig.queue.statuses(songs).items() if status]

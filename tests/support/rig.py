@@ -22,14 +22,14 @@ import requests
 from local import servers
 from local.child import Child
 from msas.errors import Unavailable
-from msas.job import Job, State
+from msas.job import Job, Status
 from msas.job import songhash as songhash_of
+from msas.job_view import JobView, tracks_of
 from msas.options import Options
 from msas.queue import Queue
 from msas.removal import remove
 from msas.results import Results
 from msas.settings import Settings
-from msas.status import JobStatus, tracks_of
 from msas.store import Store
 from tests.support.forked_child import ForkedChild
 from tests.support.processes import environment_with, eventually
@@ -169,17 +169,17 @@ class Rig:
         self.queue.enqueue(job)
         return job.songhash
 
-    def status(self, songhash: str) -> JobStatus:
+    def job(self, songhash: str) -> JobView:
         found = Results(self.queue, self.store).status(songhash)
         assert found, "the job is known"
         return found
 
     def running(self, songhash: str, stage: str | None = None) -> bool:
         """Say whether the job runs, in that stage if one is given; `separating` only once the engine was called."""
-        found = self.status(songhash)
+        found = self.job(songhash)
         if stage == "separating" and not self.separations(songhash):
             return False
-        return found.state is State.RUNNING and stage in (None, found.stage)
+        return found.status is Status.RUNNING and stage in (None, found.stage)
 
     def separations(self, songhash: str) -> int:
         """Return how often the engine was asked to separate the song."""
@@ -187,8 +187,8 @@ class Rig:
         return len(path.read_text().splitlines()) if path.exists() else 0
 
     def over(self, songhashes: Iterable[str]) -> bool:
-        states = self.queue.states(list(songhashes))
-        return all(state in (State.SUCCEEDED, State.FAILED) for state in states.values())
+        statuses = self.queue.statuses(list(songhashes))
+        return all(status in (Status.SUCCEEDED, Status.FAILED) for status in statuses.values())
 
     def finish(self, songhashes: list[str], seconds: float = 30) -> None:
         """Wait until the jobs are over, then make sure that all of them are as they should be."""
@@ -201,13 +201,13 @@ class Rig:
         Where its worker was killed just then, its message still lies in the store, until the stores are compared.
         """
         for songhash in songhashes:
-            status = self.status(songhash)
-            assert status.state is State.SUCCEEDED, status
-            self.whole(songhash, status)
+            found = self.job(songhash)
+            assert found.status is Status.SUCCEEDED, found
+            self.whole(songhash, found)
         eventually(lambda: self.queue.list_all_jobs() == ([], [], []), 10)
         eventually(lambda: not self.places(), 10)
 
-    def whole(self, songhash: str, status: JobStatus) -> None:
+    def whole(self, songhash: str, status: JobView) -> None:
         """What the status tells is what the store's report tells, and each stem is there to the byte."""
         published = self.store.published(songhash)
         assert published, "the report and all its stems are there"

@@ -18,7 +18,7 @@ import requests
 
 from local import Service, servers
 from local.child import Child
-from msas.job import State
+from msas.job import Status
 from msas.queue import Consumer
 from tests.support.processes import environment_with, eventually
 from tests.support.rig import Rig, stopped
@@ -95,7 +95,7 @@ def test_a_lost_lease_is_counted(rig: Rig) -> None:
     eventually(lambda: rig.running(song))
     with stopped(worker.child):
         rig.worker()
-        eventually(lambda: rig.status(song).state is State.SUCCEEDED)
+        eventually(lambda: rig.job(song).status is Status.SUCCEEDED)
     eventually(lambda: worker.value("msas_leases_lost_total") == 1)
     eventually(lambda: worker.results() == {"lost": 1})
 

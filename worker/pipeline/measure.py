@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from msas.job import Job, Stage
+from msas.job_view import MIXTURE
 from msas.options import Options
-from msas.status import MIXTURE
 from worker.engines import Engine, Samples
 from worker.pipeline.decode import Mixture
 from worker.pipeline.stem import EncodedStem

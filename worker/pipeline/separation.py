@@ -18,8 +18,8 @@ from msas.cost import SongLimits
 from msas.errors import SongMissing
 from msas.formats import open_encoder, pad_or_trim, resampled, stem_rate
 from msas.job import Job, Stage
+from msas.job_view import MIXTURE
 from msas.options import Options
-from msas.status import MIXTURE
 from msas.store import Store
 from msas.store.s3_errors import ObjectMissing
 from msas.store.stems import Attempt

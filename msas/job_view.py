@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from msas.job import Job, State
+from msas.job import Job, Status
 from msas.models import stem_order
 from msas.queue.callback_record import described, fields_of_callback
 
@@ -26,8 +26,8 @@ class Track:
 
 
 @dataclass(frozen=True)
-class JobStatus:
-    """A job's state at one moment. `position` counts from 1, the next to be taken; None unless it is in line.
+class JobView:
+    """A job's status at one moment. `position` counts from 1, the next to be taken; None unless it is in line.
 
     `error` says why it failed, or why it is being tried again; `callback` how those who wait for its end are told;
     `owners` are the names of the keys that sent it; `version` changes with each end and each stem that is removed.
@@ -35,7 +35,7 @@ class JobStatus:
     """
 
     songhash: str
-    state: State
+    status: Status
     model: str | None
     name: str
     seconds: float | None
@@ -54,7 +54,7 @@ class JobStatus:
     owners: frozenset[str] = frozenset()
     version: str = ""
 
-    def with_report(self, report: dict[str, Any]) -> JobStatus:
+    def with_report(self, report: dict[str, Any]) -> JobView:
         """Return the status of this job, which succeeded, together with what its report tells."""
         return replace(
             self,
@@ -101,7 +101,7 @@ def fields_of_job(job: Job) -> list[str]:
     return [*fields, "options", json.dumps(asdict(job.options))] if job.options else fields
 
 
-def read_status(songhash: str, fields: Mapping[str, bytes], position: int | None) -> JobStatus:
+def build_job_view(songhash: str, fields: Mapping[str, bytes], position: int | None) -> JobView:
     """Read a job's fields; `position` is its place in the line."""
 
     def text(name: str) -> str | None:
@@ -113,16 +113,16 @@ def read_status(songhash: str, fields: Mapping[str, bytes], position: int | None
     def moment(name: str) -> datetime | None:
         return datetime.fromtimestamp(float(fields[name]) / 1000, UTC) if name in fields else None
 
-    state = State(fields["status"].decode())
-    return JobStatus(
+    status = Status(fields["status"].decode())
+    return JobView(
         songhash=songhash,
-        state=state,
+        status=status,
         model=text("model") or None,
         name=text("name") or "",
         seconds=float(fields["seconds"]) if "seconds" in fields else None,
         attempt=int(fields.get("attempt", 0)),
-        stage=text("stage") if state is State.RUNNING else None,
-        progress=1.0 if state is State.SUCCEEDED else float(fields.get("progress", 0)),
+        stage=text("stage") if status is Status.RUNNING else None,
+        progress=1.0 if status is Status.SUCCEEDED else float(fields.get("progress", 0)),
         position=position,
         enqueued_at=moment("enqueued_at"),
         started_at=moment("started_at"),
