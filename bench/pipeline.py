@@ -10,6 +10,7 @@ from msas.cost import SongLimits
 from msas.job import Job
 from msas.models import LITE
 from msas.options import Options
+from msas.report import Report
 from msas.settings import Settings
 from msas.store import Store
 from msas.store.conditional import Readable
@@ -46,8 +47,8 @@ class FolderStore:
     def put_peaks(self, peaks: dict[str, Any], _: str) -> None:
         (self._out / "peaks.json").write_text(json.dumps(peaks))
 
-    def put_report(self, report: dict[str, Any], _: str) -> bool:
-        (self._out / "report.json").write_text(json.dumps(report, indent=1))
+    def put_report(self, report: Report, _: str) -> bool:
+        (self._out / "report.json").write_text(json.dumps(report.to_json(), indent=1))
         return True
 
     def end_attempt(self, _: Attempt) -> None:
@@ -99,7 +100,7 @@ def load(model: str, repo: Path, settings: Settings) -> Engine:
     return demucs.load(model, repo, runtime)
 
 
-def separate(engine: Engine, song: Path, out: Path) -> dict[str, Any]:
+def separate(engine: Engine, song: Path, out: Path) -> Report:
     """Separate the file `song` into MP3s in the folder `out`; return the report."""
     out.mkdir(parents=True, exist_ok=True)
     job, store = Job("0" * 56), cast(Store, FolderStore(song, out))

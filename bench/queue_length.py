@@ -15,8 +15,8 @@ from bench.material import Setup
 from bench.own_redis import make_job, own_redis
 from msas.errors import NotAudio
 from msas.job import Job
-from msas.job_view import fields_of_job
 from msas.queue import Bounds, Consumer
+from msas.queue.job_view import job_fields
 from msas.queue.stats import QueueStats
 from msas.settings import Settings
 
@@ -121,7 +121,7 @@ class _FilledQueue:
     def _fill(self, count: int) -> None:
         """Enqueue jobs in one pipeline."""
         script: Any = self.queue.scripts._scripts["enqueue"]
-        fields = fields_of_job(make_job(0))
+        fields = job_fields(make_job(0))
         with self.redis.pipeline(transaction=False) as pipeline:
             for job in (self._next_job() for _ in range(count)):
                 facts = [job.songhash, job.message(), "", job.owner, 4.0, *astuple(_BOUNDS)]

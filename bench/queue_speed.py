@@ -14,8 +14,8 @@ from bench import queue_length
 from bench.material import Setup
 from bench.own_redis import make_job, own_redis
 from msas.job import Job
-from msas.job_view import fields_of_job
 from msas.queue import Consumer, connect
+from msas.queue.job_view import job_fields
 
 JOBS, TURNS = 1_000, 5  # jobs a turn; the first turn warms up
 _LIST, _TAKEN = "raw", "raw-taken"
@@ -72,7 +72,7 @@ def _enqueue_raw(redis: Redis, job: Job) -> None:
     """LPUSH the message and HSET the job's fields, in one pipeline."""
     pipeline = redis.pipeline(transaction=False)
     pipeline.lpush(_LIST, job.message())
-    pipeline.hset(_key(job), items=["status", "queued", *fields_of_job(job)])
+    pipeline.hset(_key(job), items=["status", "queued", *job_fields(job)])
     pipeline.execute()
 
 
@@ -80,7 +80,7 @@ def _dispatch_raw(redis: Redis) -> None:
     """Move a message to a list of taken ones; HSET that the job runs; in one pipeline, LREM it and HSET its end."""
     message = cast(bytes, redis.blmove(_LIST, _TAKEN, 5, "RIGHT", "LEFT"))
     taken = Job.from_message(message)
-    redis.hset(_key(taken), items=["status", "running", *fields_of_job(taken)])
+    redis.hset(_key(taken), items=["status", "running", *job_fields(taken)])
     pipeline = redis.pipeline(transaction=False)
     pipeline.lrem(_TAKEN, 1, message.decode())
     pipeline.hset(_key(taken), items=["status", "succeeded", "ended_at", str(time.time_ns())])

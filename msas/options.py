@@ -61,6 +61,15 @@ class Options:
         _agree(options, chosen)
         return options
 
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Options:
+        """Read what `to_json` of this version or of another one returned; checks nothing."""
+        known = {each.name: content[each.name] for each in fields(cls) if each.name in content}
+        return cls(**{**known, "stems": tuple(content.get("stems", ()))})
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "stems": list(self.stems)}
+
     def for_stems(self, stems: tuple[str, ...]) -> Options:
         """Return the options as they are for a model that yields `stems`. Raises BadOption where it lacks one."""
         for name in (*self.stems, *([self.two_stems] if self.two_stems else [])):

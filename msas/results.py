@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from msas.job import Status
-from msas.job_view import JobView
-from msas.queue import Queue
+from msas.queue import JobView, Queue
 from msas.queue.stats import QueueStats
+from msas.report import Report
 from msas.store import Store
 from msas.upkeep.recovery import publish_again
 
@@ -31,7 +31,7 @@ class Results:
 
     def __init__(self, queue: Queue, store: Store) -> None:
         self._queue, self._store, self._stats = queue, store, QueueStats(queue)
-        self._reports: OrderedDict[str, tuple[str, dict[str, Any]]] = OrderedDict()
+        self._reports: OrderedDict[str, tuple[str, Report]] = OrderedDict()
         self._missed: OrderedDict[str, float] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -42,31 +42,33 @@ class Results:
     def jobs(self, songhashes: Sequence[str]) -> dict[str, JobView | None]:
         """Return the status of each job. One that Redis forgot is noted again where it lies finished in the store."""
         found = self._queue.jobs(songhashes)
-        unknown = [songhash for songhash, status in found.items() if status is None and not self._is_missing(songhash)]
+        unknown = [songhash for songhash, job in found.items() if job is None and not self._is_missing(songhash)]
         found |= self._queue.jobs([songhash for songhash in _each(self._bring_back, unknown) if songhash])
-        finished = [status for status in found.values() if status and status.status is Status.SUCCEEDED]
-        return found | {status.songhash: status for status in _each(self._with_report, finished)}
+        return found | {job.songhash: job for job in self._with_reports(found.values())}
 
-    def recent_reports(self) -> list[dict[str, Any]]:
+    def recent_reports(self) -> list[Report]:
         """Return the reports on the jobs that succeeded last, the newest first."""
-        statuses = self._queue.jobs(self._stats.recently_ended())
-        finished = [status for status in statuses.values() if status and status.status is Status.SUCCEEDED]
-        return [status.report for status in _each(self._with_report, finished) if status.report]
+        recent = self._queue.jobs(self._stats.recently_ended())
+        return [job.report for job in self._with_reports(recent.values()) if job.report]
 
-    def _with_report(self, status: JobView) -> JobView:
+    def _with_reports(self, jobs: Iterable[JobView | None]) -> list[JobView]:
+        """Return those of the jobs that succeeded, with their reports."""
+        return _each(self._with_report, [job for job in jobs if job and job.status is Status.SUCCEEDED])
+
+    def _with_report(self, job: JobView) -> JobView:
         with self._lock:
-            kept = self._reports.get(status.songhash)
-        if kept and kept[0] == status.version:
-            return status.with_report(kept[1])
-        report = self._store.report(status.songhash)
+            kept = self._reports.get(job.songhash)
+        if kept and kept[0] == job.version:
+            return job.with_report(kept[1])
+        report = self._store.report(job.songhash)
         if report is None:  # somebody emptied the store; the comparison forgets the job
-            return status
+            return job
         with self._lock:
-            self._reports[status.songhash] = status.version, report
-            self._reports.move_to_end(status.songhash)
+            self._reports[job.songhash] = job.version, report
+            self._reports.move_to_end(job.songhash)
             while len(self._reports) > _KEPT:
                 self._reports.popitem(last=False)
-        return status.with_report(report)
+        return job.with_report(report)
 
     def _bring_back(self, songhash: str) -> str:
         """Return the songhash where the job is known again, else ''."""

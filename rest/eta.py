@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import accumulate
 from statistics import mean, median
 from threading import Lock
-from typing import Any
 
 from msas.errors import StoreUnavailable
 from msas.job import Status
-from msas.job_view import JobView
-from msas.queue import Queue
+from msas.queue import JobView, Queue
 from msas.queue.stats import QueueStats
+from msas.report import Report
 from msas.results import Results
 
 _FRESH_SECONDS = 5.0  # so long is one look at the queue good for all who ask
@@ -25,16 +24,16 @@ _PROGRESS_THAT_TELLS = 0.05
 class Pace:
     """How many seconds of song a model gets done in a second, on the device that it ran on last: the median."""
 
-    def __init__(self, reports: Iterable[Mapping[str, Any]]) -> None:
+    def __init__(self, reports: Iterable[Report]) -> None:
         factors: dict[tuple[str, str], list[float]] = {}
         self._device: dict[str, str] = {}
-        self._lengths = []
+        self._lengths = list[float]()
         for report in reports:
-            model, device, factor = report["model"], report.get("device"), report.get("real_time_factor")
-            if device and factor:  # else it is of another's making
+            model, device, factor = report.model, report.device, report.real_time_factor
+            if device and factor and report.song:
                 self._device.setdefault(model, device)  # the newest comes first
                 factors.setdefault((model, device), []).append(factor)
-                self._lengths.append(report["song"]["seconds"])
+                self._lengths.append(report.song.seconds)
         self._factors = {key: median(found) for key, found in factors.items()}
 
     def seconds(self, model: str | None, song_seconds: float | None) -> float | None:
@@ -62,7 +61,7 @@ class Eta:
 
     def seconds(self, job: JobView) -> float | None:
         """Return about how long `job` still takes, in seconds; None where it is over or nothing is known yet."""
-        if job.status not in (Status.QUEUED, Status.RUNNING):
+        if job.has_ended:
             return None
         self._look()
         own = self._pace.seconds(job.model, job.seconds)

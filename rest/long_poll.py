@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from msas.errors import Problem, Unavailable
-from msas.job_view import JobView
+from msas.queue import JobView
 from msas.results import Results
 
 _LOOK_SECONDS = 0.25

@@ -9,9 +9,8 @@ from flask import current_app
 
 from msas.errors import NoWorker, UnknownSong
 from msas.job import SONGHASH
-from msas.job_view import JobView
 from msas.models import Model
-from msas.queue import Queue
+from msas.queue import JobView, Queue
 from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store

@@ -113,7 +113,7 @@ class Worker:
     def _separate(self, job: Job) -> None:
         """Separate the job's song and publish it, unless that was done and only the news of it was lost."""
         found = self._store.published(job.songhash)
-        if found and "removed" not in found[0]:
+        if found and not found[0].removed:
             return
         options = job.options or Options(self._models.default)
         engine = self._models.engine(options.model)

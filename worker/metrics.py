@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
 from socketserver import ThreadingTCPServer
-from typing import Any
 
 from prometheus_client import (
     CollectorRegistry,
@@ -22,6 +21,7 @@ from prometheus_client import (
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 from msas.job import Stage
+from msas.report import Report
 from worker.heartbeat import Liveness
 from worker.system import peak_rss_mb
 
@@ -81,11 +81,11 @@ class Counts:
         if result == "lost":
             self._lost.inc()
 
-    def separated(self, report: Mapping[str, Any]) -> None:
+    def separated(self, report: Report) -> None:
         """Count what the report on a separation says of its speed."""
-        for stage, seconds in report["seconds"].items():
+        for stage, seconds in (report.stage_seconds or {}).items():
             self._stages.labels(stage).observe(seconds)
-        self._factor.labels(report["model"], report["device"]).observe(report["real_time_factor"])
+        self._factor.labels(report.model, report.device).observe(report.real_time_factor or 0.0)
 
     def loaded(self, model: str, seconds: float) -> None:
         """Count a model that was loaded."""

@@ -4,6 +4,7 @@ from msas.queue.admission import Bounds, JobLookup
 from msas.queue.callbacks import CallbackQueue
 from msas.queue.connection import connect
 from msas.queue.consumer import Consumer, Lease, LeaseStatus
+from msas.queue.job_view import JobView
 from msas.queue.leader import Leader, LeadershipLost
 from msas.queue.queue import JobList, Queue
 from msas.queue.upkeep_record import Progress, Span, UpkeepRecord
@@ -14,6 +15,7 @@ __all__ = [
     "Consumer",
     "JobList",
     "JobLookup",
+    "JobView",
     "Leader",
     "LeadershipLost",
     "Lease",

@@ -54,7 +54,7 @@ def callback_id(callback: Mapping[str, Any]) -> str:
     return hashlib.sha256(callback_json(callback).encode()).hexdigest()[:16]
 
 
-def fields_of_callback(callback: Mapping[str, Any] | None, owner: str) -> list[str]:
+def callback_fields(callback: Mapping[str, Any] | None, owner: str) -> list[str]:
     """Return what is kept of a new job's callback, as field, value, field, value; `owner` is the caller's."""
     if callback is None:
         return []
@@ -73,7 +73,7 @@ def webhook_id(songhash: str, identity: str, since: str) -> str:
     return f"msg_{hashlib.sha256(f'{songhash} {identity} {since}'.encode()).hexdigest()[:32]}"
 
 
-def described(songhash: str, job: Mapping[str, bytes]) -> dict[str, Any] | None:
+def describe_callbacks(songhash: str, job: Mapping[str, bytes]) -> dict[str, Any] | None:
     """Return how the deliveries go, out of a job's fields, as its callers are told; None without a callback.
 
     That is how the one goes that was asked for last; the other ones, if any, stand under `others`. No URL is in it:

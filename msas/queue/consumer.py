@@ -16,8 +16,8 @@ from redis.exceptions import OutOfMemoryError
 
 from msas.errors import Problem
 from msas.job import BrokenMessage, Job, Stage
-from msas.job_view import fields_of_job
 from msas.queue.connection import connect, connect_blocking, translate_errors
+from msas.queue.job_view import job_fields
 from msas.queue.queue import Queue
 from msas.settings import Settings
 
@@ -116,7 +116,7 @@ class Consumer:
             entry = {"reason": str(broken), "message": start, "bytes": len(message), "at": self.queue.now()}
             run("dead_letter", self.worker, message, json.dumps(entry))
             return None
-        attempt = run("claim", self.worker, message, token, job.songhash, self._models, *fields_of_job(job))
+        attempt = run("claim", self.worker, message, token, job.songhash, self._models, *job_fields(job))
         return Lease(self, job, message, token, attempt) if attempt else None
 
     def renew(self, lease: Lease | None) -> LeaseStatus:

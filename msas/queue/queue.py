@@ -12,10 +12,10 @@ from redis import Redis
 from msas.cost import cost_minutes
 from msas.errors import TooMany
 from msas.job import Job, Status
-from msas.job_view import JobView, build_job_view, fields_of_job
 from msas.queue.admission import LATER_SECONDS, UNBOUNDED, Bounds, JobLookup
 from msas.queue.callback_record import callback_id, callback_json
 from msas.queue.connection import Scripts, connect, translate_errors
+from msas.queue.job_view import JobView, build_job_view, job_fields
 from msas.queue.offers import merge_offers
 from msas.settings import Settings
 
@@ -100,7 +100,7 @@ class Queue:
         message = replace(job, callback=None).message()  # the job's hash holds it
         cost = cost_minutes(job.options, job.seconds)
         facts = (job.songhash, message, "1" if perhaps_lost else "", job.owner, cost)
-        created, answer, removals = self.scripts.run("enqueue", *facts, *astuple(bounds), *fields_of_job(job))
+        created, answer, removals = self.scripts.run("enqueue", *facts, *astuple(bounds), *job_fields(job))
         bounds.check(answer.decode(), job.owner)
         if not created and job.callback and not perhaps_lost:
             self._subscribe(job.songhash, job.callback, job.owner)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from msas.errors import StoreUnavailable
-from msas.job_view import MIXTURE, tracks_of, without_stem
+from msas.report import MIXTURE, Report
 from msas.store.conditional import ConditionalBuckets, Readable
 from msas.store.s3_errors import ObjectTaken
 
@@ -81,14 +81,14 @@ class StemStore(ConditionalBuckets):
         """Return it as JSON; None where there is none, as of songs that an early version separated."""
         return self._get(self.bucket_out, _key(songhash, tag, "peaks.json"))
 
-    def put_report(self, report: dict[str, Any], seen: str = "") -> bool:
+    def put_report(self, report: Report, seen: str = "") -> bool:
         """Publish a separation: store the report on it beside the stems that it names, all of which are stored.
 
         Only where the report that lies there still has the ETag `seen` (empty: where there is none). Returns whether
         it is stored now.
         """
-        content = json.dumps(report, indent=1, allow_nan=False).encode()
-        return self._put_if(self.bucket_out, _report(report["hash"]), content, seen)
+        content = json.dumps(report.to_json(), indent=1, allow_nan=False).encode()
+        return self._put_if(self.bucket_out, _report(report.songhash), content, seen)
 
     def end_attempt(self, attempt: Attempt) -> None:
         """Give back what chose the attempt's names, after its report was stored: that makes others choose a tag."""
@@ -99,7 +99,7 @@ class StemStore(ConditionalBuckets):
         """Remove what the attempt stored, unless its report is published."""
         songhash, first = attempt.songhash, f"{attempt.songhash}-first"
         report = self.report(songhash)
-        if report and report.get("tag", "") == attempt.tag:
+        if report and report.tag == attempt.tag:
             return
         for key in [key for key, _ in self._list(self.bucket_out, f"{songhash}-")]:
             if _is_of_separation(key) and key != _report(songhash) and _tag(key) == attempt.tag:
@@ -114,31 +114,31 @@ class StemStore(ConditionalBuckets):
         """
         there = [(key, found.last_modified) for key, found in self._list(self.bucket_out, f"{songhash}-")]
         report = self.report(songhash)
-        named = _names(songhash, report) if report else set()
+        named = _published_keys(report) if report else set()
         doomed = [key for key, at in there if _is_of_separation(key) and key not in named and at and at < before]
         for key in doomed:
             self._remove(key)
         return len(doomed)
 
-    def report(self, songhash: str) -> dict[str, Any] | None:
+    def report(self, songhash: str) -> Report | None:
         """Return the report on a separation; None where there is none."""
         return self.report_and_etag(songhash)[0]
 
-    def report_and_etag(self, songhash: str) -> tuple[dict[str, Any] | None, str]:
+    def report_and_etag(self, songhash: str) -> tuple[Report | None, str]:
         """Return the report and its ETag; None, and an empty one, where there is none."""
         content, etag = self._get_with_etag(self.bucket_out, _report(songhash))
-        return json.loads(content or "null"), etag
+        return Report.from_json(json.loads(content)) if content else None, etag
 
-    def published(self, songhash: str) -> tuple[dict[str, Any], datetime] | None:
+    def published(self, songhash: str) -> tuple[Report, datetime] | None:
         """Return the report on a finished separation and when it was stored; None where there is none, or where
-        a stem that it names is not there in full. What was removed since stands under `removed`."""
+        a stem that it names is not there in full."""
         report = self.report(songhash)
         if report is None:
             return None
         there = dict(self._list(self.bucket_out, f"{songhash}-"))
-        for track in tracks_of(report):
-            stem = there.get(_key(songhash, report.get("tag", ""), f"{track.name}.{track.extension}"))
-            if stem is None or stem.size != track.bytes:
+        for stem in report.stems:
+            found = there.get(_key(songhash, report.tag, stem.file_name))
+            if found is None or found.size != stem.bytes:
                 return None
         own = there.get(_report(songhash))
         return (report, own.last_modified) if own and own.last_modified else None
@@ -181,23 +181,23 @@ class StemStore(ConditionalBuckets):
         """Say whether the stem is there."""
         return bool(self._etag(self.bucket_out, _key(songhash, tag, f"{stem}.{extension}")))
 
-    def prune(self, report: Mapping[str, Any], stem: str) -> None:
-        """Remove a stem of the separation that `report` is about: from the report that lies there, then its object.
+    def delete_stem(self, report: Report, stem: str) -> None:
+        """Remove a stem of the separation that `report` is about: from the report in the store, then its object.
 
         Where another separation has been published since, or the song was removed, nothing changes.
         """
-        songhash = report["hash"]
+        songhash = report.songhash
         for _ in range(_TRIES):
             there, etag = self.report_and_etag(songhash)
-            if there is None or _about_separation(there) != _about_separation(report):
+            if there is None or not there.is_of_same_separation(report):
                 return
-            if stem not in there["stems"] or self.put_report(without_stem(there, stem), etag):
-                self.remove_stem(songhash, stem, report["options"]["format"], report.get("tag", ""))
+            if all(each.name != stem for each in there.stems) or self.put_report(there.without(stem), etag):
+                self.remove_stem(songhash, stem, report.options.format, report.tag)
                 return
         raise StoreUnavailable("The song's report changes all the time; try again in a few seconds.")
 
     def remove_stem(self, songhash: str, stem: str, extension: str, tag: str = "") -> None:
-        """Remove one stem; it need not be there."""
+        """Remove the object of one stem, which need not be there; the report still names it."""
         self._remove(_key(songhash, tag, f"{stem}.{extension}"))
 
     def _remove(self, key: str) -> None:
@@ -213,16 +213,10 @@ def _report(songhash: str) -> str:
     return f"{songhash}-report.json"
 
 
-def _about_separation(report: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a report no removal changes; its times tell it from those of other separations."""
-    return {name: value for name, value in report.items() if name not in ("stems", "removed")}
-
-
-def _names(songhash: str, report: Mapping[str, Any]) -> set[str]:
+def _published_keys(report: Report) -> set[str]:
     """Return the keys of a published separation."""
-    tag, extension = report.get("tag", ""), report["options"]["format"]
-    names = {f"{name}.{extension}" for name in (*report["stems"], MIXTURE)} | {"peaks.json"}
-    return {_key(songhash, tag, name) for name in names} | {_report(songhash)}
+    names = {f"{MIXTURE}.{report.options.format}", "peaks.json", *(stem.file_name for stem in report.stems)}
+    return {_key(report.songhash, report.tag, name) for name in names} | {_report(report.songhash)}
 
 
 def have_leftovers(objects: Iterable[tuple[str, Object]], before: datetime) -> bool:

@@ -23,9 +23,12 @@ def publish_again(queue: Queue, store: Store, songhash: str, *, pruned_too: bool
     Without `pruned_too`, only where no stem was removed: one that waits, waits to be separated again.
     """
     found = store.published(songhash)
-    if found is None or ("removed" in found[0] and not pruned_too):
+    if found is None:
         return False
-    if not queue.restore_result(songhash, int(found[1].timestamp() * 1000), is_pruned="removed" in found[0]):
+    report, stored_at = found
+    if report.removed and not pruned_too:
+        return False
+    if not queue.restore_result(songhash, int(stored_at.timestamp() * 1000), is_pruned=bool(report.removed)):
         return False
     if owners := store.owners(songhash):
         queue.add_owners(songhash, owners)

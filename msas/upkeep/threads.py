@@ -1,4 +1,4 @@
-"""Threads that keep the queue and the store in order: every process reclaims lost jobs, one REST process at a time reconciles."""
+"""Maintenance threads: each process reclaims lost jobs; one REST process at a time compares Redis with the store."""
 
 from __future__ import annotations
 

@@ -8,13 +8,14 @@ import zlib
 from collections.abc import Callable, Iterable
 from datetime import datetime
 from functools import partial, reduce
-from typing import Any, cast
+from typing import cast
 
 from flask import Response
 from flask_openapi3.blueprint import APIBlueprint
 
 from msas.errors import UnknownSong, UnknownStem
-from msas.job_view import JobView, Track
+from msas.queue import JobView
+from msas.report import Stem
 from msas.store.s3_errors import ObjectMissing
 from rest.api.openapi import NEEDS_KEY, binary_response, problem_responses
 from rest.api.ranges import send_file
@@ -48,19 +49,18 @@ def archive(path: ArchivePath) -> Response:
         raise UnknownStem("All stems of this song were removed; send the song again.")
     title = song_title(job)
     folder = _folder(title) or songhash
-    report = (job.report or {})["stems"]
-    members = [_member(job, track, report[track.name], folder) for track in job.tracks]
+    members = [_member(job, stem, folder) for stem in job.tracks]
     layout = ZipLayout(members, cast(datetime, job.ended_at))
-    digests = [report[track.name]["sha256"] for track in job.tracks]
-    etag = hashlib.sha256("".join(digests).encode() + layout.own_bytes).hexdigest()
+    digests = "".join(stem.sha256 for stem in job.tracks)
+    etag = hashlib.sha256(digests.encode() + layout.own_bytes).hexdigest()
     return send_file(layout.read, layout.size, etag, _TYPE, f"{title}.zip")
 
 
-def _member(job: JobView, track: Track, report: dict[str, Any], folder: str) -> Member:
-    """Return the stem `track` as a member of the ZIP; `report` is what the job's report says about it."""
-    open_stem = partial(services().store.open_stem, job.songhash, track.name, track.extension, tag=job.tag)
-    crc32 = int(report["crc32"], 16) if "crc32" in report else _read_crc32(open_stem)
-    return Member(f"{folder}/{track.name}.{track.extension}", track.bytes, crc32, open_stem)
+def _member(job: JobView, stem: Stem, folder: str) -> Member:
+    """Return the stem as a member of the ZIP."""
+    open_stem = partial(services().store.open_stem, job.songhash, stem.name, stem.extension, tag=job.tag)
+    crc32 = int(stem.crc32, 16) if stem.crc32 else _read_crc32(open_stem)
+    return Member(f"{folder}/{stem.file_name}", stem.bytes, crc32, open_stem)
 
 
 def _read_crc32(open_stem: Callable[[], Iterable[bytes]]) -> int:

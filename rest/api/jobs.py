@@ -10,9 +10,10 @@ from flask_openapi3.blueprint import APIBlueprint
 from gevent import sleep
 
 from msas.errors import BadOption, BeingRemoved, TooLarge
-from msas.job import SONGHASH, Stage, Status
-from msas.job_view import JobView, Track
+from msas.job import SONGHASH, Stage
+from msas.queue import JobView
 from msas.removal import remove as remove_job
+from msas.report import Stem
 from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
 from rest.api.schemas import (
     MOST_SONGS,
@@ -63,9 +64,9 @@ def status(path: SongPath, query: StatusQuery) -> Response:
     seen = _etag(job)
 
     def is_news(status: JobView) -> bool:
-        return _has_ended(status) or (_etag(status) not in known if known else _etag(status) != seen)
+        return status.has_ended or (_etag(status) not in known if known else _etag(status) != seen)
 
-    if query.wait and not (_has_ended(job) or (known and seen not in known)):
+    if query.wait and not (job.has_ended or (known and seen not in known)):
         services().long_polls.wait(path.songhash, is_news, query.wait)
         job = services().job(path.songhash)
         seen = _etag(job)
@@ -135,7 +136,7 @@ def describe_job(job: JobView, eta_seconds: float | None) -> StatusAnswer:
         eta_seconds=eta_seconds,
         attempt=job.attempt,
         model=job.model,
-        options=job.options,
+        options=job.options.to_json() if job.options else None,
         name=job.name,
         seconds=job.seconds,
         enqueued_at=_iso(job.enqueued_at),
@@ -143,18 +144,14 @@ def describe_job(job: JobView, eta_seconds: float | None) -> StatusAnswer:
         ended_at=_iso(job.ended_at),
         tracks=[_track(job, track) for track in job.tracks],
         mixture=_track(job, job.mixture) if job.mixture else None,
-        report=job.report,
+        report=job.report.to_json() if job.report else None,
         error=Failure(**job.error) if job.error else None,
         callback=job.callback,
     )
 
 
-def _track(job: JobView, track: Track) -> TrackAnswer:
+def _track(job: JobView, track: Stem) -> TrackAnswer:
     return TrackAnswer(name=track.name, url=track_url(job.songhash, track), bytes=track.bytes, seconds=track.seconds)
-
-
-def _has_ended(job: JobView) -> bool:
-    return job.status not in (Status.QUEUED, Status.RUNNING)
 
 
 def _etag(job: JobView) -> str:

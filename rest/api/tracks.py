@@ -11,7 +11,8 @@ from flask_openapi3.blueprint import APIBlueprint
 
 from msas.errors import NotFound, NotReady, SharedSong, UnknownStem
 from msas.job import Status
-from msas.job_view import MIXTURE, JobView, Track
+from msas.queue import JobView
+from msas.report import Stem
 from msas.store.s3_errors import ObjectMissing
 from msas.store.stems import CONTENT_TYPES
 from rest.api.openapi import NEEDS_KEY, binary_response, json_response, problem_responses
@@ -27,9 +28,9 @@ _LAB_SPELLING = {"base": "bass"}
 _SOUND = binary_response(*CONTENT_TYPES.values())
 
 
-def track_url(songhash: str, track: Track) -> str:
+def track_url(songhash: str, track: Stem) -> str:
     """Return the path under which the stem is downloaded."""
-    return f"/apiv1/track/{songhash}/{track.name}.{track.extension}"
+    return f"/apiv1/track/{songhash}/{track.file_name}"
 
 
 @blueprint.get(
@@ -43,9 +44,9 @@ def download(path: StemPath) -> Response:
     """
     job = services().job(path.songhash)
     track = find_track(job, path.track, *([job.mixture] if job.mixture else []))
-    file_name = f"{song_title(job)}-{track.name}.{track.extension}"
+    file_name = f"{song_title(job)}-{track.file_name}"
     kind = CONTENT_TYPES[track.extension]
-    return send_file(partial(_open, job, track), track.bytes, _etag(job, track), kind, file_name)
+    return send_file(partial(_open, job, track), track.bytes, track.sha256, kind, file_name)
 
 
 @blueprint.get("/peaks/<songhash>", responses={200: PeaksAnswer, **problem_responses(404, 409)})
@@ -76,21 +77,21 @@ def remove(path: StemPath) -> Response:
 
 def _remove(path: StemPath) -> Response:
     found, job = _prune_job(path.songhash, path.track)
-    services().store.prune(job.report or {}, found.name)
+    if job.report:
+        services().store.delete_stem(job.report, found.name)
     services().queue.note_report_changed(job)
     return json_response(Removed(hash=path.songhash, track=found.name, reason="Stem removed"))
 
 
-def _prune_job(songhash: str, name: str) -> tuple[Track, JobView]:
+def _prune_job(songhash: str, name: str) -> tuple[Stem, JobView]:
     """Take the stem out of the job; return it, and the job's status with the report that named it."""
     for _ in range(_TRIES):
         job = services().job(songhash)
-        report = job.report or {}
         try:
             found = find_track(job, name)
         except UnknownStem:
-            if (stem := _stem_name(name)) in report.get("removed", []):
-                services().store.prune(report, stem)  # its removal may have been cut short
+            if job.report and (stem := _stem_name(name)) in job.report.removed:
+                services().store.delete_stem(job.report, stem)  # its removal may have been cut short
             raise
         pruned = services().queue.forget_stem(job, "" if sees_all() else caller())
         if pruned > 0:
@@ -111,7 +112,7 @@ def finished(job: JobView) -> JobView:
     return job
 
 
-def find_track(job: JobView, name: str, *others: Track) -> Track:
+def find_track(job: JobView, name: str, *others: Stem) -> Stem:
     """Return the stem, or one of `others`, that `name` means: `vocals`, `vocals.mp3`, or the lab's own `base.mp3`.
 
     Raises NotReady, UnknownStem.
@@ -133,7 +134,7 @@ def song_title(job: JobView) -> str:
     return job.name.rpartition(".")[0] or job.name or job.songhash
 
 
-def _open(job: JobView, track: Track, start: int, length: int) -> Any:
+def _open(job: JobView, track: Stem, start: int, length: int) -> Any:
     store = services().store
     key = (job.songhash, track.name, track.extension)
     try:
@@ -144,12 +145,6 @@ def _open(job: JobView, track: Track, start: int, length: int) -> Any:
         return store.open_stem(*key, start, length, tag=job.tag)
     except ObjectMissing:
         raise _unknown(job) from None
-
-
-def _etag(job: JobView, track: Track) -> str:
-    report: dict[str, Any] = job.report or {}
-    etag: str = (report[MIXTURE] if track.name == MIXTURE else report["stems"][track.name])["sha256"]
-    return etag
 
 
 def _unknown(job: JobView) -> UnknownStem:

@@ -14,7 +14,7 @@ from flask_limiter import Limiter
 from flask_limiter.errors import RateLimitExceeded
 
 from msas.errors import TooMany, Unauthorized
-from msas.job_view import JobView
+from msas.queue import JobView
 from msas.settings import Settings
 from rest.middleware.link_signature import find_signer
 

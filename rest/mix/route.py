@@ -11,8 +11,8 @@ from pydantic import BaseModel, Field, WithJsonSchema
 
 from msas.errors import NotFound, UnknownSong, UnknownStem
 from msas.job import SONGHASH
-from msas.job_view import JobView
 from msas.options import FORMATS
+from msas.queue import JobView
 from msas.store.stems import CONTENT_TYPES
 from rest.api.openapi import NEEDS_KEY, binary_response, problem_responses
 from rest.api.ranges import disposition
@@ -77,21 +77,20 @@ def _plan(job: JobView, extension: str, query: MixQuery) -> MixPlan:
     peaks = json.loads(content)
     gains = parse_gains(query.gains, [track.name for track in job.tracks])
     first, last = parse_region(query.start, query.end, peaks["samples"], peaks["rate"])
-    options: dict[str, Any] = job.options or {}
-    stem_format = options["format"]
-    bits = options["bit_depth"] if stem_format != "mp3" else 16
+    options = job.report.options
+    bits = options.bit_depth if options.format != "mp3" else 16
     heard = [name for name, gain in gains.items() if gain]
     return MixPlan(
         songhash=job.songhash,
         tag=job.tag,
         title=song_title(job),
-        extension=stem_format,
+        extension=options.format,
         bits=bits,
         rate=peaks["rate"],
         samples=last - first,
-        sources=tuple(_source(name, gains[name], stem_format, bits, first, peaks) for name in heard),
+        sources=tuple(_source(name, gains[name], options.format, bits, first, peaks) for name in heard),
         format=extension,
-        mp3_bitrate=options["mp3_bitrate"] if stem_format == "mp3" else _BEST_MP3_BITRATE,
+        mp3_bitrate=options.mp3_bitrate if options.format == "mp3" else _BEST_MP3_BITRATE,
         bit_depth=min(bits, 24) if extension == "flac" else bits,
         settings=services().settings.to_environment(),
     )

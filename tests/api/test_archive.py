@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from local import Service
-from msas.job_view import JobView
+from msas.queue import JobView
 from msas.results import Results
 from msas.store import Store
 from msas_client import Client
@@ -224,14 +224,13 @@ def test_an_archive_of_an_earlier_versions_song_that_lost_a_stem_is_answered_wit
 
 def without_crc32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let reports be as version 0.1.0 wrote them."""
-    status = Results.status
+    find_job = Results.job
 
     def of_earlier_version(results: Results, songhash: str) -> JobView | None:
-        job = status(results, songhash)
+        job = find_job(results, songhash)
         assert job
         assert job.report
-        stems: Mapping[str, Mapping[str, object]] = job.report["stems"]
-        old = {name: {key: stem[key] for key in stem if key != "crc32"} for name, stem in stems.items()}
-        return replace(job, report={**job.report, "stems": old})
+        stems = tuple(replace(stem, crc32=None) for stem in job.report.stems)
+        return replace(job, report=replace(job.report, stems=stems))
 
-    monkeypatch.setattr(Results, "status", of_earlier_version)
+    monkeypatch.setattr(Results, "job", of_earlier_version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -162,6 +163,6 @@ def finished_song_of_both(url: str, settings: Settings) -> str:
     songhash = send(url, ALICE, song)
     send(url, BOB, song)
     lease = taken(Consumer(connect(settings), connect_blocking(settings), settings))
-    Store.from_settings(settings).put_report({**report(), "hash": songhash})
+    Store.from_settings(settings).put_report(replace(report(), songhash=songhash))
     lease.succeed()
     return songhash

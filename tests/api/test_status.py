@@ -24,6 +24,7 @@ from msas.options import Options
 from msas.queue import Consumer, Queue, connect
 from msas.queue.connection import connect_blocking
 from msas.queue.stats import QueueStats
+from msas.report import Report, SongFacts
 from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
@@ -189,8 +190,8 @@ def test_the_estimate_is_learned_from_a_job_that_succeeded(service: Service, tmp
             for seed in (1, 2)
         )
         lease = taken(Consumer(connect(settings), connect_blocking(settings), settings))
-        facts = report("lite", "cpu", factor=0.01, seconds=0.1)
-        Store.from_settings(settings).put_report({**report_of_worker(), **facts, "hash": lease.job.songhash})
+        content = report("lite", "cpu", factor=0.01, seconds=0.1)
+        Store.from_settings(settings).put_report(replace(content, songhash=lease.job.songhash))
         lease.succeed()
 
         ended = requests.get(f"{url}/apiv1/status/{first}", timeout=60).json()
@@ -204,8 +205,9 @@ def test_the_estimate_is_learned_from_a_job_that_succeeded(service: Service, tmp
     assert queued["eta_seconds"] == 10.0, "0.1 s of song, of which 0.01 s take a second"
 
 
-def report(model: str, device: str, factor: float, seconds: float = 100.0) -> dict[str, Any]:
-    return {"model": model, "device": device, "real_time_factor": factor, "song": {"seconds": seconds}}
+def report(model: str, device: str, factor: float, seconds: float = 100.0) -> Report:
+    facts = {"device": device, "real_time_factor": factor, "song": SongFacts(seconds)}
+    return replace(report_of_worker(), model=model, **facts)
 
 
 def test_the_pace_is_the_median_of_the_device_that_the_model_ran_on_last() -> None:
@@ -309,10 +311,10 @@ def test_the_estimate_of_a_running_job_comes_from_its_progress_or_from_earlier_r
     assert least <= estimate <= most
 
 
-def eta_after(queue: Queue, store: Store, content: dict[str, Any]) -> Eta:
+def eta_after(queue: Queue, store: Store, content: Report) -> Eta:
     """Return estimates once a job has succeeded, with this report."""
     done = secrets.token_hex(28)
-    store.put_report({"name": "done.mp3", "options": {"format": "mp3"}, "stems": {}, **content, "hash": done})
+    store.put_report(replace(content, songhash=done))
     queue.restore_result(done, 1)
     return Eta(queue, Results(queue, store))
 

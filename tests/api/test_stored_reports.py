@@ -15,6 +15,7 @@ from local import Service
 from local.servers import free_ports
 from msas.errors import StoreUnavailable
 from msas.queue import Queue
+from msas.report import Report
 from msas.results import Results
 from msas.store import Store
 from msas_client import Client
@@ -57,7 +58,9 @@ def test_redis_keeps_a_few_facts_of_a_finished_job_and_rest_tells_all(
     told = get(service, done)
 
     assert b" ".join(sorted(kept)) == b"attempt ended_at enqueued_at settled started_at status"
-    assert told["report"] == store.report(done)
+    report = store.report(done)
+    assert report
+    assert told["report"] == report.to_json()
     assert [track["name"] for track in told["tracks"]] == list(told["report"]["stems"])
     assert (told["name"], told["model"], told["options"]) == ("done.wav", "lite", told["report"]["options"])
     assert told["seconds"] == pytest.approx(2, abs=0.1)
@@ -93,7 +96,7 @@ def test_a_song_that_was_removed_stays_unknown_whatever_a_late_worker_stored(
     assert report
     requests.delete(f"{service.url}/apiv1/remove/{done}", timeout=30).raise_for_status()
 
-    store.put_report({**report, "stems": {}})
+    store.put_report(replace(report, stems=()))
 
     assert get(service, done) == 404
 
@@ -103,7 +106,7 @@ class CountingStore(Store):
 
     reads: Counter[str]
 
-    def report(self, songhash: str) -> dict[str, Any] | None:
+    def report(self, songhash: str) -> Report | None:
         self.reads[songhash] += 1
         return super().report(songhash)
 

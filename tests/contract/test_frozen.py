@@ -24,6 +24,7 @@ from msas.models import DEMUCS, LITE
 from msas.options import Options
 from msas.queue import CallbackQueue, Consumer, Leader, Lease, Queue, UpkeepRecord
 from msas.queue.callback_record import DeliveryState, webhook_id
+from msas.report import Report
 from msas.settings import Settings
 from msas.store import Store
 from msas_client import Client, Failed, MsasError, NotReachable, Refused
@@ -48,11 +49,6 @@ def take(worker: Workers) -> Lease:
     lease = worker().claim_next()
     assert lease, "a job waits"
     return lease
-
-
-def report(job: Job) -> dict[str, Any]:
-    content = {"hash": job.songhash, "name": "song.mp3", "model": "lite", "options": asdict(Options("lite"))}
-    return {**content, "stems": {"vocals": {"bytes": 10, "seconds": 1.5}}}
 
 
 def get_contract(service: Service) -> dict[str, Any]:
@@ -338,7 +334,7 @@ def test_objects_have_these_keys_and_content_types(own_store: Store) -> None:
     for extension in ("mp3", "wav", "flac"):
         store.put_stem(song, "vocals", extension, io.BytesIO(b"stem"))
     store.put_peaks({"hash": song})
-    store.put_report({"hash": song})
+    store.put_report(Report(songhash=song, name="", options=Options("lite"), model="lite", stems=()))
 
     found = {"in": list_objects(store, store.bucket_in, song), "out": list_objects(store, store.bucket_out, song)}
 

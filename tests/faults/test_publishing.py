@@ -7,7 +7,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Barrier
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -48,12 +48,14 @@ def test_of_attempts_that_begin_at_once_one_has_the_plain_names(rig: Rig) -> Non
 
 def test_of_reports_that_are_stored_at_once_one_is_published(rig: Rig) -> None:
     """Fault 73."""
-    report: dict[str, Any] = report_of(SONG)
+    report = report_of(SONG)
 
-    stored = at_once(rig, lambda store, number: store.put_report({**report, "tag": f"{number:016x}"}))
+    stored = at_once(rig, lambda store, number: store.put_report(replace(report, tag=f"{number:016x}")))
 
     assert stored.count(True) == 1
-    assert (rig.store.report(SONG) or {})["tag"] == f"{stored.index(True):016x}"
+    published = rig.store.report(SONG)
+    assert published
+    assert published.tag == f"{stored.index(True):016x}"
 
 
 def test_an_attempt_that_was_slower_leaves_nothing(rig: Rig) -> None:
@@ -62,7 +64,7 @@ def test_an_attempt_that_was_slower_leaves_nothing(rig: Rig) -> None:
     for attempt in (first, second):
         rig.store.put_stem(SONG, "drums", "wav", io.BytesIO(b"drums"), attempt.tag)
         rig.store.put_peaks({"hash": SONG}, attempt.tag)
-    assert rig.store.put_report({**report_of(SONG), "tag": second.tag}, second.seen)
+    assert rig.store.put_report(replace(report_of(SONG), tag=second.tag), second.seen)
     assert not rig.store.put_report(report_of(SONG), first.seen)
 
     rig.store.withdraw(first)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import product
 
 import pytest
@@ -56,7 +57,7 @@ def test_stems_that_are_removed_at_once_are_all_gone_and_the_others_are_served(r
         status, report = rest_rig.job(song), rest_rig.store.report(song)
         assert [track.name for track in status.tracks] == ["other"]
         assert report
-        assert (list(report["stems"]), report["removed"]) == (["other"], sorted(STEMS[:3]))
+        assert ([stem.name for stem in report.stems], report.removed) == (["other"], tuple(sorted(STEMS[:3])))
         assert not [name for name in rest_rig.objects(song) for stem in STEMS[:3] if stem in name]
 
 
@@ -103,7 +104,9 @@ def test_a_song_removed_while_a_stem_of_it_is_being_removed_is_gone(rest_rig: Ri
     assert rest_rig.queue.forget_stem(status) == 1
     rest_rig.removed(finished)
 
-    rest_rig.store.prune(status.report or {}, "vocals")
+    assert status.report
+
+    rest_rig.store.delete_stem(status.report, "vocals")
 
     assert stays_gone(rest_rig, finished)
 
@@ -132,7 +135,9 @@ def test_a_stem_removed_while_its_song_is_separated_again_comes_back_with_the_ot
     post(rest_rig, content)
     rest_rig.finish([song])
 
-    rest_rig.store.prune(status.report or {}, "vocals")
+    assert status.report
+
+    rest_rig.store.delete_stem(status.report, "vocals")
 
     rest_rig.check([song])
     assert {track.name for track in rest_rig.job(song).tracks} == set(STEMS)
@@ -151,7 +156,9 @@ def test_a_report_changed_while_its_song_is_separated_again_costs_no_attempt(res
     post(rest_rig, content, model="sleep-1")
     eventually(lambda: rest_rig.separations(song) == 2)
 
-    rest_rig.store.prune(status.report or {}, "vocals")
+    assert status.report
+
+    rest_rig.store.delete_stem(status.report, "vocals")
     eventually(lambda: "put off" in first.log.read_text())
     rest_rig.reclaim_until(lambda: rest_rig.over([song]))
 
@@ -166,6 +173,6 @@ def test_a_report_whose_first_answer_was_lost_counts_as_stored(rest_rig: Rig, fi
     report, etag = rest_rig.store.report_and_etag(finished)
     assert report
 
-    first, again, other = (rest_rig.store.put_report({**report, "name": name}, etag) for name in ("a", "a", "b"))
+    first, again, other = (rest_rig.store.put_report(replace(report, name=name), etag) for name in ("a", "a", "b"))
 
     assert (first, again, other) == (True, True, False)

@@ -6,13 +6,13 @@ Songs of the model `marked` get other stems at each attempt, so that a stem of t
 from __future__ import annotations
 
 import hashlib
-from typing import Any
 
 import pytest
 
 from local.child import Child
-from msas.job_view import JobView
 from msas.options import Options
+from msas.queue import JobView
+from msas.report import Report
 from tests.support.observer import begun, observed
 from tests.support.processes import eventually
 from tests.support.rig import Rig, go_on, is_stopped, new_song, stop, stopped
@@ -23,7 +23,7 @@ PUBLISHED = ("put_report:after", "settle:before")
 CONFIRMED = ("put_stem:before", "put_stem:after", "put_report:before")
 
 
-def published(rig: Rig, song: str) -> tuple[JobView, dict[str, Any], dict[str, str]]:
+def published(rig: Rig, song: str) -> tuple[JobView, Report, dict[str, str]]:
     """Return all that a caller can get of a song: its status, its report, and the SHA-256 of each stem."""
     found = rig.store.published(song)
     assert found

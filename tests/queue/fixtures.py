@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from dataclasses import asdict, replace
-from typing import Any, TypeAlias, cast
+from dataclasses import replace
+from typing import TypeAlias, cast
 
 import pytest
 
 from local import Service
 from msas.errors import Problem
 from msas.job import Job, Status
-from msas.job_view import JobView, Track
 from msas.options import Options
-from msas.queue import Consumer, Lease, Queue, connect
+from msas.queue import Consumer, JobView, Lease, Queue, connect
 from msas.queue.connection import connect_blocking
+from msas.report import Report, Stem
 from msas.settings import Settings
 
-TRACKS = [Track("vocals", "mp3", 10, 1.5), Track("bass", "mp3", 20, 1.5)]
+STEMS = (
+    Stem(name="vocals", extension="mp3", bytes=10, seconds=1.5),
+    Stem(name="bass", extension="mp3", bytes=20, seconds=1.5),
+)
 ERROR = Problem("It went wrong.")
 Workers: TypeAlias = Callable[[], Consumer]
 
@@ -84,8 +87,8 @@ def copies(queue: Queue, number: int = 0) -> int:
     return delayed + sum(cast(list[bytes], queue.redis.lrange(key, 0, -1)).count(message) for key in lists)
 
 
-def report(number: int = 0) -> dict[str, Any]:
-    """Return what a worker reports on the job, as far as the queue reads it."""
-    stems = {track.name: {"bytes": track.bytes, "seconds": track.seconds} for track in TRACKS}
-    content = {"hash": job(number).songhash, "name": job(number).name, "model": "lite", "stems": stems}
-    return {**content, "options": asdict(Options("lite"))}
+def report(number: int = 0) -> Report:
+    """Return a worker's report on the job."""
+    return Report(
+        songhash=job(number).songhash, name=job(number).name, options=Options("lite"), model="lite", stems=STEMS
+    )

@@ -150,7 +150,7 @@ def test_a_removal_that_was_cut_short_is_completed_by_a_sweep_unless_it_never_be
 
 @pytest.mark.parametrize("fault", Fault)
 @pytest.mark.parametrize("first", ["worker", "remover"])
-def test_a_removal_of_a_running_job_is_completed_when_worker_and_remover_have_acknowledge_cancel(
+def test_a_removal_of_a_running_job_is_completed_when_worker_and_remover_have_acknowledged(
     first: str, fault: Fault
 ) -> None:
     for number in each_call(running, Process.remove):

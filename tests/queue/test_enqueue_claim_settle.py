@@ -10,7 +10,7 @@ from msas.errors import NotAudio, QueueUnavailable
 from msas.job import Stage, Status
 from msas.queue import Queue, connect
 from msas.settings import Settings
-from tests.queue.fixtures import ERROR, TRACKS, Workers, copies, get_job, get_status, job, pop, report, taken
+from tests.queue.fixtures import ERROR, STEMS, Workers, copies, get_job, get_status, job, pop, report, taken
 from tests.support.queue_time import put_delayed_in_line
 
 
@@ -81,7 +81,7 @@ def test_a_job_that_succeeded_leaves_the_report_to_the_store(queue: Queue, worke
     found = get_job(queue)
     assert (found.status, found.progress, found.report, found.model) == (Status.SUCCEEDED, 1, None, None)
     told = found.with_report(report())
-    assert told.tracks == tuple(TRACKS)
+    assert told.tracks == STEMS
     assert (told.report, told.model, told.name) == (report(), "lite", job().name)
 
 

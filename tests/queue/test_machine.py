@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, multiple, rule, run_state_machine_as_test
 
 from msas.errors import NotAudio
-from msas.job_view import fields_of_job
 from msas.queue import Lease
+from msas.queue.job_view import job_fields
 from tests.queue.machine_checks import MODELS, OWNERS, RedisChecks, job
 from tests.queue.model import GARBAGE, QueueModel
 from tests.support.in_process import Place
@@ -98,7 +98,7 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
         own = self.model.taken.get(name, [])
         if number not in own or own[-1] == number:
             message, token = self.messages[number], secrets.token_hex(8)
-            fields = fields_of_job(job(number))
+            fields = job_fields(job(number))
             attempt = self.queue.scripts.run(
                 "claim", name, message, token, job(number).songhash, self._models(name), *fields
             )

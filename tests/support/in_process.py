@@ -13,11 +13,10 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
-import json
 import threading
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, SimpleNamespace, TracebackType
 from typing import Any, cast
@@ -28,11 +27,11 @@ from redis import Redis
 import rest.api.separate
 from msas.cost import SongLimits
 from msas.job import Job, Stage, Status
-from msas.job_view import MIXTURE
 from msas.models import Model
 from msas.options import Options
 from msas.queue import Consumer, Queue
 from msas.removal import remove
+from msas.report import MIXTURE, Report, Stem
 from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
@@ -55,7 +54,6 @@ LEASE_MS = 60_000
 KEEP_DAYS = 7.0
 SETTINGS = Settings(lease_seconds=LEASE_MS / 1000, retry_seconds=10, keep_days=KEEP_DAYS)
 COUNTS = Counts()
-SPEED: dict[str, Any] = {"device": "none", "seconds": {}, "real_time_factor": 1.0}
 _rest = threading.local()  # the `services` that REST's code finds in this thread
 
 
@@ -72,14 +70,23 @@ def stem_of(songhash: str, stem: str) -> bytes:
     return f"{stem} of {songhash}".encode()
 
 
-def report_of(songhash: str) -> dict[str, Any]:
+def report_of(songhash: str) -> Report:
     """Return the report, which is the same after each separation of the song."""
-    stems: dict[str, Any] = {}
-    for stem in STEMS:
-        content = stem_of(songhash, stem)
-        stems[stem] = {"bytes": len(content), "seconds": 1.0, "sha256": hashlib.sha256(content).hexdigest()}
-    options = json.loads(json.dumps(asdict(Options("stand-in", format="wav"))))
-    return {"hash": songhash, "name": "song.wav", "model": "stand-in", "stems": stems, "options": options, **SPEED}
+    return Report(
+        songhash=songhash,
+        name="song.wav",
+        options=Options("stand-in", format="wav"),
+        model="stand-in",
+        device="none",
+        stage_seconds={},
+        real_time_factor=1.0,
+        stems=tuple(_stem(name, stem_of(songhash, name)) for name in STEMS),
+    )
+
+
+def _stem(name: str, content: bytes) -> Stem:
+    digest = hashlib.sha256(content).hexdigest()
+    return Stem(name=name, extension="wav", bytes=len(content), sha256=digest, seconds=1.0)
 
 
 def separate(
@@ -91,7 +98,7 @@ def separate(
     _watchdog: Watchdog,
     scratch: str,
     _limits: SongLimits,
-) -> dict[str, Any]:
+) -> Report:
     """Make the calls of worker.pipeline.separation.separate_song, in its order, on bytes that are no audio."""
     watch.report(Stage.FETCHING, 0.0)
     fetched = Path(scratch) / str(threading.get_ident())
@@ -265,10 +272,10 @@ class Place:
     def whole(self, number: int = 0) -> None:
         """Check that the store has the job's report and stems, to the byte, and its status the same report."""
         songhash = job(number).songhash
-        published, status = self.store.published(songhash), Results(self.queue, self.store).status(songhash)
+        published, status = self.store.published(songhash), Results(self.queue, self.store).job(songhash)
         assert published, "the report, or a stem that it names, is not in the store"
-        tag = published[0].get("tag", "")
-        assert published[0] == report_of(songhash) | ({"tag": tag} if tag else {})
+        tag = published[0].tag
+        assert published[0] == replace(report_of(songhash), tag=tag)
         assert status, "the job is unknown"
         assert status.report == published[0]
         for stem in STEMS:

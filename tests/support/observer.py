@@ -10,8 +10,7 @@ from dataclasses import dataclass
 
 from msas.errors import Unavailable
 from msas.job import Status
-from msas.job_view import JobView
-from msas.queue import Queue
+from msas.queue import JobView, Queue
 
 
 @contextmanager

@@ -24,9 +24,9 @@ from local.child import Child
 from msas.errors import Unavailable
 from msas.job import Job, Status
 from msas.job import songhash as songhash_of
-from msas.job_view import JobView, tracks_of
 from msas.options import Options
 from msas.queue import Queue
+from msas.queue.job_view import JobView
 from msas.removal import remove
 from msas.results import Results
 from msas.settings import Settings
@@ -207,16 +207,15 @@ class Rig:
         eventually(lambda: self.queue.list_all_jobs() == ([], [], []), 10)
         eventually(lambda: not self.places(), 10)
 
-    def whole(self, songhash: str, status: JobView) -> None:
+    def whole(self, songhash: str, job: JobView) -> None:
         """What the status tells is what the store's report tells, and each stem is there to the byte."""
         published = self.store.published(songhash)
         assert published, "the report and all its stems are there"
         report = published[0]
-        assert status.report == report
-        assert {track.name for track in status.tracks} == {track.name for track in tracks_of(report)}
-        for track in status.tracks:
-            stem = b"".join(self.store.open_stem(songhash, track.name, track.extension, tag=status.tag))
-            assert hashlib.sha256(stem).hexdigest() == report["stems"][track.name]["sha256"]
+        assert job.report == report
+        for stem in job.tracks:
+            content = b"".join(self.store.open_stem(songhash, stem.name, stem.extension, tag=job.tag))
+            assert hashlib.sha256(content).hexdigest() == stem.sha256
 
     def removed(self, songhash: str) -> None:
         """Remove a job, as REST does."""

@@ -51,7 +51,7 @@ def test_a_separation_is_published_under_a_tag(store: Store) -> None:
     found = store.published(SONG)
     assert found
     assert found[0] == report
-    assert report["tag"]
+    assert report.tag
     assert not store.honours_conditions()
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import asdict
-from typing import Any
 
 import numpy as np
 
 from msas.job import Job, Stage
-from msas.job_view import MIXTURE
 from msas.options import Options
+from msas.report import MIXTURE, Report, SongFacts, Stem
 from worker.engines import Engine, Samples
 from worker.pipeline.decode import Mixture
 from worker.pipeline.stem import EncodedStem
@@ -68,38 +66,42 @@ def build_report(
     seconds: float,
     watch: Stopwatch,
     check: SumCheck,
-) -> dict[str, Any]:
-    """Write the report on a job whose stems and mixture are stored, of `seconds` each. Peaks: full scale is 1."""
+) -> Report:
+    """Return the report on a job whose stems and mixture are stored, of `seconds` each."""
     stages = watch.seconds()
     length = mixture.length / mixture.info.rate
-    return {
-        "hash": job.songhash,
-        "name": job.name,
-        "options": asdict(options),
-        "model": engine.name,
-        "weights": engine.weights,
-        "device": engine.device,
-        "precision": engine.precision,
-        "song": {"seconds": round(length, 3), "samples": mixture.length, "rate": mixture.info.rate},
-        "seconds": stages,
-        "encoding_cpu_seconds": round(sum(file.cpu_seconds for file in files.values()), 3),
-        "real_time_factor": round(length / max(sum(stages.values()), 1e-9), 2),
-        "peak_rss_mb": peak_rss_mb(),
-        "sum_db": check.db(),
-        "stems": {name: _about(file, seconds) for name, file in files.items() if name != MIXTURE},
-        "mixture": _about(files[MIXTURE], seconds),
-    }
+    stems = {name: _describe_stem(name, options.format, file, seconds) for name, file in files.items()}
+    mixture_stem = stems.pop(MIXTURE)
+    return Report(
+        songhash=job.songhash,
+        name=job.name,
+        options=options,
+        model=engine.name,
+        weights=engine.weights,
+        device=engine.device,
+        precision=engine.precision,
+        song=SongFacts(round(length, 3), mixture.length, mixture.info.rate),
+        stage_seconds=stages,
+        encoding_cpu_seconds=round(sum(file.cpu_seconds for file in files.values()), 3),
+        real_time_factor=round(length / max(sum(stages.values()), 1e-9), 2),
+        peak_rss_mb=peak_rss_mb(),
+        sum_db=check.db(),
+        stems=tuple(stems.values()),
+        mixture=mixture_stem,
+    )
 
 
-def _about(file: EncodedStem, seconds: float) -> dict[str, Any]:
-    return {
-        "bytes": file.bytes,
-        "sha256": file.sha256,
-        "crc32": f"{file.crc32:08x}",
-        "seconds": seconds,
-        "peak": round(file.peak, 6),
-        "clipped_samples": file.clipped,
-    }
+def _describe_stem(name: str, extension: str, file: EncodedStem, seconds: float) -> Stem:
+    return Stem(
+        name=name,
+        extension=extension,
+        bytes=file.bytes,
+        sha256=file.sha256,
+        crc32=f"{file.crc32:08x}",
+        seconds=seconds,
+        peak=round(file.peak, 6),
+        clipped_samples=file.clipped,
+    )
 
 
 def _energy(samples: Samples) -> float:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 from msas.errors import StoreRefused, StoreUnavailable
+from msas.report import Report
 from msas.store import Store
 from msas.store.stems import Attempt
 
@@ -31,17 +33,14 @@ def attempt_at(store: Store, songhash: str) -> Iterator[Attempt]:
         raise
 
 
-def publish(
-    store: Store, patient: Store, attempt: Attempt, report: dict[str, Any], peaks: dict[str, Any]
-) -> dict[str, Any]:
+def publish(store: Store, patient: Store, attempt: Attempt, report: Report, peaks: dict[str, Any]) -> Report:
     """Store the peaks, then the report, by which the attempt's stems are published; return the published report.
 
     `patient` is the same store, but waits while that is away: once the report is stored, there is nothing to wait for.
     Where another attempt was faster, that is the other one's, and what this one stored is removed. Raises
     StoreUnavailable where neither is published.
     """
-    if attempt.tag:
-        report = {**report, "tag": attempt.tag}
+    report = replace(report, tag=attempt.tag)
     patient.put_peaks(peaks, attempt.tag)
     if patient.put_report(report, attempt.seen):
         with suppress(StoreUnavailable):
@@ -49,6 +48,6 @@ def publish(
         return report
     patient.withdraw(attempt)
     found = patient.published(attempt.songhash)
-    if found is None or "removed" in found[0]:
+    if found is None or found[0].removed:
         raise StoreUnavailable("The report was changed while the song was separated; it will be separated again.")
     return found[0]

@@ -10,7 +10,7 @@ from contextvars import copy_context
 from functools import partial
 from itertools import chain, starmap
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -18,8 +18,8 @@ from msas.cost import SongLimits
 from msas.errors import SongMissing
 from msas.formats import open_encoder, pad_or_trim, resampled, stem_rate
 from msas.job import Job, Stage
-from msas.job_view import MIXTURE
 from msas.options import Options
+from msas.report import MIXTURE, Report
 from msas.store import Store
 from msas.store.s3_errors import ObjectMissing
 from msas.store.stems import Attempt
@@ -68,7 +68,7 @@ def separate_song(
     watchdog: Watchdog,
     scratch: str,
     limits: SongLimits,
-) -> dict[str, Any]:
+) -> Report:
     """Separate the job's song, which must keep the `limits`; store its stems, then its report; return the report that
     is published then: another attempt's, where that was faster.
 
