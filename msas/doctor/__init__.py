@@ -1,1 +1,1 @@
-"""The doctor: looks whether all that the service needs is as it should be, and says what to do where it is not."""
+"""`python -m msas.doctor`: checks Redis, the store, the workers, the clocks and the settings."""

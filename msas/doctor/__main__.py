@@ -1,6 +1,6 @@
-"""`python -m msas.doctor [--json]`: look at Redis, the store, the workers, the clocks and the settings.
+"""`python -m msas.doctor [--json]`: check Redis, the store, the workers, the clocks and the settings.
 
-Exit status: 0 nothing is wrong, 1 something is, 2 the settings can not be understood.
+Exit status: 0 no error, 1 at least one error, 2 invalid settings.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from msas.doctor.check_redis import redis_findings
-from msas.doctor.check_settings import setting_findings
-from msas.doctor.check_store import store_findings
-from msas.doctor.check_workers import worker_findings
+from msas.doctor.check_redis import check_redis
+from msas.doctor.check_settings import check_settings
+from msas.doctor.check_store import check_store
+from msas.doctor.check_workers import check_workers
 from msas.doctor.finding import Finding, Verdict
 from msas.queue import Queue
 from msas.settings import Settings, SettingsError
 from msas.store import Store
 
-_MARKS = {Verdict.WELL: "✓", Verdict.LOOK: "!", Verdict.WRONG: "✗"}
+_MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.ERROR: "✗"}
 
 
-def findings(settings: Settings) -> Iterator[Finding]:
-    """Look at everything, and change nothing; what follows from a server that does not answer is left out."""
+def run_checks(settings: Settings) -> Iterator[Finding]:
+    """Run all checks; change nothing. Checks that need a server which does not answer are skipped."""
     queue = Queue.from_settings(settings)
-    yield from redis_findings(queue, settings)
-    yield from store_findings(Store.from_settings(settings, retries=0), settings)
-    yield from worker_findings(queue, settings)
-    yield from setting_findings(settings)
+    yield from check_redis(queue, settings)
+    yield from check_store(Store.from_settings(settings, retries=0), settings)
+    yield from check_workers(queue, settings)
+    yield from check_settings(settings)
 
 
 def main() -> int:
-    """Print each finding as it is made; return the exit status."""
-    parser = argparse.ArgumentParser(prog="python -m msas.doctor", description="Says whether all is well.")
+    """Print each finding; return the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m msas.doctor", description="Checks the service.")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     as_json = parser.parse_args().json
     try:
@@ -43,14 +43,14 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 2
     found = []
-    for finding in findings(settings):
+    for finding in run_checks(settings):
         found.append(finding)
         if not as_json:
-            print(_MARKS[finding.verdict], finding.sentence, flush=True)
-    sick = any(finding.verdict is Verdict.WRONG for finding in found)
+            print(_MARKS[finding.verdict], finding.message, flush=True)
+    failed = any(finding.verdict is Verdict.ERROR for finding in found)
     if as_json:
-        print(json.dumps({"well": not sick, "findings": [asdict(finding) for finding in found]}, indent=1))
-    return int(sick)
+        print(json.dumps({"ok": not failed, "findings": [asdict(finding) for finding in found]}, indent=1))
+    return int(failed)
 
 
 if __name__ == "__main__":

@@ -1,20 +1,20 @@
-"""Findings of clocks: ours against another's."""
+"""Compares this machine's clock with a server's."""
 
 from __future__ import annotations
 
-from msas.doctor.finding import Finding, look, well, wrong
+from msas.doctor.finding import Finding, error, ok, warning
 
-_LOOK_SECONDS = 5.0
-_WRONG_SECONDS = 300.0  # as old as a callback may be by Standard Webhooks; stores refuse requests from 900 on
+_WARNING_SECONDS = 5.0
+_ERROR_SECONDS = 300.0  # Standard Webhooks refuses callbacks that are older; stores refuse requests from 900 s on
 
 
-def clock_finding(whose: str, ahead_seconds: float) -> Finding:
-    """Judge the clock of `whose`, which is so far ahead of ours."""
-    what, off = f"clock of {whose.lower()}", abs(ahead_seconds)
-    if off <= _LOOK_SECONDS:
-        return well(what, f"{whose} and this machine agree on the time to {_LOOK_SECONDS:.0f} s.")
-    sentence = (
-        f"{whose}'s clock is {off:.0f} s {'ahead of' if ahead_seconds > 0 else 'behind'} this machine's: "
-        "let both follow a time server (NTP), or callbacks and signed requests will be refused."
+def check_clock(server: str, ahead_seconds: float) -> Finding:
+    """Judge the clock of `server`, which is `ahead_seconds` ahead of this machine's."""
+    check, difference = f"clock of {server.lower()}", abs(ahead_seconds)
+    if difference <= _WARNING_SECONDS:
+        return ok(check, f"The clocks of {server} and of this machine differ by at most {_WARNING_SECONDS:.0f} s.")
+    message = (
+        f"The clock of {server} is {difference:.0f} s {'ahead of' if ahead_seconds > 0 else 'behind'} this machine's: "
+        "synchronise both with a time server (NTP); otherwise callbacks and signed requests are refused."
     )
-    return wrong(what, sentence) if off > _WRONG_SECONDS else look(what, sentence)
+    return error(check, message) if difference > _ERROR_SECONDS else warning(check, message)

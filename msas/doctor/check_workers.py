@@ -1,4 +1,4 @@
-"""Findings of the workers, by what they say of themselves in Redis: the doctor need not run where they do."""
+"""Checks the workers, from what they store in Redis: leases, models, cached weights, device."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from msas.doctor.finding import Finding, look, well, wrong
+from msas.doctor.finding import Finding, error, ok, warning
 from msas.errors import QueueUnavailable
 from msas.models import LITE
 from msas.queue import Queue
@@ -16,65 +16,67 @@ from msas.settings import Settings
 _GPU = Path("/dev/nvidia0")
 
 
-def worker_findings(queue: Queue, settings: Settings) -> Iterator[Finding]:
-    """Look for workers and what they offer; nothing is found where Redis does not answer."""
+def check_workers(queue: Queue, settings: Settings) -> Iterator[Finding]:
+    """Yield the findings about workers and their models; none where Redis does not answer."""
     try:
-        numbers, offered = QueueStats(queue).count_jobs(), queue.advertised_models()
+        counts, offered = QueueStats(queue).count_jobs(), queue.advertised_models()
     except QueueUnavailable:
         return
-    waiting = numbers.waiting + numbers.delayed
-    if not numbers.workers:
-        yield wrong("workers", f"No worker is there, and {waiting} songs wait: start one, or see why the last ended.")
+    waiting = counts.waiting + counts.delayed
+    if not counts.workers:
+        yield error(
+            "workers", f"No worker runs, and {waiting} songs wait: start one, or find out why the last one ended."
+        )
     else:
-        yield well("workers", f"Workers: {numbers.workers}. Songs in work: {numbers.running}; in line: {waiting}.")
+        yield ok("workers", f"Workers: {counts.workers}. Songs running: {counts.running}; waiting: {waiting}.")
     if offered is None:
-        yield wrong(
+        yield error(
             "models",
-            "No worker has come up yet: a first start may take minutes; else its log says 'no model', and why.",
+            "No worker has started yet: a first start may take minutes; otherwise its log has an event 'no model'.",
         )
         return
-    yield _default(offered, settings)
-    yield _weights(offered)
-    yield _device(offered)
+    yield _check_default(offered, settings)
+    yield _check_weights(offered)
+    yield _check_device(offered)
 
 
-def _default(offered: Mapping[str, Any], settings: Settings) -> Finding:
+def _check_default(offered: Mapping[str, Any], settings: Settings) -> Finding:
     default = offered["default"]
     if settings.model_name not in ("auto", default):
-        return look(
+        return warning(
             "models",
             f"The workers' default model is {default}, but MODEL_NAME is {settings.model_name} here: "
-            "give all processes the same.",
+            "set the same MODEL_NAME for all processes.",
         )
     if settings.model_name == "auto" and default == LITE.name:
-        return look(
+        return warning(
             "models",
-            "The default model is lite, a preview that is not Demucs, for the weights of htdemucs could not be had: "
-            "give the worker a way to the model hub, or its cache from a machine that has them.",
+            "The default model is lite, a preview that is not Demucs, because the weights of htdemucs could not be "
+            "fetched: let the worker reach the model hub, or copy the cache of a machine that has them.",
         )
-    return well("models", f"The default model is {default}; on offer: {_names(m['name'] for m in offered['models'])}.")
+    return ok("models", f"The default model is {default}; offered: {_names(m['name'] for m in offered['models'])}.")
 
 
-def _weights(offered: Mapping[str, Any]) -> Finding:
+def _check_weights(offered: Mapping[str, Any]) -> Finding:
     cached = set(offered.get("cached", ()))
     to_fetch = [m["name"] for m in offered["models"] if m["name"] not in cached]
     if offered["default"] not in cached:
-        return look(
-            "weights", f"The weights of {offered['default']} are not in the worker's cache: keep CACHE_DIR on a volume."
+        return warning(
+            "weights", f"The weights of {offered['default']} are not in the worker's cache: put CACHE_DIR on a volume."
         )
-    more = f"; to be fetched when first asked for: {_names(to_fetch)}" if to_fetch else ""
-    return well("weights", f"In the worker's cache: {_names(sorted(cached))}{more}.")
+    more = f"; fetched at first use: {_names(to_fetch)}" if to_fetch else ""
+    return ok("weights", f"In the worker's cache: {_names(sorted(cached))}{more}.")
 
 
-def _device(offered: Mapping[str, Any]) -> Finding:
+def _check_device(offered: Mapping[str, Any]) -> Finding:
     device, precision = offered.get("device", "unknown"), offered.get("precision", "unknown")
     if device.startswith("CPU") and _GPU.exists():
-        return look(
+        return warning(
             "device",
             "Workers compute on the CPU although this machine has an NVIDIA GPU: install PyTorch's build for CUDA, "
-            "and set DEVICE=cuda to be told why it can not be used.",
+            "and set DEVICE=cuda to learn why the GPU can not be used.",
         )
-    return well("device", f"Workers compute on {device}, in {precision}.")
+    return ok("device", f"Workers compute on {device} in {precision}.")
 
 
 def _names(names: Any) -> str:

@@ -1,4 +1,4 @@
-"""What the doctor finds."""
+"""The result of one check: its verdict, and a sentence that says what to do."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    WELL = "well"
-    LOOK = "look"  # it works, but somebody should look at it
-    WRONG = "wrong"
+    OK = "ok"
+    WARNING = "warning"  # it works, but an operator should look at it
+    ERROR = "error"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """`what` was looked at; the `sentence` says how it is, and what to do where that is not well."""
+    """`check` names the check; `message` says what was found, and what to do unless the verdict is OK."""
 
-    what: str
+    check: str
     verdict: Verdict
-    sentence: str
+    message: str
 
 
-def well(what: str, sentence: str) -> Finding:
-    return Finding(what, Verdict.WELL, sentence)
+def ok(check: str, message: str) -> Finding:
+    return Finding(check, Verdict.OK, message)
 
 
-def look(what: str, sentence: str) -> Finding:
-    return Finding(what, Verdict.LOOK, sentence)
+def warning(check: str, message: str) -> Finding:
+    return Finding(check, Verdict.WARNING, message)
 
 
-def wrong(what: str, sentence: str) -> Finding:
-    return Finding(what, Verdict.WRONG, sentence)
+def error(check: str, message: str) -> Finding:
+    return Finding(check, Verdict.ERROR, message)

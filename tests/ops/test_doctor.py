@@ -1,4 +1,4 @@
-"""The doctor, against servers that are well and servers that are not: each check fails for its cause, and says what to
+"""The doctor, against healthy and unhealthy servers: each check fails for its cause, and says what to
 do."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from local import Service, servers
 from local.servers import free_ports
 from msas.doctor import check_redis, check_workers
-from msas.doctor.__main__ import findings
+from msas.doctor.__main__ import run_checks
 from msas.doctor.finding import Finding, Verdict
 from msas.models import LITE, Model
 from msas.queue import Consumer
@@ -30,7 +30,7 @@ from tests.support.processes import environment_with
 from tests.support.rig import Rig, stopped
 
 ROOT = Path(__file__).parents[2]
-WELL, LOOK, WRONG = Verdict.WELL, Verdict.LOOK, Verdict.WRONG
+OK, WARNING, ERROR = Verdict
 OFFER: dict[str, Any] = {
     "models": [vars(LITE), vars(Model("htdemucs", ("vocals",), ""))],
     "default": "htdemucs",
@@ -49,7 +49,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnStore]:
 
 @pytest.fixture
 def rig(store: OwnStore, tmp_path: Path) -> Iterator[Rig]:
-    """A service that is well: a Redis of this test's own, a store of this module's own, a worker that holds a lease."""
+    """A healthy service: a Redis of this test's own, a store of this module's own, a worker that holds a lease."""
     places: dict[str, Any] = {"bucket_in": "queue", "bucket_out": "output", "lease_seconds": 600.0}
     with Rig(tmp_path / "rig", store.settings, **places) as running:
         running.queue.advertise_models(OFFER)
@@ -58,12 +58,12 @@ def rig(store: OwnStore, tmp_path: Path) -> Iterator[Rig]:
 
 
 def ask(settings: Settings) -> dict[str, Finding]:
-    return {finding.what: finding for finding in findings(settings)}
+    return {finding.check: finding for finding in run_checks(settings)}
 
 
 def sick(found: dict[str, Finding]) -> dict[str, Verdict]:
-    """Return what is not well."""
-    return {what: finding.verdict for what, finding in found.items() if finding.verdict is not WELL}
+    """Return the findings that are not OK."""
+    return {what: finding.verdict for what, finding in found.items() if finding.verdict is not OK}
 
 
 def doctor(settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -113,22 +113,22 @@ def object_versions(rig: Rig) -> set[tuple[str, str | None, str | None, object]]
 
 def test_json_output_is_one_object(rig: Rig) -> None:
     content = json.loads(doctor(rig.settings, "--json").stdout)
-    assert content["well"] is True
-    assert content["findings"][0].keys() == {"what", "verdict", "sentence"}
+    assert content["ok"] is True
+    assert content["findings"][0].keys() == {"check", "verdict", "message"}
     rig.queue.redis.config_set("appendonly", "no")
     done = doctor(rig.settings, "--json")
     content = json.loads(done.stdout)
-    assert (done.returncode, content["well"]) == (1, False)
-    assert [each["what"] for each in content["findings"] if each["verdict"] == "wrong"] == ["persistence"]
+    assert (done.returncode, content["ok"]) == (1, False)
+    assert [each["check"] for each in content["findings"] if each["verdict"] == "error"] == ["persistence"]
 
 
 @pytest.mark.parametrize(
     ("name", "value", "expected", "advice"),
     [
-        ("appendonly", "no", {"persistence": WRONG}, "appendonly yes"),
-        ("maxmemory-policy", "allkeys-lru", {"eviction": WRONG}, "allkeys-lru"),
+        ("appendonly", "no", {"persistence": ERROR}, "appendonly yes"),
+        ("maxmemory-policy", "allkeys-lru", {"eviction": ERROR}, "allkeys-lru"),
         ("maxmemory", "100mb", {}, ""),
-        ("maxmemory", "1mb", {"memory": LOOK}, "maxmemory"),
+        ("maxmemory", "1mb", {"memory": WARNING}, "maxmemory"),
     ],
 )
 def test_a_redis_without_persistence_or_with_eviction_is_reported(
@@ -138,7 +138,7 @@ def test_a_redis_without_persistence_or_with_eviction_is_reported(
     found = ask(rig.settings)
     assert sick(found) == expected
     for what in expected:
-        assert advice in found[what].sentence
+        assert advice in found[what].message
 
 
 def test_the_other_checks_run_while_redis_is_away(rig: Rig) -> None:
@@ -153,14 +153,14 @@ def test_the_other_checks_run_while_redis_is_away(rig: Rig) -> None:
 
 def test_a_redis_that_hangs_is_reported_after_a_timeout(rig: Rig) -> None:
     with stopped(rig.redis):
-        assert sick(ask(rig.settings)) == {"redis": WRONG}
+        assert sick(ask(rig.settings)) == {"redis": ERROR}
 
 
 def test_a_redis_that_is_too_old_is_wrong() -> None:
-    found = check_redis._answer("redis:6379", {"redis_version": "6.2.14"}, 0.001)
+    found = check_redis._check_answer("redis:6379", {"redis_version": "6.2.14"}, 0.001)
 
-    assert found.verdict is WRONG
-    assert "use Redis 7 or later" in found.sentence
+    assert found.verdict is ERROR
+    assert "use Redis 7 or later" in found.message
 
 
 def test_a_slow_redis_is_a_warning(rig: Rig) -> None:
@@ -168,29 +168,29 @@ def test_a_slow_redis_is_a_warning(rig: Rig) -> None:
     proxy.delay = 0.15
     found = ask(replace(rig.settings, redis_port=proxy.port))
     proxy.close()
-    assert sick(found) == {"redis": LOOK}
+    assert sick(found) == {"redis": WARNING}
 
 
 def test_wrong_credentials_are_told_from_a_store_that_is_away(rig: Rig) -> None:
     refused = ask(replace(rig.settings, minio_secret_key="not the one"))
-    assert sick(refused) == {"store": WRONG}
-    assert "MINIO_SECRET_KEY" in refused["store"].sentence
+    assert sick(refused) == {"store": ERROR}
+    assert "MINIO_SECRET_KEY" in refused["store"].message
     away = ask(replace(rig.settings, minio_host=f"127.0.0.1:{servers.free_ports(1)[0]}"))
-    assert sick(away) == {"store": WRONG}
-    assert "MINIO_HOST" in away["store"].sentence
+    assert sick(away) == {"store": ERROR}
+    assert "MINIO_HOST" in away["store"].message
 
 
 def test_missing_buckets_are_named_and_not_created(rig: Rig) -> None:
     settings = replace(rig.settings, bucket_in="not-yet")
     for _ in range(2):
         found = ask(settings)
-        assert sick(found) == {"buckets": LOOK}
-        assert "not-yet" in found["buckets"].sentence
+        assert sick(found) == {"buckets": WARNING}
+        assert "not-yet" in found["buckets"].message
 
 
 def test_a_missing_lifecycle_rule_is_a_warning(rig: Rig) -> None:
     rig.store.minio.delete_bucket_lifecycle("output")
-    assert sick(ask(rig.settings)) == {"lifecycle": LOOK}
+    assert sick(ask(rig.settings)) == {"lifecycle": WARNING}
     mark_bucket(rig.store.minio, "output")
     assert sick(ask(rig.settings)) == {}
 
@@ -199,11 +199,11 @@ def test_a_store_that_refuses_objects_is_an_error(rig: Rig, monkeypatch: pytest.
     """As one whose disk is full: it answers, and knows the buckets."""
     monkeypatch.setattr(Store, "_get", lambda *_: None)
     found = ask(rig.settings)
-    assert sick(found) == {"objects": WRONG}
-    assert "disk" in found["objects"].sentence
+    assert sick(found) == {"objects": ERROR}
+    assert "disk" in found["objects"].message
 
 
-@pytest.mark.parametrize(("off", "verdict"), [(-3, None), (60, LOOK), (-60, LOOK), (900, WRONG), (-900, WRONG)])
+@pytest.mark.parametrize(("off", "verdict"), [(-3, None), (60, WARNING), (-60, WARNING), (900, ERROR), (-900, ERROR)])
 def test_a_wrong_clock_is_compared_with_both_servers(
     rig: Rig, monkeypatch: pytest.MonkeyPatch, off: float, verdict: Verdict | None
 ) -> None:
@@ -212,26 +212,26 @@ def test_a_wrong_clock_is_compared_with_both_servers(
     found = ask(rig.settings)
     assert sick(found) == ({"clock of redis": verdict, "clock of the store": verdict} if verdict else {})
     if verdict:
-        assert ("behind" if off > 0 else "ahead of") in found["clock of redis"].sentence
+        assert ("behind" if off > 0 else "ahead of") in found["clock of redis"].message
 
 
 def test_missing_workers_and_missing_models_are_errors(rig: Rig) -> None:
     rig.queue.redis.delete(f"{rig.queue.prefix}workers")
     rig.accept()
     found = ask(rig.settings)
-    assert sick(found) == {"workers": WRONG}
-    assert "1 songs wait" in found["workers"].sentence
+    assert sick(found) == {"workers": ERROR}
+    assert "1 songs wait" in found["workers"].message
     rig.queue.advertise_models(None)
-    assert sick(ask(rig.settings)) == {"workers": WRONG, "models": WRONG}
+    assert sick(ask(rig.settings)) == {"workers": ERROR, "models": ERROR}
 
 
 @pytest.mark.parametrize(
     ("offer", "model_name", "expected"),
     [
-        ({"default": "lite", "cached": ["lite"]}, "auto", {"models": LOOK}),
+        ({"default": "lite", "cached": ["lite"]}, "auto", {"models": WARNING}),
         ({"default": "lite", "cached": ["lite"]}, "lite", {}),
-        ({}, "htdemucs_ft", {"models": LOOK}),
-        ({"cached": []}, "auto", {"weights": LOOK}),
+        ({}, "htdemucs_ft", {"models": WARNING}),
+        ({"cached": []}, "auto", {"weights": WARNING}),
     ],
 )
 def test_offered_models_that_differ_from_model_name_are_reported(
@@ -244,21 +244,21 @@ def test_offered_models_that_differ_from_model_name_are_reported(
 def test_an_unused_gpu_is_a_warning(rig: Rig, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "nvidia0").touch()
     monkeypatch.setattr(check_workers, "_GPU", tmp_path / "nvidia0")
-    assert sick(ask(rig.settings)) == {"device": LOOK}
+    assert sick(ask(rig.settings)) == {"device": WARNING}
     rig.queue.advertise_models({**OFFER, "device": "NVIDIA H200"})
     assert sick(ask(rig.settings)) == {}
 
 
 def test_a_public_service_without_keys_is_a_warning(rig: Rig) -> None:
     everywhere = replace(rig.settings, rest_host="0.0.0.0")
-    assert sick(ask(everywhere)) == {"keys": LOOK}
+    assert sick(ask(everywhere)) == {"keys": WARNING}
     assert sick(ask(replace(everywhere, api_keys=f"alice:{'0' * 64}"))) == {}
 
 
 def test_default_credentials_at_a_remote_store_are_a_warning(rig: Rig) -> None:
     elsewhere = replace(rig.settings, minio_host="store.invalid:9000")
-    assert sick(ask(elsewhere)) == {"store": WRONG, "credentials": LOOK}
-    assert sick(ask(replace(elsewhere, minio_secret_key="our own"))) == {"store": WRONG}
+    assert sick(ask(elsewhere)) == {"store": ERROR, "credentials": WARNING}
+    assert sick(ask(replace(elsewhere, minio_secret_key="our own"))) == {"store": ERROR}
 
 
 def test_invalid_settings_end_the_doctor_with_one_sentence() -> None:
@@ -292,5 +292,5 @@ def test_a_store_that_does_not_answer_is_an_error(rig: Rig) -> None:
 
     found = ask(nowhere)
 
-    assert found["store"].verdict is WRONG
-    assert "does not answer" in found["store"].sentence
+    assert found["store"].verdict is ERROR
+    assert "does not answer" in found["store"].message
