@@ -86,7 +86,7 @@ class _Side:
         store, leader = Store(cast(Any, self.listing)), Leader(self.queue, 600)
         assert leader.acquire_leadership()
         self._fill(count)
-        self._sweep = Sweep(self.queue, store, leader, keep_days=7, first_look_seconds=60)
+        self._sweep = Sweep(self.queue, store, leader, keep_days=7, first_check_seconds=60)
         self._comparison = Comparison(self.queue, store, leader, pause=lambda _: None)
         leader.record_progress(swept_at=self.queue.now(), run_id=UpkeepRecord(self.queue).run_id())
 

@@ -14,16 +14,16 @@ def remove(
     songhash: str,
     ended_before: int | None = None,
     *,
-    ghost: bool = False,
+    reappeared: bool = False,
     owner: str = "",
 ) -> str:
-    """Stop the job wherever it is, and remove its song and all that was made of it.
+    """Cancel the job in any status, and delete its song and everything that was made of it.
 
     With `ended_before`, in ms of Redis' clock, only a job that ended by then, or that Redis does not know.
-    With `owner`, only a job of that owner; where it has others, too, it is taken away from this one alone.
-    A `ghost` came back although it was removed; where somebody sent its song anew just now, that stays.
-    Returns what `Queue.cancel` does; where Redis knew nothing of the job but the store did, 'forgotten'.
-    A worker that has the job in hands learns of it with its next beat, and removes what it stored since.
+    With `owner`, only a job of this owner; a job that has other owners as well is removed for this owner only.
+    With `reappeared`, a job that was removed before: its objects stay if its song was sent again meanwhile.
+    Returns the answer of `Queue.cancel`; 'forgotten' where Redis did not know the job, but the store had objects.
+    A worker that runs the job learns of it when it renews its lease, and deletes what it stored meanwhile.
     """
     remover = secrets.token_hex(16)
     outcome = queue.cancel(songhash, remover, ended_before, owner)
@@ -32,10 +32,15 @@ def remove(
     if outcome in ("busy", "kept", "shared") or (owner and not outcome):
         return outcome
     try:
-        objects, size = (0, 0) if ghost and store.message(songhash) else store.remove_song(songhash)
+        objects, size = (0, 0) if reappeared and store.message(songhash) else store.remove_song(songhash)
     except BaseException:
         queue.delete_cancelled(songhash, remover, removed=False)
         raise
     queue.delete_cancelled(songhash, remover)
     UpkeepRecord(queue).note_stored(-size)
     return outcome or ("forgotten" if objects else "")
+
+
+def remove_ended(queue: Queue, store: Store, songhash: str, ended_before: int, *, reappeared: bool = False) -> bool:
+    """Remove a job that ended by then, or that Redis does not know; return whether this call removed it."""
+    return remove(queue, store, songhash, ended_before, reappeared=reappeared) not in ("busy", "kept")

@@ -1,4 +1,4 @@
-"""How jobs stand: what Redis has of each, and of those that succeeded also the report, which is in the store."""
+"""Jobs as REST reads them: their fields from Redis, and the report of a job that succeeded from the store."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from msas.queue import JobView, Queue
 from msas.queue.stats import QueueStats
 from msas.report import Report
 from msas.store import Store
-from msas.upkeep.recovery import publish_again
+from msas.upkeep.recovery import restore_result
 
-_KEPT = 2000  # reports, each of some 2 kB
-_MISS_SECONDS = 1.0  # so long the store is not asked again for a song that it does not have
-_AT_ONCE = 16  # calls of the store
+_CACHED_REPORTS = 2000  # about 2 kB each
+_MISS_SECONDS = 1.0  # until the store is asked again for a song that it does not have
+_CONCURRENT_CALLS = 16  # to the store
 _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
 class Results:
-    """One for each process. Keeps the reports that were read last.
+    """One for each process; caches reports.
 
-    Every method raises QueueUnavailable; StoreUnavailable where a report is needed, or Redis does not know a job.
+    Methods raise QueueUnavailable, and StoreUnavailable where a report is needed or Redis does not know a job.
     """
 
     def __init__(self, queue: Queue, store: Store) -> None:
@@ -36,14 +36,14 @@ class Results:
         self._lock = threading.Lock()
 
     def job(self, songhash: str) -> JobView | None:
-        """Return the status of the job, None where neither Redis nor the store knows it."""
+        """Return the job; None where neither Redis nor the store has it."""
         return self.jobs([songhash])[songhash]
 
     def jobs(self, songhashes: Sequence[str]) -> dict[str, JobView | None]:
-        """Return the status of each job. One that Redis forgot is noted again where it lies finished in the store."""
+        """Return each job. A result that is in the store only is restored in Redis."""
         found = self._queue.jobs(songhashes)
         unknown = [songhash for songhash, job in found.items() if job is None and not self._is_missing(songhash)]
-        found |= self._queue.jobs([songhash for songhash in _each(self._bring_back, unknown) if songhash])
+        found |= self._queue.jobs([songhash for songhash in _map(self._restore, unknown) if songhash])
         return found | {job.songhash: job for job in self._with_reports(found.values())}
 
     def recent_reports(self) -> list[Report]:
@@ -53,7 +53,7 @@ class Results:
 
     def _with_reports(self, jobs: Iterable[JobView | None]) -> list[JobView]:
         """Return those of the jobs that succeeded, with their reports."""
-        return _each(self._with_report, [job for job in jobs if job and job.status is Status.SUCCEEDED])
+        return _map(self._with_report, [job for job in jobs if job and job.status is Status.SUCCEEDED])
 
     def _with_report(self, job: JobView) -> JobView:
         with self._lock:
@@ -61,18 +61,18 @@ class Results:
         if kept and kept[0] == job.version:
             return job.with_report(kept[1])
         report = self._store.report(job.songhash)
-        if report is None:  # somebody emptied the store; the comparison forgets the job
+        if report is None:  # the store was emptied; the comparison will remove the job
             return job
         with self._lock:
             self._reports[job.songhash] = job.version, report
             self._reports.move_to_end(job.songhash)
-            while len(self._reports) > _KEPT:
+            while len(self._reports) > _CACHED_REPORTS:
                 self._reports.popitem(last=False)
         return job.with_report(report)
 
-    def _bring_back(self, songhash: str) -> str:
-        """Return the songhash where the job is known again, else ''."""
-        if publish_again(self._queue, self._store, songhash, pruned_too=True):
+    def _restore(self, songhash: str) -> str:
+        """Restore the job's result; return its songhash, or '' where there is none."""
+        if restore_result(self._queue, self._store, songhash, also_incomplete=True):
             return songhash
         with self._lock:
             self._missed[songhash] = time.monotonic() + _MISS_SECONDS
@@ -87,9 +87,9 @@ class Results:
             return songhash in self._missed
 
 
-def _each(function: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
-    """Call `function` for each item, several at once; raise the first error."""
+def _map(function: Callable[[_In], _Out], items: Sequence[_In]) -> list[_Out]:
+    """Call `function` for each item, up to 16 at once; raise the first error."""
     if len(items) < 2:
         return [function(item) for item in items]
-    with ThreadPoolExecutor(min(len(items), _AT_ONCE)) as pool:
+    with ThreadPoolExecutor(min(len(items), _CONCURRENT_CALLS)) as pool:
         return list(pool.map(function, items))

@@ -10,7 +10,7 @@ from msas.errors import Problem, Unavailable
 from msas.queue import JobView
 from msas.results import Results
 
-_LOOK_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 
 
 class _Awaited:
@@ -69,7 +69,7 @@ class LongPolls:
                     self._reading = False
                     return
             self._read(awaited)
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
     def _read(self, awaited: dict[str, _Awaited]) -> None:
         try:

@@ -25,8 +25,8 @@ def check_settings(settings: Settings) -> Iterator[Finding]:
     if are_defaults and not _is_local(settings.minio_host.rpartition(":")[0]):
         yield warning(
             "credentials",
-            "The store's credentials are the published defaults: change them in the store, and set MINIO_ACCESS_KEY and "
-            "MINIO_SECRET_KEY.",
+            "The store's credentials are the published defaults: change them in the store, and set "
+            "MINIO_ACCESS_KEY and MINIO_SECRET_KEY.",
         )
     else:
         text = "defaults; only this machine can reach it" if are_defaults else "not the defaults"

@@ -1,6 +1,6 @@
-"""`python -m msas.logs`: show the log lines of all services, oldest first, then each new one as it comes.
+"""`python -m msas.logs`: show the log lines of all services, oldest first, then each new one.
 
-Plain lines on a terminal, the JSON itself where something else reads them. Ctrl-C ends it.
+Formatted lines on a terminal, JSON lines otherwise. Ctrl-C ends it.
 """
 
 from __future__ import annotations
@@ -17,83 +17,83 @@ from msas.logs import log
 from msas.queue.connection import connect, translate_errors
 from msas.settings import Settings, SettingsError
 
-_LOOK_SECONDS = 0.5
-_GLANCE = 200  # lines, in which what is new since the last look mostly lies
-_RUN = 20  # lines in a row that must agree, for one alone may have been logged twice
+_POLL_SECONDS = 0.5
+_PAGE = 200  # lines that a poll reads first: mostly all that are new
+_OVERLAP = 20  # equal lines in a row that show where known lines begin: a single line may have been logged twice
 _TIME = slice(5, 23)  # of an ISO date: month to milliseconds
 
 
-class Tail:
-    """A list to which others push new lines at its head, and whose end is cut off: what is new since the last look.
+class ListFollower:
+    """Finds the new lines of a capped list, to which other processes add lines at its head.
 
-    Its length tells nothing once it is full, so lines are told from those known by what they are. Redis may forget
-    its newest, or all of them, when it is started again.
+    The length of a full list does not change, so new lines are found by comparing contents. After a restart Redis may
+    have lost its newest lines, or all of them.
     """
 
     def __init__(self, read: Callable[[int], list[bytes]]) -> None:
-        """`read` returns up to so many lines, the newest first."""
+        """`read` returns at most so many lines, the newest first."""
         self._read, self._known = read, list[bytes]()
 
-    def look(self) -> list[bytes]:
-        """Return the lines that are new, oldest first."""
-        found = self._read(_GLANCE if self._known else log.LINES_KEPT)
-        shared = _shared(found, self._known)
-        if shared is None and len(found) == _GLANCE:
+    def poll(self) -> list[bytes]:
+        """Return the new lines, oldest first."""
+        found = self._read(_PAGE if self._known else log.LINES_KEPT)
+        overlap = _find_overlap(found, self._known)
+        if overlap is None and len(found) == _PAGE:
             found = self._read(log.LINES_KEPT)
-            shared = _shared(found, self._known)
-        new, known = shared or (len(found), 0)
+            overlap = _find_overlap(found, self._known)
+        new, known = overlap or (len(found), 0)
         self._known = (found[:new] + self._known[known:])[: log.LINES_KEPT]
         return found[:new][::-1]
 
 
-def _shared(found: list[bytes], known: list[bytes]) -> tuple[int, int] | None:
-    """Return where in both lists, newest first, the lines begin that they share; None where they share none."""
+def _find_overlap(found: list[bytes], known: list[bytes]) -> tuple[int, int] | None:
+    """Return where in both lists, newest first, the shared lines begin; None without shared lines."""
     places: dict[bytes, list[int]] = {}
     for index, line in enumerate(found):
         places.setdefault(line, []).append(index)
     for start, line in enumerate(known):
         for index in places.get(line, ()):
-            pairs = zip(found[index : index + _RUN], known[start : start + _RUN], strict=False)
+            pairs = zip(found[index : index + _OVERLAP], known[start : start + _OVERLAP], strict=False)
             if all(one == other for one, other in pairs):
                 return index, start
     return None
 
 
-def followed(settings: Settings) -> Iterator[bytes]:
-    """Yield the lines of the list for ever, each once; wait where Redis is away, and say so on stderr."""
-    redis, complained = connect(settings), False
+def follow_lines(settings: Settings) -> Iterator[bytes]:
+    """Yield each line of the list once, for ever. While Redis is away, wait and report it once on stderr."""
+    redis, is_reported = connect(settings), False
 
     def read(most: int) -> list[bytes]:
         with translate_errors():
             return cast(list[bytes], redis.lrange(settings.log_list, 0, most - 1))
 
-    tail = Tail(read)
+    follower = ListFollower(read)
     while True:
         try:
-            yield from tail.look()
-            complained = False
+            yield from follower.poll()
+            is_reported = False
         except QueueUnavailable as problem:
-            if not complained:
+            if not is_reported:
                 where = settings.redis_address()
                 print(f"{where}: {problem.detail} Waiting for it ...", file=sys.stderr, flush=True)
-            complained = True
-        time.sleep(_LOOK_SECONDS)
+            is_reported = True
+        time.sleep(_POLL_SECONDS)
 
 
-def plain(line: bytes) -> str:
-    """Return a line for people. Whatever strangers wrote into it, nothing of it reaches the terminal but text."""
+def format_line(line: bytes) -> str:
+    """Return a line as text for a terminal; control characters, which callers may have sent, are escaped."""
     text = line.decode(errors="replace")
     try:
         facts = json.loads(text)
-        moment = str(facts.pop("time"))[_TIME].replace("T", " ")
-        first = [moment, str(facts.pop("service")).ljust(6), str(facts.pop("event"))]
+        time_text = str(facts.pop("time"))[_TIME].replace("T", " ")
+        first = [time_text, str(facts.pop("service")).ljust(6), str(facts.pop("event"))]
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         return _printable(text)
     level, trace = facts.pop("level", "info"), facts.pop("trace", "")
     if level != "info":
         first.insert(2, f"{level}:")
-    said = " ".join([*first, *(f"{name}={_value(value)}" for name, value in facts.items())])
-    return "\n    ".join(map(_printable, [said, *str(trace).splitlines()]))
+    shown = " ".join([*first, *(f"{name}={_value(value)}" for name, value in facts.items())])
+    return "\n    ".join(map(_printable, [shown, *str(trace).splitlines()]))
 
 
 def _value(value: object) -> str:
@@ -105,7 +105,7 @@ def _printable(text: str) -> str:
 
 
 def main() -> int:
-    """Follow the list until Ctrl-C, or until nobody reads; return the exit status."""
+    """Follow the list until Ctrl-C or until stdout is closed; return the exit status."""
     try:
         settings = Settings.from_environment()
     except SettingsError as error:
@@ -113,13 +113,15 @@ def main() -> int:
         return 2
     for_people = sys.stdout.isatty()
     try:
-        for line in followed(settings):
-            sys.stdout.write(f"{plain(line) if for_people else line.decode(errors='replace')}\n")
+        for line in follow_lines(settings):
+            sys.stdout.write(f"{format_line(line) if for_people else line.decode(errors='replace')}\n")
             sys.stdout.flush()
     except KeyboardInterrupt:
         pass
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python would try once more at the end
+        os.dup2(
+            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
+        )  # else Python would write to it once more at its exit
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Logging: one JSON line an event, to stdout and to the capped `logging` list in Redis."""
+"""Logging: one JSON line for each event, to stdout and to the capped list `logging` in Redis."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from redis import Redis, RedisError
 LINES_KEPT = 10_000
 _PENDING = 1_000
 _context: ContextVar[Mapping[str, Any]] = ContextVar("context", default=MappingProxyType({}))
-CALLS = "msas.calls"  # what is logged under this name goes to stdout alone: it would soon push all else off the list
+CALLS = "msas.calls"  # the logger of HTTP calls, which goes to stdout only: in the list it would displace all else
 
 
 def event(logger: logging.Logger, name: str, /, level: int = logging.INFO, **facts: Any) -> None:
-    """Log that `name` happened, with `facts` that JSON can hold, such as `songhash=...`."""
+    """Log the event `name` with `facts`, which are JSON values, such as `songhash=...`."""
     logger.log(level, name, extra={"facts": facts})
 
 
 def bind(**facts: Any) -> None:
-    """Say `facts` in each line that is logged from now on in this context (see contextvars), as in a request's."""
+    """Add `facts` to each line that is logged in this context (see contextvars) from now on."""
     _context.set({**_context.get(), **facts})
 
 
 @contextmanager
 def bound(**facts: Any) -> Iterator[None]:
-    """Say `facts` in each line that is logged in the block. A thread that it starts must be given its context."""
+    """Add `facts` to each line that is logged in the block; threads that it starts need a copy of its context."""
     before = _context.set({**_context.get(), **facts})
     try:
         yield
@@ -46,8 +46,8 @@ def bound(**facts: Any) -> Iterator[None]:
 def start(service: str, redis: Redis | None = None, log_list: str = "logging") -> None:
     """Send every log record of this process to stdout and, where `redis` is given, to the list `log_list`.
 
-    A thread of its own feeds the list, so that a slow Redis delays nobody; what it can not take in time
-    is dropped from the list, never from stdout. What ends a thread, or the process, is logged as well.
+    A separate thread writes to the list, so a slow Redis delays no other thread; lines beyond its buffer of 1,000 are
+    missing from the list, but not from stdout. Exceptions that end a thread or the process are logged, too.
     """
     formatter = _JsonLines(service)
     stdout = logging.StreamHandler(sys.stdout)
@@ -67,11 +67,11 @@ def start(service: str, redis: Redis | None = None, log_list: str = "logging") -
     root.handlers = handlers
     root.setLevel(logging.INFO)
     logging.getLogger("httpx2").setLevel(logging.WARNING)
-    sys.excepthook = _log_the_end
-    threading.excepthook = lambda end: _log_the_end(end.exc_type, end.exc_value, end.exc_traceback)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = lambda args: _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)
 
 
-def _log_the_end(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         return
     facts = {"why": f"{kind.__name__}: {error}", "thread": threading.current_thread().name}
@@ -81,7 +81,7 @@ def _log_the_end(kind: type[BaseException], error: BaseException | None, trace: 
 
 
 def _add_context(record: logging.LogRecord) -> bool:
-    """Runs in the thread that logs; a handler further on may format the line in another."""
+    """Runs in the thread that logs, whose context it reads; another thread may format the line."""
     record.facts = {**_context.get(), **getattr(record, "facts", {})}
     return True
 
@@ -108,10 +108,10 @@ class _DropWhenFull(QueueHandler):
     queue: queue.Queue[Any]
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        return record  # the listener is in this process: no need to flatten what it formats
+        return record  # the listener is in the same process, so the record need not be formatted here
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802
-        """The list is a convenience: a full buffer drops the record here, stdout has it."""
+        """Drop the record where the buffer is full; stdout has it."""
 
 
 class _ToList(logging.Handler):

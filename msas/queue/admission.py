@@ -44,7 +44,7 @@ class JobLookup:
     owner's callbacks that wait; how many removals, of any jobs, had begun; and the names of its owners."""
 
     status: Status | None
-    is_pruned: bool
+    is_incomplete: bool
     callback_bytes: int
     removals: int
     owners: frozenset[str]

@@ -71,7 +71,7 @@ class Queue:
         status, pruned, callback_bytes, removals, owners = self.scripts.run("look_up", *arguments)
         return JobLookup(
             status=Status(status.decode()) if status else None,
-            is_pruned=bool(pruned),
+            is_incomplete=bool(pruned),
             callback_bytes=callback_bytes,
             removals=removals,
             owners=frozenset(owners.decode().split()),
@@ -182,13 +182,13 @@ class Queue:
         """
         self.scripts.run("delete_cancelled", songhash, remover, "1" if removed else "")
 
-    def restore_result(self, songhash: str, ended_at: int, *, is_pruned: bool = False) -> bool:
+    def restore_result(self, songhash: str, ended_at: int, *, is_incomplete: bool = False) -> bool:
         """Note a job as succeeded, at `ended_at` in ms, whose stems and report lie finished in the store.
 
         Returns False, and changes nothing, where it is in work, has succeeded, or is being removed; and where it is
         unknown because somebody removed it within a day.
         """
-        return bool(self.scripts.run("restore_result", songhash, ended_at, "1" if is_pruned else ""))
+        return bool(self.scripts.run("restore_result", songhash, ended_at, "1" if is_incomplete else ""))
 
     def forget_stem(self, job: JobView, owner: str = "") -> int:
         """Note that a stem of a job that succeeded is removed: sent again, the job is separated again.

@@ -1,1 +1,1 @@
-"""The upkeep: what runs beside the requests so that nothing is lost and nothing is left over."""
+"""Background maintenance: reclaims lost jobs, restores what Redis lost, deletes what has expired."""

@@ -1,4 +1,4 @@
-"""The full comparison of Redis with the store: rare, page by page; the next leader continues where one stopped."""
+"""The full comparison of Redis with the store: page by page, once in COMPARE_SECONDS and after Redis lost data."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from itertools import islice
 from msas.job import Status
 from msas.logs import log
 from msas.queue import Leader, Queue, UpkeepRecord
-from msas.removal import remove
+from msas.removal import remove_ended
 from msas.store import Store
 from msas.store.listing import BEGINNING, StoredSong, list_songs
-from msas.upkeep.recovery import Recovery
+from msas.upkeep.recovery import Recovery, restore_result
 
 PAGE = 500  # songs
 GRACE_SECONDS = 3600.0
-_SKIPPED_SECONDS = 3600.0  # so long after a comparison that skipped songs comes the next
+_SKIPPED_SECONDS = 3600.0  # from a comparison that skipped songs to the next
 _log = logging.getLogger("msas.upkeep")
 
 
 class Comparison:
-    """Lists both buckets once, in the order of songhashes, beside the jobs that have ended; sets right what differs:
+    """Lists both buckets in the order of songhashes, together with the jobs that have ended, and repairs differences:
 
-    - a job whose message lies in the store, but not in Redis, is put in line;
-    - a job whose report lies there, but whose end Redis does not know, is noted as succeeded;
-    - a job that has succeeded, but has no report there, is forgotten: Redis went back to before it was deleted, or
-      somebody emptied the store;
-    - objects that no job and no report claims are removed once they are `grace_seconds` old;
-    - the bytes of the store are counted.
+    - A job whose message is in the store, but not in Redis, is enqueued.
+    - A job whose report is in the store, but whose end is not in Redis, is marked as succeeded.
+    - A succeeded job without a report in the store is removed: Redis was restored from before its removal, or the
+      store was emptied.
+    - Objects that belong to no job and no report are deleted once they are `grace_seconds` old.
+    - The bytes in the store are counted.
 
-    It takes at most half of the time: after each page it pauses as long as the page took.
+    After each page it pauses for as long as the page took. Another leader continues after the last page.
     """
 
     def __init__(
@@ -53,22 +53,22 @@ class Comparison:
         self.counts = Counter[str]()  # of the last run: `enqueued`, `published`, `lost`, `removed`, `leftovers`
 
     def is_due(self, every_seconds: float) -> bool:
-        """Say whether one is under way, the last one is so long ago, or Redis may have lost something since then."""
+        """Return whether a comparison has begun, the last one is `every_seconds` old, or Redis was restarted since."""
         found = self._record.progress()
         age_ms = self._queue.now() - found.compared_at
         seconds = min(every_seconds, _SKIPPED_SECONDS) if found.skipped else every_seconds
         return bool(found.cursor) or found.run_id != self._record.run_id() or not 0 <= age_ms < seconds * 1000
 
     def run(self) -> Iterator[None]:
-        """Compare, and yield after each page. Where a comparison is under way, go on after what it has seen.
+        """Compare, and yield after each page. The next run continues one that was interrupted.
 
-        Raises LeadershipLost once another process leads. Whatever ends it, the next run goes on after the last page.
+        Raises LeadershipLost once another process leads.
         """
         self.counts, since = Counter[str](), time.monotonic()
         self._recovery.skipped = 0
         run_id, found = self._record.run_id(), self._record.progress()
         if found.run_id != run_id:
-            yield from self._bring_back_jobs()
+            yield from self._recover_jobs()
         if found.run_id != run_id or not found.cursor:
             self._leader.record_progress(run_id=run_id, cursor=BEGINNING, bytes=0, skipped=0)
         yield from self._compare_all()
@@ -79,19 +79,19 @@ class Comparison:
         size, now = self._record.progress().bytes, self._queue.now()
         self._leader.record_progress(compared_at=now, cursor="", bytes="", stored_bytes=size, counted_at=now)
 
-    def _bring_back_jobs(self) -> Iterator[None]:
-        """Put lost jobs in line, and make their workers known again, before all else: they wait."""
+    def _recover_jobs(self) -> Iterator[None]:
+        """Enqueue lost jobs, and register missing workers, before the rest of the comparison."""
         self._queue.register_missing_workers()
         for page in self._pages(list_songs(self._store, songs_only=True)):
             waiting = [song.songhash for song in page if song.is_song and song.message_stored]
             for songhash, status in self._queue.statuses(waiting).items():
-                with self._recovery.surviving(songhash):
+                with self._recovery.skipping_errors(songhash):
                     if status is None:
-                        self._bring_back(songhash)
+                        self._recover(songhash)
             yield
 
     def _compare_all(self) -> Iterator[None]:
-        in_place = {songhash for part in self._queue.list_all_jobs() for songhash in part}
+        listed = set[str]().union(*self._queue.list_all_jobs())
         ended, began = sorted(self._queue.all_ended()), self._queue.now()
         found = self._record.progress()
         cursor, size, skipped = found.cursor, found.bytes, found.skipped
@@ -100,15 +100,15 @@ class Comparison:
             cursor, size = page[-1].cursor, size + sum(song.bytes for song in page)
             end = bisect_right(ended, cursor)
             reported = {song.songhash for song in page if song.has_report}
-            self._compare_page([song for song in page if song.is_song], in_place)
-            self._forget_lost([each for each in ended[at:end] if each not in reported], began)
+            self._compare_page([song for song in page if song.is_song], listed)
+            self._remove_lost([each for each in ended[at:end] if each not in reported], began)
             self._leader.record_progress(cursor=cursor, bytes=size, skipped=skipped + self._recovery.skipped)
             at = end
             yield
-        self._forget_lost(ended[at:], began)
+        self._remove_lost(ended[at:], began)
 
     def _pages(self, songs: Iterator[StoredSong]) -> Iterator[list[StoredSong]]:
-        """Yield the songs page by page; pause after each for as long as it took."""
+        """Yield the songs page by page; pause after each page for as long as it took."""
         while True:
             since = time.monotonic()
             page = list(islice(songs, self._page))
@@ -118,46 +118,45 @@ class Comparison:
             self._pause(time.monotonic() - since)
             self._leader.keep_leadership()
 
-    def _compare_page(self, songs: list[StoredSong], in_place: set[str]) -> None:
+    def _compare_page(self, songs: list[StoredSong], listed: set[str]) -> None:
         statuses = self._queue.statuses([song.songhash for song in songs])
         before = datetime.fromtimestamp((self._queue.now() - self._grace_ms) / 1000, UTC)
         for song in songs:
-            with self._recovery.surviving(song.songhash):
+            with self._recovery.skipping_errors(song.songhash):
                 status = statuses[song.songhash]
                 if status is None:
                     self._compare_unknown(song, before)
                 else:
-                    self._compare_known(song, status, song.songhash in in_place, before)
+                    self._compare_known(song, status, song.songhash in listed, before)
 
     def _compare_unknown(self, song: StoredSong, before: datetime) -> None:
-        """Bring back a job that Redis does not know, or remove its objects."""
-        if (song.message_stored or song.has_report) and self._bring_back(song.songhash):
+        """Restore a job that Redis does not know, or delete its objects."""
+        if (song.message_stored or song.has_report) and self._recover(song.songhash):
             return
-        if not song.message_stored and song.newest < before:  # else somebody is just sending it
-            gone = remove(self._queue, self._store, song.songhash, 0, ghost=True) not in ("busy", "kept")
-            self.counts["removed"] += gone
+        if not song.message_stored and song.newest < before:  # a newer song may be being sent
+            self.counts["removed"] += remove_ended(self._queue, self._store, song.songhash, 0, reappeared=True)
 
-    def _compare_known(self, song: StoredSong, status: Status, is_in_place: bool, before: datetime) -> None:
-        if status in (Status.QUEUED, Status.FAILED) and song.has_report and self._recovery.publish(song.songhash):
+    def _compare_known(self, song: StoredSong, status: Status, is_listed: bool, before: datetime) -> None:
+        may_be_published = status in (Status.QUEUED, Status.FAILED) and song.has_report
+        if may_be_published and restore_result(self._queue, self._store, song.songhash):
             self.counts["published"] += 1
-        elif status in (Status.QUEUED, Status.RUNNING) and song.message_stored and not is_in_place:
+        elif status in (Status.QUEUED, Status.RUNNING) and song.message_stored and not is_listed:
             self.counts["enqueued"] += self._recovery.enqueue(song.songhash)
         elif status is Status.SUCCEEDED and song.message_stored and song.message_stored < before:
-            self._store.remove_message(song.songhash)  # its worker was killed before it did
+            self._store.remove_message(song.songhash)  # the worker was killed before it deleted this
         if status is not Status.RUNNING and song.has_leftovers(before):
             self.counts["leftovers"] += self._store.remove_unnamed(song.songhash, before)
 
-    def _forget_lost(self, ended: Sequence[str], began: int) -> None:
-        """Forget those of the jobs that have succeeded, but have no report in the store."""
+    def _remove_lost(self, ended: Sequence[str], began: int) -> None:
+        """Remove those of the jobs that succeeded, but have no report in the store."""
         for start in range(0, len(ended), self._page):
             for songhash, status in self._queue.statuses(ended[start : start + self._page]).items():
-                with self._recovery.surviving(songhash):
+                with self._recovery.skipping_errors(songhash):
                     if status is Status.SUCCEEDED and self._store.report(songhash) is None:
-                        gone = remove(self._queue, self._store, songhash, began) not in ("busy", "kept")
-                        self.counts["lost"] += gone
+                        self.counts["lost"] += remove_ended(self._queue, self._store, songhash, began)
 
-    def _bring_back(self, songhash: str) -> bool:
-        done = self._recovery.bring_back(songhash)
-        if done:
-            self.counts[done] += 1
-        return bool(done)
+    def _recover(self, songhash: str) -> bool:
+        restored = self._recovery.recover(songhash)
+        if restored:
+            self.counts[restored] += 1
+        return bool(restored)

@@ -1,4 +1,4 @@
-"""Brings back into Redis what it lost and the store still has: a job's message, or the report on its end."""
+"""Restores in Redis what it lost and the store still has: a job's message, or the result of a job."""
 
 from __future__ import annotations
 
@@ -17,44 +17,45 @@ from msas.store import Store
 _log = logging.getLogger("msas.upkeep")
 
 
-def publish_again(queue: Queue, store: Store, songhash: str, *, pruned_too: bool = False) -> bool:
-    """Note the job as succeeded where it lies finished in the store; return whether it was noted.
+def restore_result(queue: Queue, store: Store, songhash: str, *, also_incomplete: bool = False) -> bool:
+    """Mark the job as succeeded if its report and all the stems that it names are in the store; return whether it did.
 
-    Without `pruned_too`, only where no stem was removed: one that waits, waits to be separated again.
+    With `also_incomplete`, also a result from which a stem was removed; without it, such a job, which was sent again,
+    stays queued.
     """
     found = store.published(songhash)
     if found is None:
         return False
     report, stored_at = found
-    if report.removed and not pruned_too:
+    if report.removed and not also_incomplete:
         return False
-    if not queue.restore_result(songhash, int(stored_at.timestamp() * 1000), is_pruned=bool(report.removed)):
+    if not queue.restore_result(songhash, int(stored_at.timestamp() * 1000), is_incomplete=bool(report.removed)):
         return False
     if owners := store.owners(songhash):
         queue.add_owners(songhash, owners)
     if store.report(songhash) is None:
-        remove(queue, store, songhash, ghost=True)  # it was removed just when it was published
+        remove(queue, store, songhash, reappeared=True)  # the job was removed while its result was restored
     return True
 
 
 class Recovery:
-    """For the process that leads: `keep_leadership` raises LeadershipLost where it does no longer."""
+    """For the leading process: `keep_leadership` raises LeadershipLost once another process leads."""
 
     def __init__(self, queue: Queue, store: Store, keep_leadership: Callable[[], None]) -> None:
         self._queue, self._store, self._keep_leadership = queue, store, keep_leadership
-        self.skipped = 0  # songs on which the work ended with an error
+        self.skipped = 0  # songs whose recovery failed
 
     def enqueue(self, songhash: str, *, perhaps_lost: bool = True) -> bool:
-        """Put the job in line whose message lies in the store; return whether it was put there.
+        """Enqueue the job whose message is in the store; return whether it was enqueued.
 
-        With `perhaps_lost`, also one that Redis knows as queued or running, but whose message is nowhere.
+        With `perhaps_lost`, also a job that Redis has as queued or running, but without a message in any list.
         """
         message = self._store.message(songhash)
         if message is None:
-            return False  # settled, or removed, since it was listed
+            return False  # the job was settled or removed after it was listed
         try:
             job, owners = Job.from_message(message), self._store.owners(songhash)
-            if owners and job.owner not in owners:  # the one who sent it first removed it from its own songs
+            if owners and job.owner not in owners:  # its first owner has removed it
                 job = replace(job, owner=owners[0])
             created, _ = self._queue.enqueue(job, perhaps_lost=perhaps_lost)
         except BrokenMessage:
@@ -64,30 +65,26 @@ class Recovery:
         if created and self._store.message(songhash) is None:
             status = self._queue.statuses([songhash])[songhash]
             if status in (Status.QUEUED, Status.RUNNING, Status.FAILED):
-                remove(self._queue, self._store, songhash, ghost=True)  # it was removed just when it was put in line
+                remove(self._queue, self._store, songhash, reappeared=True)  # it was removed while it was enqueued
         return created
 
-    def publish(self, songhash: str, *, pruned_too: bool = False) -> bool:
-        """Note the job as succeeded where its report and all its stems lie in the store; return whether it was noted.
-
-        With `pruned_too`, also what lost a stem: where it waits, it waits to be separated again.
-        """
-        return publish_again(self._queue, self._store, songhash, pruned_too=pruned_too)
-
-    def bring_back(self, songhash: str) -> str:
-        """Bring back a job that Redis does not know; return what was done: 'published', 'enqueued' or ''."""
-        if self.publish(songhash, pruned_too=True):
-            self.enqueue(songhash, perhaps_lost=False)  # it stays as it is, and its callback is told
+    def recover(self, songhash: str) -> str:
+        """Restore a job that Redis does not know; return what was restored: 'published', 'enqueued' or ''."""
+        if restore_result(self._queue, self._store, songhash, also_incomplete=True):
+            self.enqueue(songhash, perhaps_lost=False)  # only adds the callback of a message that is still stored
             return "published"
         return "enqueued" if self.enqueue(songhash) else ""
 
     @contextmanager
-    def surviving(self, songhash: str) -> Iterator[None]:
-        """Let one odd object not end the work on all others; a server that is away, or lost leadership, ends it."""
+    def skipping_errors(self, songhash: str) -> Iterator[None]:
+        """Log and count an error of one song, so that the others are still processed.
+
+        Lost leadership, and a server that is away, end the block with their exception.
+        """
         self._keep_leadership()
         try:
             yield
-        except RedisFull as full:  # it refuses jobs; what is over must be removed all the same
+        except RedisFull as full:  # no job can be enqueued, but expired ones must be removed
             self._skip(songhash, full.detail)
         except (QueueUnavailable, LeadershipLost):
             raise

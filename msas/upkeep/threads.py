@@ -28,20 +28,21 @@ def start_reclaiming(queue: Queue, settings: Settings) -> None:
 
 
 class Upkeep:
-    """Sweeps every RECONCILE_SECONDS, in the one REST process that leads. Compares Redis with the store every
-    COMPARE_SECONDS, and at once when Redis may have lost something."""
+    """In the one REST process that leads: sweeps every RECONCILE_SECONDS, and compares Redis with the store every
+    COMPARE_SECONDS and after a restart of Redis."""
 
     def __init__(self, queue: Queue, store: Store, settings: Settings) -> None:
         self._store, self._settings = store, settings
         self._leader = Leader(queue, 3 * settings.reconcile_seconds)
         facts = {
             "keep_days": settings.keep_days,
-            "first_look_seconds": settings.reconcile_seconds,
+            "first_check_seconds": settings.reconcile_seconds,
             "max_store_bytes": settings.max_store_gb * 1e9,
         }
         self._sweep = Sweep(queue, store, self._leader, **facts)
         self._comparison = Comparison(queue, store, self._leader)
-        self._rules_set, self._swept_at = False, 0.0  # the second by the monotonic clock
+        self._rules_set = False
+        self._swept_at = 0.0  # monotonic seconds
 
     def start(self) -> None:
         """Reconcile for as long as the process lives."""
@@ -63,7 +64,7 @@ class Upkeep:
         except LeadershipLost:
             log.event(_log, "leadership lost", logging.WARNING)
         except Exception:
-            self._leader.release_leadership()  # perhaps the store refuses only this process
+            self._leader.release_leadership()  # the error may affect this process only
             raise
 
     def _run_sweep(self) -> None:
@@ -82,5 +83,5 @@ def _repeat(seconds: float, action: Callable[[], object]) -> None:
             action()
         except Unavailable as problem:
             log.event(_log, "upkeep missed", logging.WARNING, why=problem.detail)
-        except Exception:  # one odd object must not end the upkeep of all others
+        except Exception:  # an error of one object must not end the thread
             _log.exception("upkeep failed")

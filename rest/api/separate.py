@@ -125,10 +125,10 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, Status]:
     status = known.status
     if status is Status.CANCELLED:
         return False, Status.CANCELLED
-    if status is Status.SUCCEEDED and not known.is_pruned and store.published(job.songhash) is None:
+    if status is Status.SUCCEEDED and not known.is_incomplete and store.published(job.songhash) is None:
         remove(queue, store, job.songhash)  # its stems are gone, whoever took them
         status, known = None, queue.look_up(job.songhash, job.owner, upload.size)
-    is_kept = status in (None, Status.FAILED) or known.is_pruned
+    is_kept = status in (None, Status.FAILED) or known.is_incomplete
     before = store.message(job.songhash) if status is Status.FAILED else None
     if is_kept:
         keep()

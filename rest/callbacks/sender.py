@@ -27,7 +27,7 @@ from rest.callbacks.http import CallbackHttp, Failed, Refused
 WAITS = (5, 30, 120, 600, 1800, 3600, 7200, 14400)
 _AT_ONCE, _AT_ONCE_PER_HOST = 8, 3  # deliveries of one process; a slow receiver must not hold all of them
 _HOLD_SECONDS = 60.0  # much more than a delivery can take
-_LOOK_SECONDS = 1.0
+_POLL_SECONDS = 1.0
 _AWAY_SECONDS = 4.0
 _GONE = 410
 _log = logging.getLogger("msas.callbacks")
@@ -66,7 +66,7 @@ class CallbackSender:
                 time.sleep(_AWAY_SECONDS)
             except Exception:
                 _log.exception("callbacks failed")
-            self._ended.wait(_LOOK_SECONDS)  # a delivery that ended made room for the next to its host
+            self._ended.wait(_POLL_SECONDS)  # a delivery that ended made room for the next to its host
 
     def turn(self) -> bool:
         """Begin one delivery, once a thread is free for it; return whether one was due to a host that has room."""

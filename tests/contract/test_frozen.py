@@ -239,7 +239,7 @@ def test_job_hash_has_these_fields_after_less_common_steps(redis: Redis, queue: 
     second = JobHash(redis, queue, 2)
     take(worker).retry(ERROR)
     names["waiting for its next attempt"] = second.names()
-    queue.restore_result(second.job.songhash, 1, is_pruned=True)
+    queue.restore_result(second.job.songhash, 1, is_incomplete=True)
     names["published from the store"] = second.names()
 
     assert names == frozen.LESS_COMMON_JOB_FIELDS

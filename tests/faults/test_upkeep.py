@@ -99,7 +99,7 @@ def swept(rig: Rig, max_store_bytes: float) -> None:
     """Sweep once, in a process of which the store may hold so many bytes."""
     leader = Leader(rig.queue, 600)
     assert leader.acquire_leadership()
-    Sweep(rig.queue, rig.store, leader, keep_days=7, first_look_seconds=60.0, max_store_bytes=max_store_bytes).run()
+    Sweep(rig.queue, rig.store, leader, keep_days=7, first_check_seconds=60.0, max_store_bytes=max_store_bytes).run()
     leader.release_leadership()
 
 

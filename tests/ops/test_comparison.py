@@ -151,10 +151,10 @@ def test_a_comparison_that_skipped_a_song_is_repeated_after_an_hour(rig: Rig) ->
     assert keeper.comparison.is_due(DAY)
 
 
-def sweep(rig: Rig, first_look_seconds: float = 60.0) -> Sweep:
+def sweep(rig: Rig, first_check_seconds: float = 60.0) -> Sweep:
     leader = Leader(rig.queue, 600, "sweeper")
     assert leader.acquire_leadership()
-    made = Sweep(rig.queue, rig.store, leader, keep_days=7, first_look_seconds=first_look_seconds)
+    made = Sweep(rig.queue, rig.store, leader, keep_days=7, first_check_seconds=first_check_seconds)
     made.run()
     leader.release_leadership()
     return made

@@ -18,7 +18,7 @@ import pytest
 
 from local import Service
 from msas.logs import log
-from msas.logs.__main__ import Tail, plain
+from msas.logs.__main__ import ListFollower, format_line
 from tests.support.processes import environment_with, eventually, restore_interrupt
 from tests.support.rig import Rig
 
@@ -142,12 +142,12 @@ def test_on_a_terminal_lines_are_plain_and_escape_sequences_are_escaped(rig: Rig
 
 @pytest.mark.parametrize("line", [b"[1]", b"{}", b"\xff\xfe", b'{"time": 1, "service": 2, "event": 3}', b"[" * 9999])
 def test_lines_of_any_shape_are_shown(line: bytes) -> None:
-    assert plain(line).isprintable()
+    assert format_line(line).isprintable()
 
 
 def test_a_trace_is_shown_below_its_line() -> None:
     line = {"time": "2026-11-23T22:15:09.123+00:00", "service": "worker", "level": "error", "event": "it failed"}
-    shown = plain(json.dumps({**line, "trace": "Traceback\n  at\x1b home"}).encode())
+    shown = format_line(json.dumps({**line, "trace": "Traceback\n  at\x1b home"}).encode())
     assert shown == "11-23 22:15:09.123 worker error: it failed\n    Traceback\n      at\\x1b home"
 
 
@@ -156,14 +156,14 @@ def test_no_line_is_repeated_or_missed_whatever_happens_to_the_list(seed: int) -
     """Redis may lose its newest lines, or all; a line may be logged twice in the same millisecond."""
     random_ = random.Random(seed)
     held, written, seen = list[bytes](), list[bytes](), list[bytes]()
-    tail = Tail(lambda most: held[:most])
+    follower = ListFollower(lambda most: held[:most])
     for turn in range(200):
         for number in range(random_.choice((0, 1, 3, 250))):
             line = f"{turn} {number}".encode()
             new = [line, line] if random_.random() < 0.1 else [line]
             held[:0], written = new, written + new
         del held[log.LINES_KEPT :]
-        seen += tail.look()
+        seen += follower.poll()
         assert seen == written
         event = random_.random()
         if event < 0.1:

@@ -75,7 +75,7 @@ def test_redis_keeps_nothing_of_deleted_jobs(rig: Rig) -> None:
         assert rig.queue.restore_result(f"{number:056x}", rig.queue.now() - 8 * DAY_MS)
     assert len(sizes(rig)) >= len(before) + 200
 
-    queue_only = Sweep(rig.queue, rig.store, Leader(rig.queue, 60, LEADER), keep_days=7, first_look_seconds=0)
+    queue_only = Sweep(rig.queue, rig.store, Leader(rig.queue, 60, LEADER), keep_days=7, first_check_seconds=0)
     queue_only.run()
 
     assert queue_only.counts["removed"] == 210
