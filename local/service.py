@@ -194,7 +194,7 @@ class Service:
 
     def _store_takes_objects(self) -> None:
         """SeaweedFS answers seconds before it takes the first object, for which it makes its volumes."""
-        Store.from_settings(self.settings, retries=0).check()
+        Store.from_settings(self.settings, retries=0).check_writable()
 
     def _rest_is_ready(self) -> bool:
         try:

@@ -178,7 +178,7 @@ class Worker:
         """Take nothing while the store takes nothing: every job would meet the same."""
         while not self._drain.wait(_PAUSE_SECONDS):
             try:
-                self._store.check()
+                self._store.check_writable()
                 break
             except StoreUnavailable as problem:
                 log.event(_log, "store away", logging.WARNING, why=problem.detail)

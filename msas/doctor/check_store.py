@@ -19,7 +19,7 @@ def check_store(store: Buckets, settings: Settings) -> Iterator[Finding]:
     """Yield the findings about the store; skip the checks that need something that is missing."""
     names = f"{settings.bucket_in} and {settings.bucket_out}"
     try:
-        missing = store.missing()
+        missing = store.missing_buckets()
     except StoreUnavailable as problem:
         yield _unreachable(problem, settings)
         return
@@ -29,7 +29,7 @@ def check_store(store: Buckets, settings: Settings) -> Iterator[Finding]:
         return
     yield ok("buckets", f"The buckets {names} exist.")
     try:
-        ahead = store.probe().timestamp() - time.time()
+        ahead = store.round_trip().timestamp() - time.time()
     except (StoreUnavailable, ObjectMissing) as problem:
         yield error(
             "objects",
@@ -57,7 +57,7 @@ def _unreachable(problem: StoreUnavailable, settings: Settings) -> Finding:
 
 def _check_lifecycle(store: Buckets, names: str) -> Finding:
     try:
-        if store.expires():
+        if store.has_lifecycle_rules():
             return ok("lifecycle", f"Lifecycle rules remove objects that stay in {names} far too long.")
         why = "there is none"
     except StoreUnavailable as problem:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from msas.job import Status
 from msas.queue.callback_record import DeliveryRecord, webhook_id
-from msas.queue.connection import translate_errors
 from msas.queue.queue import Queue
 
 
@@ -55,11 +54,6 @@ class CallbackQueue:
         due = "" if delivery.next_at is None else delivery.next_at
         arguments = (pending.songhash, pending.identity, pending.hold, delivery.to_json(), due)
         return bool(self._queue.scripts.run("note_callback", *arguments))
-
-    def waiting_bytes(self, owner: str) -> int:
-        """Return how many bytes the owner's callbacks that wait take up in Redis."""
-        with translate_errors():
-            return int(cast(bytes | None, self._queue.redis.hget(f"{self._queue.prefix}callback_bytes", owner)) or 0)
 
     def now(self) -> int:
         """Return the time by Redis' clock, in ms."""

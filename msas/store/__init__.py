@@ -1,4 +1,4 @@
-"""The store: where a song's bytes and those of its stems lie. The only place that names an object's key."""
+"""The object store of songs, stems and reports. The only package that names an object's key."""
 
 from msas.store.store import Store
 

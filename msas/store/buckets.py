@@ -1,4 +1,4 @@
-"""Our two buckets on an S3 server: made when first needed, their errors in our words."""
+"""The S3 client and its two buckets: creates missing buckets, translates errors, sets lifecycle rules."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ from msas.errors import StoreUnavailable
 from msas.logs import log
 from msas.settings import Settings
 from msas.store.lifecycle import expire_objects, has_rule, mark_bucket
-from msas.store.retries import PatientMinio
+from msas.store.retries import RetryingMinio
 from msas.store.s3_errors import ObjectMissing, store_problem
 
 _log = logging.getLogger("msas.store")
-logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)  # more connections than are kept are no problem
+logging.getLogger("urllib3.connectionpool").setLevel(
+    logging.ERROR
+)  # it warns of each connection beyond the pool's size
 _STALL_SECONDS = 30.0
-_IDLE_CONNECTIONS = 32  # kept for the next calls; more are opened where more calls are made at once
+_IDLE_CONNECTIONS = 32  # the pool's size; concurrent calls beyond it open more
 
 
 class _PlainConnection(HTTPConnection):
-    """urllib3 sends under the patience that it has for connecting; a busy store may take its time to read a song."""
+    """Replaces the connect timeout, under which urllib3 also sends: a busy store may read a song slowly."""
 
     def connect(self) -> None:
         super().connect()
@@ -56,7 +58,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class Buckets:
-    """One bucket of songs, one of stems. Every method raises StoreUnavailable where the server does not answer."""
+    """The bucket of songs and the bucket of stems. Methods raise StoreUnavailable where the server does not answer."""
 
     def __init__(self, minio: Minio, bucket_in: str = "queue", bucket_out: str = "output") -> None:
         self.minio, self.bucket_in, self.bucket_out = minio, bucket_in, bucket_out
@@ -64,7 +66,7 @@ class Buckets:
 
     @classmethod
     def from_settings(cls, settings: Settings, *, retries: int = 1) -> Self:
-        """Connect lazily; each call waits at most 1 s for a connection and 30 s for data, `retries` times more."""
+        """Connect at the first call. Each call waits at most 1 s for a connection and 30 s for data, and is retried."""
         http = PoolManager(
             maxsize=_IDLE_CONNECTIONS,
             timeout=Timeout(connect=1, read=_STALL_SECONDS),
@@ -80,64 +82,59 @@ class Buckets:
         )
         return cls(minio, settings.bucket_in, settings.bucket_out)
 
-    def patient(self, pause: Callable[[], None]) -> Self:
-        """Return the same buckets by way of calls that wait, however long, while the server does not answer.
+    def retrying(self, pause: Callable[[], None]) -> Self:
+        """Return the same buckets with calls that are repeated, for as long as the server does not answer.
 
-        They call `pause` before each repetition; what that raises ends them.
+        `pause` waits before each repetition; an exception of it ends the call.
         """
         other = copy(self)
-        other.minio = PatientMinio(self.minio, pause)
+        other.minio = RetryingMinio(self.minio, pause)
         return other
 
-    def ready(self) -> None:
-        """Return where the store answers and knows us; changes nothing there."""
-        self.missing()
-
     def make_buckets(self) -> None:
-        """Make the buckets that are missing."""
-        for bucket in self.missing():
+        """Create the missing buckets."""
+        for bucket in self.missing_buckets():
             self._make_bucket(bucket)
         self._buckets_made = True
 
-    def check(self) -> None:
-        """Return where the store takes, and removes, an object."""
+    def check_writable(self) -> None:
+        """Write and remove an object."""
         self._put(self.bucket_out, "probe", b"probe")
-        with self._answering():
+        with self._translate_errors():
             self.minio.remove_object(self.bucket_out, "probe")
 
-    def missing(self) -> list[str]:
-        """Return which of our buckets are not there; makes none."""
-        with self._answering():
+    def missing_buckets(self) -> list[str]:
+        """Return the names of the missing buckets; create none."""
+        with self._translate_errors():
             return [bucket for bucket in (self.bucket_in, self.bucket_out) if not self.minio.bucket_exists(bucket)]
 
-    def probe(self) -> datetime:
-        """Store, read and remove an object in each bucket; return the time by the store's clock, to the second."""
+    def round_trip(self) -> datetime:
+        """Write, read and remove an object in each bucket; return the time of the store's clock, to the second."""
         key = f"probe-{secrets.token_hex(8)}"
         for bucket in (self.bucket_in, self.bucket_out):
             self._put(bucket, key, b"probe")
             if self._get(bucket, key) != b"probe":
-                raise StoreUnavailable("The store does not give back what it took; look at its log.")
-            with self._answering():
+                raise StoreUnavailable("The store returned other bytes than were written; read its log.")
+            with self._translate_errors():
                 headers = self.minio.stat_object(bucket, key).metadata or {}
                 self.minio.remove_object(bucket, key)
         return parsedate_to_datetime(headers["Date"])
 
-    def expires(self) -> bool:
-        """Say whether both buckets have our lifecycle rule."""
-        with self._answering():
+    def has_lifecycle_rules(self) -> bool:
+        """Return whether both buckets have our lifecycle rule."""
+        with self._translate_errors():
             return all(has_rule(self.minio, bucket) for bucket in (self.bucket_in, self.bucket_out))
 
-    def expire_after(self, days: int) -> None:
-        """Ask the store itself to remove objects after `days`, and what is left of broken uploads after one.
+    def set_lifecycle_rules(self, days: int) -> None:
+        """Make the store delete objects after `days`, and the parts of interrupted uploads after one day.
 
-        It is a second net, under our own retention: a bucket that somebody else made, whatever lies there, and a store
-        that knows no such rules go without.
+        The rules back up our own retention. Buckets that others created, and stores without lifecycle rules, get none.
         """
         self._ensure_buckets()
         for bucket in (self.bucket_in, self.bucket_out):
-            why = "somebody else made the bucket"
+            why = "another program created the bucket"
             try:
-                with self._answering():
+                with self._translate_errors():
                     if expire_objects(self.minio, bucket, days):
                         continue
             except StoreUnavailable as problem:
@@ -146,17 +143,17 @@ class Buckets:
 
     def _put(self, bucket: str, key: str, content: bytes) -> None:
         self._ensure_buckets()
-        with self._answering():
+        with self._translate_errors():
             self.minio.put_object(bucket, key, io.BytesIO(content), len(content), content_type="application/json")
 
     def _get(self, bucket: str, key: str) -> bytes | None:
         return self._get_with_etag(bucket, key)[0]
 
     def _get_with_etag(self, bucket: str, key: str) -> tuple[bytes | None, str]:
-        """Return the object's content and its ETag; None, and an empty one, where there is none."""
+        """Return the object's content and ETag; None and an empty ETag where there is no object."""
         self._ensure_buckets()
         try:
-            with self._answering():
+            with self._translate_errors():
                 response = self.minio.get_object(bucket, key)
                 try:
                     return response.read(), response.headers["ETag"].strip('"')
@@ -168,7 +165,7 @@ class Buckets:
 
     def _list(self, bucket: str, prefix: str = "", after: str | None = None) -> Iterator[tuple[str, Object]]:
         self._ensure_buckets()
-        with self._answering():
+        with self._translate_errors():
             for found in self.minio.list_objects(bucket, prefix=prefix, start_after=after):
                 if found.object_name:
                     yield found.object_name, found
@@ -178,26 +175,26 @@ class Buckets:
             self.make_buckets()
 
     def _make_bucket(self, bucket: str) -> None:
-        with self._answering():
+        with self._translate_errors():
             try:
                 self.minio.make_bucket(bucket)
             except S3Error as error:
                 if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
-                    raise  # else another process was faster
+                    raise  # else another process created it
                 return
         try:
-            with self._answering():
+            with self._translate_errors():
                 mark_bucket(self.minio, bucket)
         except StoreUnavailable as problem:
             log.event(_log, "no lifecycle rule", bucket=bucket, why=problem.detail)
 
     @contextmanager
-    def _answering(self) -> Iterator[None]:
+    def _translate_errors(self) -> Iterator[None]:
         try:
             yield
         except S3Error as error:
             if error.code == "NoSuchBucket":
-                self._buckets_made = False  # somebody removed it: the next call makes it anew
+                self._buckets_made = False  # it was deleted; the next call creates it
             raise store_problem(error) from error
         except (MinioException, HTTPError) as error:
             raise StoreUnavailable(

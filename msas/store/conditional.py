@@ -1,4 +1,4 @@
-"""Objects that are stored only where no other process stored them meanwhile: S3's conditional writes."""
+"""S3's conditional writes: objects are stored only if no other process stored them meanwhile."""
 
 from __future__ import annotations
 
@@ -15,39 +15,39 @@ from msas.errors import StoreUnavailable
 from msas.store.buckets import Buckets
 from msas.store.s3_errors import ObjectMissing, ObjectTaken
 
-_PART_BYTES = 5 * 1024 * 1024  # the least that S3 takes in one part of an upload
+_PART_BYTES = 5 * 1024 * 1024  # S3's minimum for all parts of an upload but the last
 _JSON = "application/json"
 _Headers = dict[str, str | list[str] | tuple[str]]
 _NEW: _Headers = {"If-None-Match": "*"}
 _TOKEN = "x-amz-meta-upload"
-_OTHER: _Headers = {"If-Match": '"0"'}  # no object has this ETag
+_NEVER: _Headers = {"If-Match": '"0"'}  # no object has this ETag
 
 
 class Readable(Protocol):
-    """A file as the store reads it: `size` bytes at a time, fewer at its end."""
+    """A file: `read` returns `size` bytes, fewer at its end."""
 
     def read(self, size: int) -> bytes: ...
 
 
 class ConditionalBuckets(Buckets):
-    """Writes with a condition. Servers that know no conditions get a check and then a write, which is not atomic."""
+    """Conditional writes; on servers without them a check and then a write, which is not atomic."""
 
     def __init__(self, minio: Minio, bucket_in: str = "queue", bucket_out: str = "output") -> None:
         super().__init__(minio, bucket_in, bucket_out)
-        self._honoured = list[bool]()  # once it is known; shared with copies
+        self._supported = list[bool]()  # empty until the first check; shared with copies
 
-    def honours_conditions(self) -> bool:
-        """Say whether the server refuses a write whose condition does not hold. The first call tries it."""
-        if not self._honoured:
+    def supports_conditions(self) -> bool:
+        """Return whether the server refuses writes whose condition does not hold. The first call tries it."""
+        if not self._supported:
             key = f"probe-{secrets.token_hex(8)}"
             self._put(self.bucket_out, key, b"probe")
-            self._honoured.append(all(self._refuses(key, condition) for condition in (_NEW, _OTHER)))
-            with self._answering():
+            self._supported.append(all(self._refuses(key, condition) for condition in (_NEW, _NEVER)))
+            with self._translate_errors():
                 self.minio.remove_object(self.bucket_out, key)
-        return self._honoured[0]
+        return self._supported[0]
 
     def _refuses(self, key: str, condition: _Headers) -> bool:
-        with self._answering():
+        with self._translate_errors():
             try:
                 self.minio._put_object(self.bucket_out, key, b"again", condition)
             except S3Error as error:
@@ -57,38 +57,38 @@ class ConditionalBuckets(Buckets):
         return False
 
     def _put_if(self, bucket: str, key: str, content: bytes, seen: str) -> bool:
-        """Store `content` where the object still has the ETag `seen`; empty: where there is none.
+        """Store `content` if the object still has the ETag `seen`; with an empty one, if there is no object.
 
-        Returns whether it is stored now.
+        Returns whether `content` is stored now.
         """
-        if not self.honours_conditions():
+        if not self.supports_conditions():
             if self._etag(bucket, key) != seen:
                 return False
             self._put(bucket, key, content)
             return True
         condition: _Headers = {"If-Match": f'"{seen}"'} if seen else _NEW
         try:
-            with self._answering():
+            with self._translate_errors():
                 self.minio._put_object(bucket, key, content, {"Content-Type": _JSON, **condition})
         except (ObjectTaken, ObjectMissing):
-            return self._get(bucket, key) == content  # the reply to a first try may have been lost
+            return self._get(bucket, key) == content  # True after a retry whose first reply was lost
         return True
 
     def _upload(self, bucket: str, key: str, file: Readable, content_type: str) -> None:
-        """Store what `file` gives until its end, part by part. Raises ObjectTaken where the object is there already.
+        """Store the content of `file`, part by part. Raises ObjectTaken where the object exists already.
 
-        Where `file` raises, so does this, and nothing is stored.
+        An exception of `file` is raised again; nothing is stored then.
         """
-        condition: _Headers = _NEW if self.honours_conditions() else {}
+        condition: _Headers = _NEW if self.supports_conditions() else {}
         part = file.read(_PART_BYTES)
         if len(part) == _PART_BYTES:
             self._upload_parts(bucket, key, part, file, content_type, condition)
             return
         try:
-            with self._answering():
+            with self._translate_errors():
                 self.minio._put_object(bucket, key, part, {"Content-Type": content_type, **condition})
         except ObjectTaken:
-            if self._get(bucket, key) != part:  # the reply to a first try may have been lost
+            if self._get(bucket, key) != part:  # True after a retry whose first reply was lost
                 raise
 
     def _upload_parts(
@@ -98,14 +98,14 @@ class ConditionalBuckets(Buckets):
         try:
             self._send_parts(bucket, key, part, file, {"Content-Type": content_type, _TOKEN: token}, condition)
         except (ObjectTaken, StoreUnavailable):
-            if self._token(bucket, key) != token:  # else the store had completed it, and its reply was lost
+            if self._token(bucket, key) != token:  # else the upload succeeded, and its reply was lost
                 raise
 
     def _send_parts(
         self, bucket: str, key: str, part: bytes, file: Readable, about: _Headers, condition: _Headers
     ) -> None:
         minio, etags = self.minio, list[str]()
-        with self._answering():
+        with self._translate_errors():
             upload = minio._create_multipart_upload(bucket, key, about)
             try:
                 while part:
@@ -118,20 +118,20 @@ class ConditionalBuckets(Buckets):
                 with suppress(MinioException, HTTPError):
                     minio._abort_multipart_upload(bucket, key, upload)
                 raise
-        if b"<Error>" in answer.data:  # S3 may begin its answer before it knows
-            raise StoreUnavailable("The store could not put the parts of a stem together; try again in a few seconds.")
+        if b"<Error>" in answer.data:  # S3 may send the status before it knows the result
+            raise StoreUnavailable("The store could not combine the parts of a stem; try again in a few seconds.")
 
     def _token(self, bucket: str, key: str) -> str | None:
-        """Return which upload of parts stored the object; None where there is none, or where nobody knows."""
-        with suppress(ObjectMissing, StoreUnavailable), self._answering():
+        """Return the token of the upload that stored the object; None where there is none or the store is away."""
+        with suppress(ObjectMissing, StoreUnavailable), self._translate_errors():
             metadata = self.minio.stat_object(bucket, key).metadata or {}
             return next((value for name, value in metadata.items() if name.lower() == _TOKEN), None)
         return None
 
     def _etag(self, bucket: str, key: str) -> str:
-        """Return the object's ETag; empty where there is none."""
+        """Return the object's ETag; '' where there is no object."""
         try:
-            with self._answering():
+            with self._translate_errors():
                 return self.minio.stat_object(bucket, key).etag or ""
         except ObjectMissing:
             return ""

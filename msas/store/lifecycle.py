@@ -1,6 +1,6 @@
-"""Our lifecycle rule of a bucket, by which the store itself removes what is old. Only buckets that we made have it.
+"""Our lifecycle rule, by which the store deletes old objects. Only buckets that this service created have it.
 
-Anything may lie in a bucket that somebody else made: there the rule is not set. Other rules of a bucket are kept.
+Other buckets may hold other programs' objects. Other rules of a bucket are kept.
 """
 
 from __future__ import annotations
@@ -10,18 +10,18 @@ from minio.commonconfig import ENABLED, Filter
 from minio.lifecycleconfig import AbortIncompleteMultipartUpload, Expiration, LifecycleConfig, Rule
 
 _RULE = "msas"
-_UNTIL_TOLD_DAYS = 3650
+_INITIAL_DAYS = 3650
 
 
 def mark_bucket(minio: Minio, bucket: str) -> None:
-    """Give a bucket that we have just made our rule, by which it is known as ours; it removes nothing for ten years."""
-    _set_rule(minio, bucket, [], _UNTIL_TOLD_DAYS)
+    """Mark a new bucket as ours with a rule that deletes nothing for ten years."""
+    _set_rule(minio, bucket, [], _INITIAL_DAYS)
 
 
 def expire_objects(minio: Minio, bucket: str, days: int) -> bool:
-    """Let a bucket of ours remove objects after `days`, and the parts of broken uploads after one day.
+    """Make a bucket of ours delete objects after `days`, and the parts of interrupted uploads after one day.
 
-    Returns whether the bucket is ours; where it is not, nothing changes.
+    Returns False, and changes nothing, where the bucket is not ours.
     """
     rules = _rules(minio, bucket)
     ours = [rule for rule in rules if rule.rule_id == _RULE]
@@ -31,7 +31,7 @@ def expire_objects(minio: Minio, bucket: str, days: int) -> bool:
 
 
 def has_rule(minio: Minio, bucket: str) -> bool:
-    """Say whether the bucket has our rule."""
+    """Return whether the bucket has our rule."""
     return any(rule.rule_id == _RULE for rule in _rules(minio, bucket))
 
 

@@ -1,4 +1,4 @@
-"""Lists the store song by song: both buckets in the order of their keys, merged by songhash."""
+"""Lists the objects of both buckets, grouped by song, in the order of the songhashes."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from msas.job import SONGHASH
 from msas.store import Store
 from msas.store.stems import SONGHASH_LENGTH, have_leftovers
 
-BEGINNING = "-"  # a key before those of all songs
+BEGINNING = "-"  # a key before the keys of all songs
 _LONG_AGO = datetime.fromtimestamp(0, UTC)
 
 
 @dataclass(frozen=True)
 class StoredSong:
-    """The objects whose keys begin with the same songhash. Foreign objects make one, too: `is_song` is False then."""
+    """The objects whose keys begin with the same 56 characters; `is_song` is False where these are no songhash."""
 
     songhash: str
     objects: tuple[tuple[str, Object], ...]  # by key, of both buckets
@@ -35,12 +35,12 @@ class StoredSong:
 
     @property
     def newest(self) -> datetime:
-        """When the newest object was stored, by the store's clock."""
+        """The time of the newest object by the store's clock."""
         return max(found.last_modified or _LONG_AGO for _, found in self.objects)
 
     @property
     def message_stored(self) -> datetime | None:
-        """When the job's message was stored; None where there is none."""
+        """The time when the job's message was stored; None where there is none."""
         return next((found.last_modified for key, found in self.objects if key == f"{self.songhash}.json"), None)
 
     @property
@@ -48,19 +48,19 @@ class StoredSong:
         return any(key == f"{self.songhash}-report.json" for key, _ in self.objects)
 
     def has_leftovers(self, before: datetime) -> bool:
-        """Say whether some objects may be left of attempts that stored them before that time, and are not published."""
+        """Return whether unpublished attempts may have left objects that were stored before that time."""
         return have_leftovers((pair for pair in self.objects if pair[0].startswith(f"{self.songhash}-")), before)
 
     @property
     def cursor(self) -> str:
-        """A key after those of this song, and before those of the next."""
+        """A key between the keys of this song and the keys of the next."""
         return f"{self.songhash}~"
 
 
 def list_songs(store: Store, after: str = BEGINNING, *, songs_only: bool = False) -> Iterator[StoredSong]:
-    """Yield what the store holds after that key, in the order of the songhashes.
+    """Yield the songs whose keys come after `after`; with `songs_only`, without their objects in the bucket of stems.
 
-    With `songs_only`, the bucket of stems is left out. Raises StoreUnavailable where the store is away.
+    Raises StoreUnavailable.
     """
     buckets = (store.bucket_in,) if songs_only else (store.bucket_in, store.bucket_out)
     merged = heapq.merge(*(store.list_after(bucket, after) for bucket in buckets), key=lambda pair: pair[0])

@@ -1,4 +1,4 @@
-"""An S3 client that repeats its requests while the store is away."""
+"""An S3 client that repeats its requests until the store answers."""
 
 from __future__ import annotations
 
@@ -18,23 +18,21 @@ _log = logging.getLogger("msas.store")
 _AWAY = (500, 502, 503, 504)  # statuses
 
 
-class PatientMinio(Minio):
-    """Sends each request, each part of an upload too, again and again until the store has answered it.
-
-    So an upload that has begun survives an outage of any length. What the store answers is final, unless it is that
-    it cannot serve now.
+class RetryingMinio(Minio):
+    """Repeats each request, also each part of an upload, until the store answers it with another status than 500, 502,
+    503 or 504. So an upload survives an outage of any length.
     """
 
     def __init__(self, minio: Minio, pause: Callable[[], None]) -> None:
-        """Use the connections of `minio`. `pause` waits before a request is repeated; what it raises ends the call."""
+        """Use the connections of `minio`. `pause` waits before each repetition; an exception of it ends the call."""
         self.__dict__.update(vars(minio))
         self._pause = pause
 
     def __del__(self) -> None:
-        """Leave the connections to `minio`."""
+        """Keep the connections open for `minio`."""
 
     def _url_open(self, *args: Any, **kwargs: Any) -> BaseHTTPResponse:
-        # minio-py's one way to the network: it signs each request anew, for signatures hold for minutes only.
+        # All requests of minio-py go through this method, which also signs them: signatures are valid for minutes only.
         for tries in itertools.count():
             try:
                 return super()._url_open(*args, **kwargs)
@@ -48,7 +46,7 @@ class PatientMinio(Minio):
 
 
 def _is_away(error: Exception) -> bool:
-    """Say whether no answer came, or one that says that the store cannot serve now."""
+    """Return whether no answer came, or one of the statuses in _AWAY."""
     match error:
         case S3Error():
             return error.response.status in _AWAY

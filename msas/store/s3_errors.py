@@ -1,4 +1,4 @@
-"""What the errors of an S3 server mean: nothing under that key, another writer, a refusal that lasts, or an outage."""
+"""Translates errors of the S3 server: missing object, existing object, lasting refusal, or outage."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from minio.error import S3Error
 
 from msas.errors import StoreUnavailable
 
-_CREDENTIALS = "MINIO_ACCESS_KEY and MINIO_SECRET_KEY, and what they may do"
+_CREDENTIALS = "MINIO_ACCESS_KEY and MINIO_SECRET_KEY, and their permissions"
 _QUOTA = "the quota of the bucket"
-# Errors that the same call meets again until somebody changes something, with what that is.
+# Errors that repeat until the operator changes something, with what to change.
 _LASTING = {
     "AccessDenied": _CREDENTIALS,
     "AccountProblem": _CREDENTIALS,
@@ -17,11 +17,11 @@ _LASTING = {
     "InvalidAccessKeyId": _CREDENTIALS,
     "InvalidToken": _CREDENTIALS,
     "SignatureDoesNotMatch": _CREDENTIALS,
-    "EntityTooLarge": "the size of the objects that the store takes",
+    "EntityTooLarge": "the store's limit on the size of objects",
     "QuotaExceeded": _QUOTA,
     "XMinioAdminBucketQuotaExceeded": _QUOTA,
     "InvalidBucketName": "BUCKET_IN and BUCKET_OUT",
-    "TooManyBuckets": "how many buckets the store may have",
+    "TooManyBuckets": "the store's limit on the number of buckets",
 }
 _FULL = ("XMinioStorageFull", "InsufficientStorage")
 
@@ -31,19 +31,19 @@ class ObjectMissing(LookupError):
 
 
 class ObjectTaken(Exception):
-    """Another process stored an object under that key; what was to be stored there is not."""
+    """An object of another process exists under that key; nothing was stored."""
 
 
 def store_problem(error: S3Error) -> Exception:
-    """Return what an error of the server is for us: ObjectMissing, ObjectTaken, or StoreUnavailable."""
+    """Return the ObjectMissing, ObjectTaken or StoreUnavailable that the server's error means."""
     code = error.code or "an error"
     if code in ("NoSuchKey", "NoSuchObject"):
         return ObjectMissing(error.object_name)
     if code in ("PreconditionFailed", "ConditionalRequestConflict"):
         return ObjectTaken(error.object_name)
     if code in _LASTING:
-        advice = f"the operator of this service has to look at {_LASTING[code]}"
-        return StoreUnavailable(f"The store refuses it ({code}); {advice}.", is_lasting=True)
+        advice = f"the operator of this service has to check {_LASTING[code]}"
+        return StoreUnavailable(f"The store refuses the request ({code}); {advice}.", is_lasting=True)
     if code in _FULL:
-        return StoreUnavailable(f"The store is full ({code}); try again once there is room.")
+        return StoreUnavailable(f"The store is full ({code}); try again later.")
     return StoreUnavailable(f"The store answers {code}; try again in a few seconds.")

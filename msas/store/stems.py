@@ -1,8 +1,8 @@
-"""The objects of separations in the bucket of stems: their names, how they are published, read and removed.
+"""Stores, publishes, reads and removes the stems, waveforms and reports of separations.
 
-Two attempts at a song never store an object of the same name. The first one to store `<songhash>-first` gives its
-objects the plain names; any other one puts its tag into theirs. What a report names is never overwritten: each object
-is stored only where there is none, and the report only where it is still the one that the attempt saw at its beginning.
+Two attempts at a song never use the same object names. The attempt that stores `<songhash>-first` uses plain names; all
+others put their tag into the names. Published objects are never overwritten: an object is stored only where there is
+none, and a report only where it is still the one that the attempt saw at its beginning.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from msas.store.s3_errors import ObjectTaken
 CONTENT_TYPES = {"mp3": "audio/mpeg", "wav": "audio/wav", "flac": "audio/flac"}
 SONGHASH_LENGTH = 56
 _TRIES = 100
-_CHUNK = 64 * 1024  # each slow download holds one
+_CHUNK = 64 * 1024  # bytes; each download in progress holds one chunk in memory
 _TAGGED = re.compile(r"^[0-9a-f]{56}-([0-9a-f]{16})-")
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """One attempt at a song, as the store knows it. `nonce` is like no other's; `is_plain` says whether its objects
-    have the plain names; `seen` is the ETag of the report that was there when it began, empty where none was."""
+    """One attempt to separate a song. `nonce` is unique; `is_plain` says whether its objects have plain names; `seen`
+    is the ETag of the report that existed when it began, empty where there was none."""
 
     songhash: str
     nonce: str
@@ -43,95 +43,95 @@ class Attempt:
 
     @property
     def tag(self) -> str:
-        """What stands in the names of its objects; empty where they are plain."""
+        """The part of its objects' names that tells attempts apart; empty for plain names."""
         return "" if self.is_plain else self.nonce
 
 
 class StemStore(ConditionalBuckets):
-    """Stems, peaks and reports. Every method raises StoreUnavailable where the server does not answer."""
+    """Stems, peaks and reports. Methods raise StoreUnavailable where the server does not answer."""
 
     def begin_attempt(self, songhash: str) -> Attempt:
         """Choose the names of the objects that a separation of the song will store."""
         nonce, first = secrets.token_hex(8), f"{songhash}-first"
-        is_first = self.honours_conditions() and self._put_if(self.bucket_out, first, json.dumps(nonce).encode(), "")
+        is_first = self.supports_conditions() and self._put_if(self.bucket_out, first, json.dumps(nonce).encode(), "")
         there = {key: found.etag or "" for key, found in self._list(self.bucket_out, f"{songhash}-")}
         seen = there.get(_report(songhash), "")
-        is_plain = is_first and not any(_is_of_separation(key) for key in there)
+        is_plain = is_first and not any(_belongs_to_attempt(key) for key in there)
         if is_first and not is_plain:
             self._remove(first)
         return Attempt(songhash, nonce, is_plain, seen)
 
     def put_stem(self, songhash: str, stem: str, extension: str, file: Readable, tag: str = "") -> None:
-        """Store what `file` gives until its end as a stem of the song: part by part, as it is being made.
+        """Store the content of `file` as a stem of the song, part by part while the file is being encoded.
 
-        Where `file` raises, so does this, and nothing of the stem is left.
+        An exception of `file` is raised again; nothing of the stem is stored then.
         """
         self._ensure_buckets()
         try:
             self._upload(self.bucket_out, _key(songhash, tag, f"{stem}.{extension}"), file, CONTENT_TYPES[extension])
         except ObjectTaken:
-            raise StoreUnavailable("Another attempt at the song has stored this stem; try again.") from None
+            raise StoreUnavailable("Another attempt has stored this stem; try again.") from None
 
     def put_peaks(self, peaks: dict[str, Any], tag: str = "") -> None:
-        """Store how the stems look, beside them."""
+        """Store the waveforms of the stems for display."""
         content = json.dumps(peaks, allow_nan=False, separators=(",", ":")).encode()
         self._put_if(self.bucket_out, _key(peaks["hash"], tag, "peaks.json"), content, "")
 
     def peaks(self, songhash: str, tag: str = "") -> bytes | None:
-        """Return it as JSON; None where there is none, as of songs that an early version separated."""
+        """Return the waveforms as JSON; None where there are none (songs that version 0.1.0 separated)."""
         return self._get(self.bucket_out, _key(songhash, tag, "peaks.json"))
 
     def put_report(self, report: Report, seen: str = "") -> bool:
-        """Publish a separation: store the report on it beside the stems that it names, all of which are stored.
+        """Publish a separation, all of whose stems are stored: store its report.
 
-        Only where the report that lies there still has the ETag `seen` (empty: where there is none). Returns whether
-        it is stored now.
+        Only if the report in the store still has the ETag `seen` (empty: if there is none). Returns whether the report
+        is stored now.
         """
         content = json.dumps(report.to_json(), indent=1, allow_nan=False).encode()
         return self._put_if(self.bucket_out, _report(report.songhash), content, seen)
 
     def end_attempt(self, attempt: Attempt) -> None:
-        """Give back what chose the attempt's names, after its report was stored: that makes others choose a tag."""
+        """Remove the mark of the attempt with plain names, after its report was stored."""
         if attempt.is_plain:
             self._remove(f"{attempt.songhash}-first")
 
-    def withdraw(self, attempt: Attempt) -> None:
-        """Remove what the attempt stored, unless its report is published."""
+    def remove_attempt(self, attempt: Attempt) -> None:
+        """Remove the objects of the attempt, unless its report is published."""
         songhash, first = attempt.songhash, f"{attempt.songhash}-first"
         report = self.report(songhash)
         if report and report.tag == attempt.tag:
             return
         for key in [key for key, _ in self._list(self.bucket_out, f"{songhash}-")]:
-            if _is_of_separation(key) and key != _report(songhash) and _tag(key) == attempt.tag:
+            if _belongs_to_attempt(key) and key != _report(songhash) and _tag(key) == attempt.tag:
                 self._remove(key)
         if attempt.is_plain and self._get(self.bucket_out, first) == json.dumps(attempt.nonce).encode():
             self._remove(first)
 
     def remove_unnamed(self, songhash: str, before: datetime) -> int:
-        """Remove what attempts stored before that time and the song's report does not name; return how many objects.
+        """Remove objects that are older than that and that the song's report does not name; return their number.
 
-        No attempt may be under way that began before: what it stored is named by no report yet.
+        No attempt that began before that time may still run, because no report names its objects yet.
         """
         there = [(key, found.last_modified) for key, found in self._list(self.bucket_out, f"{songhash}-")]
         report = self.report(songhash)
         named = _published_keys(report) if report else set()
-        doomed = [key for key, at in there if _is_of_separation(key) and key not in named and at and at < before]
-        for key in doomed:
+        unnamed = [key for key, at in there if _belongs_to_attempt(key) and key not in named and at and at < before]
+        for key in unnamed:
             self._remove(key)
-        return len(doomed)
+        return len(unnamed)
 
     def report(self, songhash: str) -> Report | None:
-        """Return the report on a separation; None where there is none."""
+        """Return the song's report; None where there is none."""
         return self.report_and_etag(songhash)[0]
 
     def report_and_etag(self, songhash: str) -> tuple[Report | None, str]:
-        """Return the report and its ETag; None, and an empty one, where there is none."""
+        """Return the song's report and its ETag; None and '' where there is none."""
         content, etag = self._get_with_etag(self.bucket_out, _report(songhash))
         return Report.from_json(json.loads(content)) if content else None, etag
 
     def published(self, songhash: str) -> tuple[Report, datetime] | None:
-        """Return the report on a finished separation and when it was stored; None where there is none, or where
-        a stem that it names is not there in full."""
+        """Return the report and the time when it was stored; None where there is none, or where a stem that it names is
+        missing or has another size."""
         report = self.report(songhash)
         if report is None:
             return None
@@ -146,18 +146,18 @@ class StemStore(ConditionalBuckets):
     def open_stem(
         self, songhash: str, stem: str, extension: str, start: int = 0, length: int = 0, *, tag: str = ""
     ) -> Iterator[bytes]:
-        """Open a stem for download, from byte `start` on, `length` bytes of it (0: to its end), in chunks.
+        """Return the content of a stem in chunks: `length` bytes from byte `start` on (0: until its end).
 
-        `tag` is what the report says. Raises ObjectMissing where the store does not have it.
+        `tag` is the report's. Raises ObjectMissing.
         """
         key = _key(songhash, tag, f"{stem}.{extension}")
-        with self._answering():
+        with self._translate_errors():
             response = self.minio.get_object(self.bucket_out, key, start, length)
         return self._chunks(key, response, start)
 
     def _chunks(self, key: str, response: BaseHTTPResponse, at: int) -> Iterator[bytes]:
-        """Yield an object's bytes from `at` on. Where the connection breaks, continue on another one: stores end the
-        connections of slow readers. Raises StoreUnavailable where the object was replaced meanwhile."""
+        """Yield an object's bytes from `at` on. Reconnect after the connection broke, since stores close connections of
+        slow readers. Raises StoreUnavailable where the object was replaced meanwhile."""
         etag, end = response.headers["ETag"], at + int(response.headers["Content-Length"])
         while True:
             began = at
@@ -172,13 +172,13 @@ class StemStore(ConditionalBuckets):
             finally:
                 response.close()
                 response.release_conn()
-            with self._answering():
+            with self._translate_errors():
                 response = self.minio.get_object(self.bucket_out, key, at, end - at)
             if response.headers["ETag"] != etag:
                 raise StoreUnavailable("The stem was replaced while it was being sent; download it again.")
 
     def has_stem(self, songhash: str, stem: str, extension: str, tag: str = "") -> bool:
-        """Say whether the stem is there."""
+        """Return whether the stem exists."""
         return bool(self._etag(self.bucket_out, _key(songhash, tag, f"{stem}.{extension}")))
 
     def delete_stem(self, report: Report, stem: str) -> None:
@@ -194,14 +194,14 @@ class StemStore(ConditionalBuckets):
             if all(each.name != stem for each in there.stems) or self.put_report(there.without(stem), etag):
                 self.remove_stem(songhash, stem, report.options.format, report.tag)
                 return
-        raise StoreUnavailable("The song's report changes all the time; try again in a few seconds.")
+        raise StoreUnavailable("The song's report changed too often; try again in a few seconds.")
 
     def remove_stem(self, songhash: str, stem: str, extension: str, tag: str = "") -> None:
         """Remove the object of one stem, which need not be there; the report still names it."""
         self._remove(_key(songhash, tag, f"{stem}.{extension}"))
 
     def _remove(self, key: str) -> None:
-        with self._answering():
+        with self._translate_errors():
             self.minio.remove_object(self.bucket_out, key)
 
 
@@ -220,9 +220,9 @@ def _published_keys(report: Report) -> set[str]:
 
 
 def have_leftovers(objects: Iterable[tuple[str, Object]], before: datetime) -> bool:
-    """Say whether some of a song's objects, given with their keys, may be left of an attempt that stored them before
-    that time, and is not the one that is published: there is no report, or objects of two attempts."""
-    stored = [(key, found.last_modified) for key, found in objects if _is_of_separation(key)]
+    """Return whether some of a song's objects, given with their keys, were stored before that time by an attempt that
+    is not published: there is no report, or there are objects of two attempts."""
+    stored = [(key, found.last_modified) for key, found in objects if _belongs_to_attempt(key)]
     reports = [key for key, _ in stored if key.endswith("-report.json")]
     old = [at for key, at in stored if key not in reports and at and at < before]
     return bool(old) and (not reports or len({_tag(key) for key, _ in stored if key not in reports}) > 1)
@@ -233,7 +233,7 @@ def _tag(key: str) -> str:
     return found[1] if found else ""
 
 
-def _is_of_separation(key: str) -> bool:
-    """Say whether an attempt stored the object: it is no owner's mark, and not what chooses the names."""
+def _belongs_to_attempt(key: str) -> bool:
+    """Return whether an attempt's report, stem or waveforms have this key: not an owner, not `<songhash>-first`."""
     rest = key[SONGHASH_LENGTH:]
     return rest != "-first" and not rest.startswith("-owner-")

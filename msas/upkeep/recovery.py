@@ -89,7 +89,7 @@ class Recovery:
         except (QueueUnavailable, LeadershipLost):
             raise
         except Exception as error:
-            self._store.check()
+            self._store.check_writable()
             self._skip(songhash, f"{type(error).__name__}: {error}")
 
     def _skip(self, songhash: str, why: str) -> None:

@@ -54,7 +54,7 @@ class Upkeep:
             return
         try:
             if not self._rules_set:
-                self._store.expire_after(math.ceil(2 * self._settings.keep_days) + 1)
+                self._store.set_lifecycle_rules(math.ceil(2 * self._settings.keep_days) + 1)
                 self._rules_set = True
             self._run_sweep()
             if self._comparison.is_due(self._settings.compare_seconds):

@@ -22,5 +22,5 @@ def live() -> Response:
 def ready() -> Response:
     """Redis and the store answer; 503 with the reason where one does not."""
     services().queue.now()
-    services().store.ready()
+    services().store.missing_buckets()  # raises where the store is away
     return json_response(Health(status="ready"))

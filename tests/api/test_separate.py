@@ -310,7 +310,7 @@ def test_readyz_makes_no_buckets(service: Service) -> None:
     answer = create_app(settings).test_client().get("/readyz")
 
     assert answer.status_code == 200
-    assert Store.from_settings(settings).missing() == ["not-yet-in", "not-yet-out"]
+    assert Store.from_settings(settings).missing_buckets() == ["not-yet-in", "not-yet-out"]
 
 
 @pytest.fixture

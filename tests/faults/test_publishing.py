@@ -29,7 +29,7 @@ def at_once(rig: Rig, action: Callable[[Store, int], _T]) -> list[_T]:
     stores = [Store.from_settings(rig.settings) for _ in range(ATTEMPTS)]
 
     def do(number: int) -> _T:
-        stores[number].honours_conditions()
+        stores[number].supports_conditions()
         barrier.wait()
         return action(stores[number], number)
 
@@ -67,8 +67,8 @@ def test_an_attempt_that_was_slower_leaves_nothing(rig: Rig) -> None:
     assert rig.store.put_report(replace(report_of(SONG), tag=second.tag), second.seen)
     assert not rig.store.put_report(report_of(SONG), first.seen)
 
-    rig.store.withdraw(first)
-    rig.store.withdraw(second)
+    rig.store.remove_attempt(first)
+    rig.store.remove_attempt(second)
 
     kept = [f"{SONG}-{second.tag}-drums.wav", f"{SONG}-{second.tag}-peaks.json", f"{SONG}-report.json"]
     assert sorted(rig.objects(SONG)) == sorted(kept)
@@ -91,17 +91,17 @@ def test_a_stem_whose_completion_loses_its_reply_is_stored_once(rig: Rig) -> Non
     host, port = rig.settings.minio_host.split(":")
     proxy = FaultProxy((host, int(port)))
     store = Store.from_settings(replace(rig.settings, minio_host=f"{host}:{proxy.port}"), retries=0)
-    store.honours_conditions()
+    store.supports_conditions()
     proxy.lose_reply_to = b"<CompleteMultipartUpload"
 
-    store.patient(lambda: None).put_stem(SONG, "drums", "wav", io.BytesIO(bytes(12_000_000)))
+    store.retrying(lambda: None).put_stem(SONG, "drums", "wav", io.BytesIO(bytes(12_000_000)))
 
     assert proxy.lose_reply_to is None, "it was lost"
     proxy.close()
     assert sum(map(len, rig.store.open_stem(SONG, "drums", "wav"))) == 12_000_000
 
 
-def test_whether_a_store_honours_conditions_is_asked_once(rig: Rig) -> None:
+def test_whether_a_store_supports_conditions_is_asked_once(rig: Rig) -> None:
     """Fault 73."""
     asked = list[str]()
 
@@ -113,7 +113,7 @@ def test_whether_a_store_honours_conditions_is_asked_once(rig: Rig) -> None:
         store = Store.from_settings(replace(rig.settings, minio_host=proxy.address))
 
         for _ in range(3):
-            store.patient(lambda: None).begin_attempt(SONG)
+            store.retrying(lambda: None).begin_attempt(SONG)
 
     assert len(asked) == 4  # an object is stored, refused twice, and removed
 

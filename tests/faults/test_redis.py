@@ -16,6 +16,7 @@ from local import Service, servers
 from local.child import Child
 from msas.job import Status
 from msas.queue import Consumer
+from tests.support.in_process import stored_messages
 from tests.support.processes import eventually
 from tests.support.requests import problem
 from tests.support.rig import Rig, new_song, stopped
@@ -213,7 +214,7 @@ def test_a_full_redis_refuses_songs_before_their_upload_and_finishes_those_that_
     assert int(refused.headers["Retry-After"]) >= 1
     assert deletion.status_code == 200
     assert rig.queue.job(deleted) is None
-    eventually(lambda: not list(rig.store.messages()))
+    eventually(lambda: not stored_messages(rig.store))
     assert [rig.job(each).attempt for each in (*running, waiting)] == [1, 1, 1]
     rig.finish([post_until_accepted(rig, late)], 60)
 

@@ -12,6 +12,7 @@ from msas.job import Status
 from msas.queue import Leader, UpkeepRecord
 from msas.store.listing import list_songs
 from msas.upkeep.sweep import Sweep
+from tests.support.in_process import stored_messages
 from tests.support.processes import eventually
 from tests.support.reconcile import DAY, Keeper, known, lost_jobs
 from tests.support.rig import Rig
@@ -92,7 +93,7 @@ def test_jobs_in_line_come_back_before_any_result(rig: Rig) -> None:
         worker.process.kill()
         worker.process.wait()
     waiting = rig.accept(count=2)
-    eventually(lambda: not set(done) & {songhash for songhash, _ in rig.store.messages()})
+    eventually(lambda: not set(done) & set(stored_messages(rig.store)))
     rig.queue.redis.flushall()
     keeper = Keeper(rig)
     assert keeper.leader.acquire_leadership()

@@ -43,7 +43,7 @@ OFFER: dict[str, Any] = {
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnStore]:
     with OwnStore(tmp_path_factory.mktemp("own") / "store") as running:
-        Store.from_settings(running.settings).expire_after(15)
+        Store.from_settings(running.settings).set_lifecycle_rules(15)
         yield running
 
 

@@ -35,20 +35,20 @@ def rules(store: Store, bucket: str) -> dict[str | None, int | None]:
 def test_buckets_that_we_made_get_our_rule(store: Store) -> None:
     store.make_buckets()
 
-    store.expire_after(15)
+    store.set_lifecycle_rules(15)
 
     assert [rules(store, bucket) for bucket in (store.bucket_in, store.bucket_out)] == [{"msas": 15}] * 2
-    assert store.expires()
+    assert store.has_lifecycle_rules()
 
 
 def test_another_number_of_days_replaces_our_rule_and_keeps_the_others(store: Store) -> None:
     store.make_buckets()
-    store.expire_after(15)
+    store.set_lifecycle_rules(15)
     config = store.minio.get_bucket_lifecycle(store.bucket_out)
     assert config
     store.minio.set_bucket_lifecycle(store.bucket_out, LifecycleConfig([*config.rules, THEIRS]))
 
-    store.expire_after(61)
+    store.set_lifecycle_rules(61)
 
     assert rules(store, store.bucket_out) == {"msas": 61, "theirs": 3}
 
@@ -58,8 +58,8 @@ def test_buckets_that_somebody_else_made_keep_their_rules_and_get_none(store: St
         store.minio.make_bucket(bucket)
     store.minio.set_bucket_lifecycle(store.bucket_out, LifecycleConfig([THEIRS]))
 
-    store.expire_after(15)
+    store.set_lifecycle_rules(15)
 
     assert rules(store, store.bucket_in) == {}
     assert rules(store, store.bucket_out) == {"theirs": 3}
-    assert not store.expires()
+    assert not store.has_lifecycle_rules()

@@ -10,6 +10,7 @@ from contextlib import suppress
 from msas.errors import Problem
 from tests.soak.fleet import Fleet
 from tests.support.faultproxy import FaultProxy
+from tests.support.in_process import stored_messages
 from tests.support.rig import LEASE
 
 STALL = 6.0  # seconds without progress, after which a worker ends itself
@@ -128,7 +129,7 @@ def store_slow(fleet: Fleet) -> None:
 @_fault
 def duplicate_message(fleet: Fleet) -> None:
     with suppress(Problem):
-        for songhash, _ in fleet.rig.store.messages():
+        for songhash in stored_messages(fleet.rig.store):
             message = fleet.rig.store.message(songhash)
             if message:
                 fleet.rig.queue.redis.lpush(fleet.rig.queue.name, message)

@@ -40,7 +40,7 @@ class OwnStore:
 
     def takes_objects(self) -> bool:
         try:
-            Store.from_settings(self.settings, retries=0).check()
+            Store.from_settings(self.settings, retries=0).check_writable()
         except StoreUnavailable:
             return False
         return True

@@ -52,7 +52,7 @@ def test_a_separation_is_published_under_a_tag(store: Store) -> None:
     assert found
     assert found[0] == report
     assert report.tag
-    assert not store.honours_conditions()
+    assert not store.supports_conditions()
 
 
 def test_of_two_separations_the_slower_one_is_not_published_and_leaves_nothing(store: Store) -> None:

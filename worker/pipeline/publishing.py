@@ -27,27 +27,26 @@ def attempt_at(store: Store, songhash: str) -> Iterator[Attempt]:
         if isinstance(error, StoreUnavailable) and not error.is_lasting:
             raise  # it would not remove anything now
         with suppress(StoreUnavailable):
-            store.withdraw(attempt)
+            store.remove_attempt(attempt)
         if isinstance(error, StoreUnavailable):
             raise StoreRefused(error.detail) from error
         raise
 
 
-def publish(store: Store, patient: Store, attempt: Attempt, report: Report, peaks: dict[str, Any]) -> Report:
+def publish(store: Store, retrying: Store, attempt: Attempt, report: Report, peaks: dict[str, Any]) -> Report:
     """Store the peaks, then the report, by which the attempt's stems are published; return the published report.
 
-    `patient` is the same store, but waits while that is away: once the report is stored, there is nothing to wait for.
-    Where another attempt was faster, that is the other one's, and what this one stored is removed. Raises
-    StoreUnavailable where neither is published.
+    `retrying` is the same store, but repeats its calls while the store is away. Where another attempt was faster,
+    returns that one's report, and removes the objects of this one. Raises StoreUnavailable where neither is published.
     """
     report = replace(report, tag=attempt.tag)
-    patient.put_peaks(peaks, attempt.tag)
-    if patient.put_report(report, attempt.seen):
+    retrying.put_peaks(peaks, attempt.tag)
+    if retrying.put_report(report, attempt.seen):
         with suppress(StoreUnavailable):
             store.end_attempt(attempt)
         return report
-    patient.withdraw(attempt)
-    found = patient.published(attempt.songhash)
+    retrying.remove_attempt(attempt)
+    found = retrying.published(attempt.songhash)
     if found is None or found[0].removed:
         raise StoreUnavailable("The report was changed while the song was separated; it will be separated again.")
     return found[0]

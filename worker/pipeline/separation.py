@@ -78,7 +78,7 @@ def separate_song(
     """
     options = options.for_stems(engine.stems)
     stopwatch = Stopwatch()
-    publishing = store.patient(watch.pause)
+    publishing = store.retrying(watch.pause)
 
     def reach(stage: Stage, share: float = 0.0) -> None:
         begin, end = _SPAN[stage]
