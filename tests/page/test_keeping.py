@@ -14,13 +14,13 @@ from tests.support.audio import RATE, true_waves, write
 from tests.support.rest_process import rest_stopped
 from tests.support.rig import stopped
 
-_EACH = 'for (const name of ["msas.audio_file.x", "msas.options", "msas.key"])'
+_EACH = 'for (const name of ["msas.song.x", "msas.options", "msas.key"])'
 STORAGE = {
     "forbidden": """Object.defineProperty(window, "localStorage", {
       get() { throw new DOMException("It is forbidden.", "SecurityError"); },
     })""",
     "full": """Storage.prototype.setItem = () => { throw new DOMException("It is full.", "QuotaExceededError"); }""",
-    "odd": """["1", "null", "[null]", '"x"'].forEach((odd) => localStorage.setItem(`msas.audio_file.${odd}`, odd))""",
+    "odd": """["1", "null", "[null]", '"x"'].forEach((odd) => localStorage.setItem(`msas.song.${odd}`, odd))""",
     "of another make": f"""{_EACH} localStorage.setItem(name, '{{"a": 1}}')""",
     "broken": f"""{_EACH} localStorage.setItem(name, "{{")""",
 }

@@ -16,7 +16,7 @@ from tests.page.visit import Visit
 
 DAY_MS = 86_400_000
 # Keeps songs as an earlier visit has left them, the first on top.
-_KEEP = """(songs) => songs.forEach((song, i) => localStorage.setItem(`msas.audio_file.${song.name}`, JSON.stringify(
+_KEEP = """(songs) => songs.forEach((song, i) => localStorage.setItem(`msas.song.${song.name}`, JSON.stringify(
   { since: songs.length - i, options: {}, phase: "sent", error: null, ...song })))"""
 _AGE = """([name, days]) => Object.entries(localStorage).forEach(([key, kept]) => {
   const song = JSON.parse(kept);

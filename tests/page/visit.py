@@ -71,7 +71,7 @@ _DROP = """([name, content]) => {
 }"""
 
 # The songs that the browser stores, the newest first.
-_STORED = """Object.entries(localStorage).filter(([name]) => name.startsWith("msas.audio_file."))
+_STORED = """Object.entries(localStorage).filter(([name]) => name.startsWith("msas.song."))
   .map(([, kept]) => JSON.parse(kept)).sort((one, other) => other.since - one.since)"""
 _UNMUTE_ALL = """() => gains.forEach(({ gain }) => {
   gain.linearRampToValueAtTime = () => {};
