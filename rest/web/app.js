@@ -1,12 +1,12 @@
 // Connects the parts of the page: form, uploads, library, polling, list; the actions on a song; the API key.
 
-import { backoff, call, key } from "./api.js";
+import { backoff, call, key } from "./service/api.js";
 import { set } from "./dom.js";
 import { UploadForm } from "./upload-form.js";
-import { LibraryView } from "./library-view.js";
-import { Library } from "./library.js";
-import { Uploads } from "./uploads.js";
-import { StatusPoller } from "./polling.js";
+import { LibraryView } from "./songs/library-view.js";
+import { Library } from "./songs/library.js";
+import { Uploads } from "./service/uploads.js";
+import { StatusPoller } from "./service/polling.js";
 
 const at = (id) => document.getElementById(id);
 const library = new Library();

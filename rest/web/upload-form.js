@@ -1,6 +1,6 @@
 // The form: choosing or dropping songs, and the options of their separation, which this browser stores.
 
-import { call, readBody } from "./api.js";
+import { call, readBody } from "./service/api.js";
 import { element } from "./dom.js";
 import { read, write } from "./storage.js";
 

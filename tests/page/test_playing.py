@@ -171,7 +171,7 @@ def test_a_player_closed_while_loading_does_not_open(visit: Visit, client: Clien
 
 def test_a_response_that_breaks_off_is_a_temporary_error(visit: Visit) -> None:
     assert visit.page.evaluate("""async () => {
-      const { readBody } = await import(document.querySelector("script").src.replace("app.js", "api.js"));
+      const { readBody } = await import(document.querySelector("script").src.replace("app.js", "service/api.js"));
       const body = new ReadableStream({ start: (controller) => controller.error(new TypeError("network error")) });
       return readBody(new Response(body), "arrayBuffer").catch(({ message, temporary }) => [message, temporary]);
     }""") == ["The service can't be reached.", True]

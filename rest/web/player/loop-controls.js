@@ -1,7 +1,7 @@
 // The loop's controls: its start (A) and end (B) as fields, buttons that set them to the position, and on or off.
 
 import { button, element } from "../dom.js";
-import { SHORTEST_LOOP_SECONDS } from "./playback.js";
+import { SHORTEST_LOOP_SECONDS } from "./sound/playback.js";
 
 /** Dispatches `change` when the loop does. */
 export class LoopControls extends EventTarget {

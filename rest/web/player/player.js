@@ -1,10 +1,10 @@
 // The player of one song: a waveform for each track, one playhead, mute, solo, volume, and the original to compare.
 
-import { StemReplaced, call, readBody, download, key } from "../api.js";
+import { StemReplaced, call, readBody, download, key } from "../service/api.js";
 import { button, clock, element, set, size } from "../dom.js";
 import { LoopControls } from "./loop-controls.js";
-import { Playback } from "./playback.js";
-import { SliceCache } from "./slice-cache.js";
+import { Playback } from "./sound/playback.js";
+import { SliceCache } from "./sound/slice-cache.js";
 import { decodePeaks, drawWaveform } from "./waveform.js";
 
 const MIXTURE = "mixture";

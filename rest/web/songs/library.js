@@ -1,6 +1,6 @@
 // The songs that this browser lists. It stores their names, hashes, options and final statuses; the service has the rest.
 
-import { namesWith, read, watch, write } from "./storage.js";
+import { namesWith, read, watch, write } from "../storage.js";
 
 const PREFIX = "msas.song."; // one entry for each song, so that no tab overwrites what another one stored
 const DAY_MS = 86_400_000;

@@ -1,6 +1,6 @@
 // Plays all tracks of a song in step: schedules each slice at a sample of the audio context's clock.
 
-import { backoff } from "../api.js";
+import { backoff } from "../../service/api.js";
 import { loadCrossfade, loadPart } from "./parts.js";
 
 const AHEAD_SECONDS = 4; // a slice is fetched and scheduled this long before it sounds

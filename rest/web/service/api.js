@@ -1,6 +1,6 @@
 // Calls to the service: adds the API key to each one, turns failures into errors with a message for people.
 
-import { read, write } from "./storage.js";
+import { read, write } from "../storage.js";
 
 const KEY = "msas.key";
 

@@ -1,6 +1,6 @@
 // The text and the progress that the list shows for a song's status.
 
-import { roughly } from "./dom.js";
+import { roughly } from "../dom.js";
 
 const STAGES = {
   fetching: "Fetching", decoding: "Decoding", separating: "Separating", encoding: "Encoding", storing: "Storing",

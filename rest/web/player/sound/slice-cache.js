@@ -1,6 +1,6 @@
 // Fetches and decodes slices of five seconds of a track, and keeps the last few.
 
-import { StemReplaced, call, readBody } from "../api.js";
+import { StemReplaced, call, readBody } from "../../service/api.js";
 import * as formats from "./slice-formats.js";
 
 const SLICES_KEPT = 3; // of each track

@@ -1,8 +1,8 @@
 // The list of songs in the page: one item for each song, with its status, its actions and its player.
 
-import { button, element, set } from "./dom.js";
-import { Player } from "./player/player.js";
-import { requestStatus } from "./polling.js";
+import { button, element, set } from "../dom.js";
+import { Player } from "../player/player.js";
+import { requestStatus } from "../service/polling.js";
 import { statusText } from "./status-text.js";
 
 export class LibraryView {
