@@ -2,6 +2,7 @@
 
 import { backoff, call, key } from "./service/api.js";
 import { set } from "./dom.js";
+import { parseLink } from "./player/song-link.js";
 import { UploadForm } from "./upload-form.js";
 import { LibraryView } from "./songs/library-view.js";
 import { Library } from "./songs/library.js";
@@ -139,16 +140,17 @@ async function remove(song, fromService) {
   const { hash } = song;
   if (fromService && !(await removeFromService(song))) return;
   library.remove(song);
-  if (location.hash === `#${hash}`) history.replaceState(null, "", location.pathname);
+  if (parseLink(location.hash)?.hash === hash) history.replaceState(null, "", location.pathname);
 }
 
-/** Open the song whose hash is in the page's address. */
+/** Open the song that the page's address names, at its place and with its mix. */
 function openLinkedSong() {
-  const hash = location.hash.slice(1);
-  if (!/^[0-9a-f]{56}$/.test(hash)) return;
+  const link = parseLink(location.hash);
+  if (!link) return;
+  const { hash, settings } = link;
   const song = library.find(hash) ?? library.add({ hash });
   song.goneSince = 0; // so that a song that has been gone for a week stays in the list, which says so
-  view.reveal(song);
+  view.reveal(song, settings);
   poller.wake();
 }
 

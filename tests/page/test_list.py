@@ -143,7 +143,7 @@ def test_a_link_opens_the_song_in_another_browser_or_reports_it_removed(
     visit.choose(short)
     visit.wait_until_done("short")
     visit.page.locator(".player canvas").first.wait_for()
-    href = visit.page.get_by_role("link", name="Link to this song").get_attribute("href") or ""
+    href = visit.page.get_by_role("link", name="Copy link").get_attribute("href") or ""
     with visiting(browser, service.url) as other:
         other.open(href)
         other.wait_until_done("short")

@@ -49,6 +49,12 @@ export class LoopControls extends EventTarget {
     this.#set(Math.min(one, other), Math.max(one, other), true);
   }
 
+  /** Loop a region ({start, end}, in seconds); null ends the loop. */
+  setOrRemove(region) {
+    if (region) this.#set(region.start, region.end, true);
+    else this.#set(this.start, this.end, false);
+  }
+
   /** Keep the loop as it is where the new one would be outside of the song, or too short. */
   #set(start, end, on) {
     if (start >= 0 && end <= this.#seconds + 0.001 && end - start >= SHORTEST_LOOP_SECONDS) {

@@ -20,10 +20,11 @@ export class LibraryView {
     this.#arrange();
   }
 
-  /** Open the player of a song, and scroll to it. */
-  reveal(song) {
+  /** Open the player of a song with these settings, and scroll to it. */
+  reveal(song, settings) {
     const item = this.#items.get(song);
-    item.openWhenDone = true;
+    Object.assign(item, { openWhenDone: true, settings });
+    if (item.player && item.slot.hasChildNodes()) item.player.apply(settings);
     item.root.scrollIntoView({ block: "nearest" });
     this.#show(song);
   }
@@ -103,8 +104,8 @@ export class LibraryView {
   }
 
   /** Open the player with the stems that the service has now: others may have removed some. */
-  async #openPlayer(song, item, position = null) {
-    const player = (item.player = new Player((seconds) => this.#reopenPlayer(song, item, seconds)));
+  async #openPlayer(song, item, playing = false) {
+    const player = (item.player = new Player((settings) => this.#reopenPlayer(song, item, settings)));
     this.#labelButton(item);
     song.update({ error: null });
     try {
@@ -113,7 +114,8 @@ export class LibraryView {
       await player.open(song.status);
       if (item.player !== player) return;
       item.slot.replaceChildren(player.element);
-      if (position !== null) player.resume(position);
+      player.apply(item.settings ?? {});
+      if (playing) player.play();
     } catch (error) {
       if (item.player !== player) return;
       this.#closePlayer(item);
@@ -121,16 +123,17 @@ export class LibraryView {
     }
   }
 
-  /** Open the player again at its position: the stems that it played were replaced. */
-  async #reopenPlayer(song, item, position) {
+  /** Open the player again with its settings, and play: the stems that it played were replaced. */
+  async #reopenPlayer(song, item, settings) {
     const focused = item.slot.contains(document.activeElement);
     this.#closePlayer(item);
-    await this.#openPlayer(song, item, position);
+    item.settings = settings;
+    await this.#openPlayer(song, item, true);
     if (focused) (item.slot.querySelector(".play") ?? item.root).focus();
   }
 
   #closePlayer(item) {
-    item.openWhenDone = false;
+    Object.assign(item, { openWhenDone: false, settings: null });
     item.player?.close();
     item.player = null;
     item.slot.replaceChildren();
