@@ -68,7 +68,7 @@ class _FilledQueue:
         """Admit a job, ask for its status, and end another, so that the length stays the same."""
         job = self._next_job()
         self.admits.append(_seconds(partial(self.queue.admit, job, _BOUNDS, 0)))
-        self.statuses.append(_seconds(partial(self.queue.status, job.songhash)))
+        self.statuses.append(_seconds(partial(self.queue.job, job.songhash)))
         lease = self.consumer.claim_next()
         assert lease
         lease.fail(NotAudio("It went wrong."))

@@ -1,4 +1,4 @@
-"""The queue: where jobs wait, who holds them, how they end. The only place that names a Redis key."""
+"""The job queue in Redis: enqueue, claim, settle, cancel, callbacks. The only package that names a Redis key."""
 
 from msas.queue.admission import Bounds, JobLookup
 from msas.queue.callbacks import CallbackQueue

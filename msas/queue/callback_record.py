@@ -1,4 +1,4 @@
-"""What becomes of a callback: which one it is, and how its delivery goes."""
+"""Callbacks of jobs in the fields of Redis: their identity, and the record of their delivery."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 
 
 class DeliveryState(StrEnum):
-    WAITING = "waiting"  # for the job's end, or for the next try
+    WAITING = "waiting"  # for the job's end, or for the next attempt
     DELIVERED = "delivered"
-    GIVEN_UP = "given_up"  # after the last try, or because the receiver said 410: gone
-    REFUSED = "refused"  # its URL leads to where we send nothing
+    GIVEN_UP = "given_up"  # after the last attempt, or after the receiver answered 410
+    REFUSED = "refused"  # the address policy forbids its URL
 
 
 @dataclass(frozen=True)
 class DeliveryRecord:
-    """How the delivery of one callback goes. Moments are in ms of Redis' clock.
+    """The delivery of one callback. Times are in ms of Redis' clock.
 
-    `attempts` counts what was tried, `http_status` is the last answer's, `error` a sentence about the last failure.
+    `http_status` is that of the last response; `error` is a sentence about the last failure.
     """
 
     state: DeliveryState = DeliveryState.WAITING
@@ -37,7 +37,7 @@ class DeliveryRecord:
 
     @classmethod
     def from_json(cls, text: bytes | None) -> DeliveryRecord:
-        """Read what `to_json` wrote; None means that nothing was tried yet."""
+        """Read what `to_json` returned; None: there was no attempt yet."""
         if text is None:
             return cls()
         noted = json.loads(text)
@@ -50,45 +50,45 @@ def callback_json(callback: Mapping[str, Any]) -> str:
 
 
 def callback_id(callback: Mapping[str, Any]) -> str:
-    """Return what tells one callback of a song from another; the same URL and data are the same callback."""
+    """Return the identity of a callback within its song: a hash of its URL and data."""
     return hashlib.sha256(callback_json(callback).encode()).hexdigest()[:16]
 
 
 def callback_fields(callback: Mapping[str, Any] | None, owner: str) -> list[str]:
-    """Return what is kept of a new job's callback, as field, value, field, value; `owner` is the caller's."""
+    """Return the Redis fields of a new job's callback, as field, value, field, value; `owner` sent the job."""
     if callback is None:
         return []
     try:
         identity = callback_id(callback)
-    except RecursionError:  # a stranger's message may nest deeper than we can write
+    except RecursionError:  # a foreign message may be nested too deeply for the JSON encoder
         return []
     return ["callbacks", identity, f"callback:{identity}", callback_json(callback), f"owner:{identity}", owner]
 
 
 def webhook_id(songhash: str, identity: str, since: str) -> str:
-    """Return what receivers know the pending by: the same at every try, another once the song is separated anew.
+    """Return the `Webhook-Id` of a callback: the same at each attempt, another after the song is separated again.
 
-    `since` is when the job became known, in ms.
+    `since` is the time in ms when the job became known.
     """
     return f"msg_{hashlib.sha256(f'{songhash} {identity} {since}'.encode()).hexdigest()[:32]}"
 
 
 def describe_callbacks(songhash: str, job: Mapping[str, bytes]) -> dict[str, Any] | None:
-    """Return how the deliveries go, out of a job's fields, as its callers are told; None without a callback.
+    """Return the delivery records of a job as the API has them; None without a callback.
 
-    That is how the one goes that was asked for last; the other ones, if any, stand under `others`. No URL is in it:
-    who else knows the songhash is not to learn of it.
+    The record of the newest callback has the others, if any, under `others`. URLs are left out, because anyone who
+    knows the songhash can read this.
     """
     since = (job.get("enqueued_at") or job.get("ended_at") or b"").decode()
     found = []
     for identity in job.get("callbacks", b"").decode().split():
         record = asdict(DeliveryRecord.from_json(job.get(f"delivery:{identity}")))
-        moments = {name: _iso(record[name]) for name in ("next_at", "delivered_at")}
-        found.append({"webhook_id": webhook_id(songhash, identity, since), **record, **moments})
+        times = {name: _iso(record[name]) for name in ("next_at", "delivered_at")}
+        found.append({"webhook_id": webhook_id(songhash, identity, since), **record, **times})
     if not found:
         return None
     return {**found[0], "others": found[1:]} if found[1:] else found[0]
 
 
-def _iso(moment_ms: int | None) -> str | None:
-    return datetime.fromtimestamp(moment_ms / 1000, UTC).isoformat(timespec="milliseconds") if moment_ms else None
+def _iso(time_ms: int | None) -> str | None:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).isoformat(timespec="milliseconds") if time_ms else None

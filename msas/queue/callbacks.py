@@ -1,4 +1,4 @@
-"""The callbacks that wait to be sent: taken by one process at a time, each for a while, until its fate is noted."""
+"""The queue of callbacks to send: each is held by one process at a time, until its delivery is recorded."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ from msas.queue.queue import Queue
 
 @dataclass(frozen=True)
 class PendingCallback:
-    """A callback of a job that has ended, in the hands of who took it, until its `hold` is over.
+    """A callback of a job that has ended. This process may send it until its `hold` ends.
 
-    `callback` has the `url` and `data` that the caller gave; nobody checked them since. `host` is the URL's, '' where
-    it has none.
+    `callback` has the unchecked `url` and `data` of the caller. `host` is the URL's, '' where it has none.
     """
 
     songhash: str
@@ -31,15 +30,15 @@ class PendingCallback:
 
 
 class CallbackQueue:
-    """Every method raises QueueUnavailable where Redis does not answer."""
+    """Methods raise QueueUnavailable where Redis does not answer."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
 
     def take_due(self, most: int, hold_seconds: float, full: Collection[str] = ()) -> list[PendingCallback]:
-        """Return up to `most` callbacks that are due to other hosts than the `full` ones, one host after the other.
+        """Hold and return at most `most` callbacks that are due; hosts take turns, those in `full` get none.
 
-        Whichever is not noted in time will be taken again.
+        A callback whose delivery is not recorded within `hold_seconds` is due again.
         """
         more, found = 1, list[list[bytes | None]]()
         while more and not found:
@@ -47,9 +46,9 @@ class CallbackQueue:
         return [_pending(*entry) for entry in found]
 
     def record_delivery(self, pending: PendingCallback, delivery: DeliveryRecord) -> bool:
-        """Note how its delivery goes: it is due again at `next_at`, or never, where that is None.
+        """Record the delivery; the callback is due again at `next_at`, or never, where that is None.
 
-        Returns False, and changes nothing, where it is no longer in our hands.
+        Returns False, and changes nothing, where this process no longer holds it.
         """
         due = "" if delivery.next_at is None else delivery.next_at
         arguments = (pending.songhash, pending.identity, pending.hold, delivery.to_json(), due)

@@ -1,4 +1,4 @@
-"""How we talk to Redis: two clients with different patience, and scripts that may be sent twice."""
+"""Redis clients with their timeouts and retries, and the loader of the Lua scripts."""
 
 from __future__ import annotations
 
@@ -18,21 +18,19 @@ from redis.retry import Retry
 from msas.errors import QueueUnavailable, RedisFull
 from msas.settings import Settings
 
-_CONNECTIONS = 32  # of a process; calls beyond wait for one
+_CONNECTIONS = 32  # of a process; further calls wait for a free one
 _CONNECTION_WAIT_SECONDS = 5.0
 _SCRIPTS = Path(__file__).parent / "scripts"
-# Scripts that a full Redis refuses, before their first command. All others free memory, or keep jobs alive.
-_ADDING_WORK = ("enqueue", "add_callback", "note_received")
+# A full Redis refuses these scripts before their first command. All others free memory or keep jobs alive.
+_REFUSED_WHEN_FULL = ("enqueue", "add_callback", "note_received")
 _FIRST_LINE, _FIRST_LINE_WHEN_FULL = "#!lua\n", "#!lua flags=allow-oom\n"  # since Redis 7
 
 
 def connect(settings: Settings, *, retries: int = 1, seconds: float = 0.8) -> Redis:
-    """Return a client that gives each command `seconds` and sends it again up to `retries` times.
+    """Return a client whose commands time out after `seconds` and are sent again at most `retries` times.
 
-    The defaults suit REST, whose callers had rather be told within 2 s that Redis is away; workers can wait.
-
-    Every script of ours may be sent twice without harm. A demoted master answers READONLY: that is
-    worth a new connection, too.
+    With the defaults, which are for REST, callers learn within 2 s that Redis is away. All scripts are idempotent, so
+    they may be sent again. A demoted primary answers READONLY: the client then connects again, too.
     """
     pool = BlockingConnectionPool(  # type: ignore[no-untyped-call]
         max_connections=_CONNECTIONS,
@@ -47,10 +45,9 @@ def connect(settings: Settings, *, retries: int = 1, seconds: float = 0.8) -> Re
 
 
 def connect_blocking(settings: Settings) -> Redis:
-    """Return a client for the blocking pop alone.
+    """Return a client for the blocking pop only, which is never sent twice.
 
-    It never sends anything twice: a pop whose reply was lost has moved a message already, and the
-    worker finds that in its own list on the next turn.
+    A pop whose reply was lost has moved a message; the worker finds it in its own list in the next turn.
     """
     pool = ConnectionPool(
         **parse_url(settings.redis_location()),  # type: ignore[no-untyped-call]
@@ -62,14 +59,14 @@ def connect_blocking(settings: Settings) -> Redis:
 
 
 class Scripts:
-    """The Lua scripts beside this file by name, each one atomic change of the queue."""
+    """The Lua scripts of the folder `scripts`, by name. Each is one atomic change of the queue."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         lease, retry = int(settings.lease_seconds * 1000), int(settings.retry_seconds * 1000)
         prelude = f"local LEASE, RETRY = {lease}, {retry}\n{(_SCRIPTS / 'prelude.lua').read_text()}"
         self._scripts = {
             path.stem: redis.register_script(
-                (_FIRST_LINE if path.stem in _ADDING_WORK else _FIRST_LINE_WHEN_FULL) + prelude + path.read_text()
+                (_FIRST_LINE if path.stem in _REFUSED_WHEN_FULL else _FIRST_LINE_WHEN_FULL) + prelude + path.read_text()
             )
             for path in _SCRIPTS.glob("*.lua")
         }
@@ -83,12 +80,12 @@ class Scripts:
 
 @contextmanager
 def translate_errors() -> Iterator[None]:
-    """Raise QueueUnavailable where Redis does not answer in the block; RedisFull where it is full."""
+    """Raise QueueUnavailable where Redis does not answer a command of the block; RedisFull where it is full."""
     try:
         yield
     except OutOfMemoryError as error:
         raise RedisFull(
-            "Redis is full: it uses all of its maxmemory, and takes no new work until songs that ended are removed."
+            "Redis is full: it uses all of its maxmemory, and accepts no jobs until songs that ended are removed."
         ) from error
     except RedisError as error:
         raise QueueUnavailable(

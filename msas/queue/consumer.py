@@ -1,4 +1,4 @@
-"""The queue as a worker sees it: take a job under a lease, renew it, settle it."""
+"""The worker's side of the queue: claim a job under a lease, renew the lease, settle the job."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from msas.queue.job_view import job_fields
 from msas.queue.queue import Queue
 from msas.settings import Settings
 
-_PARKED_SECONDS = 1.0
+_PARKED_POLL_SECONDS = 1.0
 
-# 'ok'; or the job is no longer this worker's: others have it, or it was cancelled and waits to be let go.
+# ok: this worker holds the job. lost: another worker holds it. cancelled: stop, delete what was stored, acknowledge.
 LeaseStatus: TypeAlias = Literal["ok", "lost", "cancelled"]
 
 
 class Lease:
-    """A running job in this worker's hands, until it is settled or the lease runs out.
+    """A running job that this worker holds until it settles the job or the lease ends.
 
-    Every change presents the lease's token: once another worker has the job, nothing here changes it.
-    Each way to settle it answers whether the job was still held; if not, nothing was changed.
+    Each call presents the lease's token, so that it changes nothing once another worker holds the job. The methods
+    that settle the job return whether this worker still held it.
     """
 
     def __init__(self, consumer: Consumer, job: Job, message: bytes, token: str, attempt: int) -> None:
@@ -42,36 +42,36 @@ class Lease:
 
     @property
     def log_fields(self) -> dict[str, Any]:
-        """What log lines say of the job in hand."""
+        """The fields that log lines about this job have."""
         facts: dict[str, Any] = {"songhash": self.job.songhash, "attempt": self.attempt}
         return facts | ({"request_id": self.job.request_id} if self.job.request_id else {})
 
     def succeed(self) -> LeaseStatus:
-        """The stems and their report are in the store: publish them."""
+        """Mark the job as succeeded; its stems and report must be in the store."""
         return self._settle("succeeded")
 
     def fail(self, problem: Problem) -> LeaseStatus:
-        """Give the job up, with its reason: it would never succeed."""
+        """Mark the job as failed, without another attempt."""
         return self._settle("failed", "error", _error(problem))
 
     def retry(self, problem: Problem) -> LeaseStatus:
-        """Try the job again later, after each attempt twice as late; after three, it is dead."""
+        """Requeue the job after a delay, which doubles each time; after the third attempt the job fails."""
         return self._settle("retry", "error", _error(problem))
 
     def release(self) -> LeaseStatus:
-        """Hand the job back to the head of the line; the attempt does not count."""
+        """Put the job back at the head of its line; the attempt does not count."""
         return self._settle("released")
 
     def postpone(self, problem: Problem) -> LeaseStatus:
-        """Hand the job back for later: what it needs is away. The attempt does not count, but fifty waits do."""
+        """Requeue the job after a delay, without counting the attempt; the fiftieth time the job fails."""
         return self._settle("waiting", "error", _error(problem))
 
     def acknowledge_cancel(self) -> LeaseStatus:
-        """The job was cancelled, and what this worker stored of it is removed."""
+        """Confirm that this worker stopped the cancelled job and deleted what it stored."""
         return self._settle("cancelled")
 
     def renew(self) -> LeaseStatus:
-        """Renew the lease, carry the stage and progress, and say whether the job is still held."""
+        """Renew the lease and store stage and progress; return whether this worker holds the job."""
         return self._consumer.renew(self)
 
     def _settle(self, outcome: str, *fields: str) -> LeaseStatus:
@@ -81,29 +81,29 @@ class Lease:
 
 
 class Consumer:
-    """One worker's end of the queue. Its name has a nonce, for pod names and pid 1 repeat."""
+    """One worker. Its name has a random part, since host names and process ids repeat."""
 
     def __init__(self, redis: Redis, blocking: Redis, settings: Settings) -> None:
         self.queue = Queue(redis, settings)
         self.worker = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
         self.processing_key = f"{self.queue.prefix}run:{self.worker}"
         self._blocking, self._block_seconds = blocking, settings.block_seconds
-        self._models = ""  # a JSON list of names; empty: this worker gets any job
+        self._models = ""  # a JSON list of names; empty: any model
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Consumer:
         return cls(connect(settings, retries=3, seconds=5), connect_blocking(settings), settings)
 
     def advertise_models(self, content: Mapping[str, Any]) -> None:
-        """Say which models this worker has: it takes only jobs for these. It counts while the worker holds a lease."""
+        """Store which models this worker has, which counts while it holds a lease; it then gets only jobs for these."""
         self._models = json.dumps([model["name"] for model in content["models"]])
         self.queue.scripts.run("advertise_models", self.worker, json.dumps({**content, "per_worker": True}))
 
     def claim_next(self, listening: AbstractContextManager[None] | None = None) -> Lease | None:
-        """Wait up to BLOCK_SECONDS, inside `listening`, for a job and claim it; None where there was none.
+        """Wait for a job, at most BLOCK_SECONDS and inside `listening`, and claim it; None where there is none.
 
-        A message that is no job goes to the dead list; a job for a model that this worker lacks is parked. Raises
-        QueueUnavailable where Redis is away.
+        A message that is no job becomes a dead letter; a job for a model that this worker lacks is parked. Raises
+        QueueUnavailable.
         """
         message = self._next_message(listening or nullcontext())
         if message is None:
@@ -120,29 +120,29 @@ class Consumer:
         return Lease(self, job, message, token, attempt) if attempt else None
 
     def renew(self, lease: Lease | None) -> LeaseStatus:
-        """Renew this worker's lease; carry the news of the job in hand, and note whether it is still held."""
-        news = (lease.job.songhash, lease.token, lease.stage, lease.progress) if lease else ("",)
-        held = cast(LeaseStatus, self.queue.scripts.run("renew", self.worker, *news).decode())
+        """Renew this worker's lease; store stage and progress of its job, and update `lease.status`."""
+        facts = (lease.job.songhash, lease.token, lease.stage, lease.progress) if lease else ("",)
+        status = cast(LeaseStatus, self.queue.scripts.run("renew", self.worker, *facts).decode())
         if lease:
-            lease.status = held
-        return held
+            lease.status = status
+        return status
 
     def deregister(self) -> None:
-        """Say goodbye: this worker takes nothing more. What it may still hold is taken back at once."""
+        """End this worker's lease at once; its job, if any, is reclaimed."""
         self.queue.scripts.run("reclaim", self.worker)
 
     def _next_message(self, listening: AbstractContextManager[None]) -> bytes | None:
-        """Return what this worker holds already (a reply may have been lost), else the next message; wait for it."""
+        """Return the message in this worker's list, where a reply was lost, else wait for the next one."""
         found: bytes | int | None = self.queue.scripts.run("take_next", self.worker, self._models)
         if isinstance(found, bytes):
             return found
-        # Parked jobs do not come to the list: where there were any of late, look for them often.
-        seconds = cast(int, self._block_seconds if found is None else min(self._block_seconds, _PARKED_SECONDS))
+        # BLMOVE does not find parked jobs, so poll for them where there were some lately.
+        seconds = cast(int, self._block_seconds if found is None else min(self._block_seconds, _PARKED_POLL_SECONDS))
         with translate_errors(), listening:
-            line = self.queue.name
+            source = self.queue.name
             try:
-                return cast(bytes | None, self._blocking.blmove(line, self.processing_key, seconds, "RIGHT", "LEFT"))
-            except OutOfMemoryError:  # a full Redis refuses to block, though not `take`
+                return cast(bytes | None, self._blocking.blmove(source, self.processing_key, seconds, "RIGHT", "LEFT"))
+            except OutOfMemoryError:  # a full Redis refuses BLMOVE, but not the script
                 time.sleep(seconds)
                 return None
 

@@ -45,8 +45,9 @@ class JobView:
     def with_report(self, report: Report) -> JobView:
         """Return this job, which succeeded, together with what its report says."""
         seconds = self.seconds or (report.song.seconds if report.song else None)
-        facts = {"model": report.model, "name": report.name, "options": report.options, "seconds": seconds}
-        return replace(self, report=report, **facts)
+        return replace(
+            self, report=report, model=report.model, name=report.name, options=report.options, seconds=seconds
+        )
 
     @property
     def tracks(self) -> tuple[Stem, ...]:

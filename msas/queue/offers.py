@@ -1,4 +1,4 @@
-"""What the workers offer together, out of what each of them offers."""
+"""Merges the models that each worker offers into one offer."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 
 
 def merge_offers(found: Sequence[Any]) -> dict[str, Any] | None:
-    """Return the union of the offers in `found`, a script's answer: a count of workers, their offer, and so on.
+    """Return the union of the offers in `found`, which alternates a number of workers and their offer.
 
-    The default and the other facts are those of the most workers; of equal counts the first by name.
+    The default model and the other facts are those of most workers; the first by name where numbers are equal.
     """
     offers = [(count, json.loads(content)) for count, content in zip(found[::2], found[1::2], strict=True)]
     offers = [(count, offer) for count, offer in offers if offer is not None]

@@ -12,7 +12,7 @@ from redis import Redis
 from msas.cost import cost_minutes
 from msas.errors import TooMany
 from msas.job import Job, Status
-from msas.queue.admission import LATER_SECONDS, UNBOUNDED, Bounds, JobLookup
+from msas.queue.admission import RETRY_AFTER_SECONDS, UNBOUNDED, Bounds, JobLookup
 from msas.queue.callback_record import callback_id, callback_json
 from msas.queue.connection import Scripts, connect, translate_errors
 from msas.queue.job_view import JobView, build_job_view, job_fields
@@ -109,7 +109,7 @@ class Queue:
     def _subscribe(self, songhash: str, callback: Mapping[str, Any], owner: str) -> None:
         arguments = (callback_id(callback), callback_json(callback), owner, _MOST_CALLBACKS, _MOST_CALLBACK_BYTES)
         if self.scripts.run("add_callback", songhash, *arguments) == b"full":
-            raise TooMany("The song has as many callbacks that wait as it may; send it again later.", LATER_SECONDS)
+            raise TooMany("The song has too many pending callbacks; send it again later.", RETRY_AFTER_SECONDS)
 
     def job(self, songhash: str) -> JobView | None:
         """Return the job; None where there is none."""

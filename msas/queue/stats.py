@@ -1,4 +1,4 @@
-"""The queue as one who waits sees it: how long the line is, whose songs stand in it, how fast it moves."""
+"""Read-only statistics about the queue: counts of jobs and workers, recently ended jobs, memory of Redis."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ _RECENT = 30
 
 @dataclass(frozen=True)
 class QueueCounts:
-    """How many jobs wait, run, and wait for their next try; how many workers hold a lease; and how long ago the job
-    that will be taken next was enqueued: 0 where none waits, or where a stranger's message comes next. `unoffered` of
-    those that wait are parked, and for models that no worker with a lease offers."""
+    """How many jobs wait, run, and wait for their next attempt; how many workers hold a lease; the age of the oldest
+    job that may be claimed next, 0 where there is none or a foreign message comes next. `unoffered` jobs wait for
+    models that no worker with a lease offers."""
 
     waiting: int
     running: int
@@ -27,37 +27,37 @@ class QueueCounts:
 
 
 class QueueStats:
-    """Reads only. Every method raises QueueUnavailable where Redis does not answer."""
+    """Methods raise QueueUnavailable where Redis does not answer."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue = queue
 
     def count_jobs(self) -> QueueCounts:
-        """Return how the queue stands. One cheap call, however long the line."""
+        """Return all counts with one call, whose cost does not depend on the length of the queue."""
         waiting, running, delayed, workers, oldest_ms, unoffered = self._queue.scripts.run("count_jobs")
         return QueueCounts(waiting, running, delayed, workers, oldest_ms / 1000, unoffered)
 
     def count_workers(self) -> int:
-        """Return how many workers hold a lease now."""
+        """Return how many workers hold a lease."""
         with translate_errors():
             return self._queue.redis.zcount(f"{self._queue.prefix}workers", self._queue.now(), "+inf")
 
     def memory_share(self) -> float:
-        """Return which share of its maxmemory Redis uses; 0 where it has no such bound."""
+        """Return the share of its maxmemory that Redis uses; 0 where it has no maxmemory."""
         with translate_errors():
             info: dict[str, Any] = self._queue.redis.info("memory")
         most = info.get("maxmemory", 0)
         return info["used_memory"] / most if most else 0.0
 
     def read_field(self, songhashes: Iterable[str], name: str) -> list[str | None]:
-        """Return one field of each job, None where it has none."""
+        """Return one field of each job; None where a job lacks it."""
         with translate_errors(), self._queue.redis.pipeline(transaction=False) as pipeline:
             for songhash in songhashes:
                 pipeline.hget(self._queue.job_key(songhash), name)
             return [x.decode() if x else None for x in pipeline.execute()]
 
     def recently_ended(self) -> list[str]:
-        """Return the jobs that ended last, the newest first."""
+        """Return the 30 jobs that ended last, the newest first."""
         with translate_errors():
             ended = self._queue.redis.zrevrange(f"{self._queue.prefix}ended", 0, _RECENT - 1)
         return [songhash.decode() for songhash in cast(list[bytes], ended)]

@@ -1,4 +1,4 @@
-"""What Redis keeps of the upkeep: which songs to look at, how far the comparison is, how many bytes are stored."""
+"""The state of the upkeep in Redis: songs to check, progress of the comparison, bytes in the store."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ Span = tuple[int, int]  # after the first and until the second, in ms of Redis' 
 
 @dataclass(frozen=True)
 class Progress:
-    """Times are in ms of Redis' clock, 0 where it never happened.
+    """Times are in ms of Redis' clock; 0: never.
 
-    `run_id` is that of the Redis that was compared with the store, `compared_at` when this was complete. `cursor` is
-    the key after which a comparison goes on that is not complete, empty where there is none; `bytes` is the size of
-    what it has seen, `skipped` how many songs it, or the last complete one, could not compare. `stored_bytes` is the
-    size of all that is stored, `counted_at` when it was counted: None and 0 before the first count. `swept_at` is the
+    `run_id` is that of the Redis that was compared with the store, `compared_at` the time of the last complete
+    comparison. `cursor` is the key after which an interrupted comparison continues, '' where there is none; `bytes` is
+    the size of the objects that it has listed; `skipped` counts the songs that it, or the last complete one, could not
+    compare. `stored_bytes` is the size of all objects, None before the first count at `counted_at`. `swept_at` is the
     time of the last sweep.
     """
 
@@ -34,13 +34,13 @@ class Progress:
 
 
 class UpkeepRecord:
-    """Every method raises QueueUnavailable where Redis does not answer."""
+    """Methods raise QueueUnavailable where Redis does not answer."""
 
     def __init__(self, queue: Queue) -> None:
         self._queue, self._redis = queue, queue.redis
 
     def progress(self) -> Progress:
-        """Return how far the upkeep is."""
+        """Return the progress of the upkeep."""
         with translate_errors():
             found = cast(dict[bytes, bytes], self._redis.hgetall(f"{self._queue.prefix}compared"))
         fields: dict[str, Any] = {name.decode(): value.decode() for name, value in found.items()}
@@ -49,25 +49,25 @@ class UpkeepRecord:
         return Progress(**fields)
 
     def run_id(self) -> str:
-        """Return the name of this run of Redis: another one may have lost what the one before knew."""
+        """Return the identity of the running Redis, which changes at each restart."""
         with translate_errors():
             return str(self._redis.info("server")["run_id"])
 
     def note_received(self, songhash: str, size: int) -> None:
-        """Note that the song, of `size` bytes, and its job's message are about to be stored."""
+        """Record that a song of `size` bytes and its job's message are about to be stored."""
         self._queue.scripts.run("note_received", songhash, size)
 
     def note_stored(self, more: int) -> None:
-        """Note that the store holds so many bytes more, or fewer."""
+        """Add `more` to the number of bytes in the store; it may be negative."""
         if more:
             self._queue.scripts.run("add_stored_bytes", more)
 
     def received(self, spans: Sequence[Span]) -> set[str]:
-        """Return the songs that were noted as received in these spans of time, and are not forgotten."""
+        """Return the songs that were received in these spans of time and are still to be checked."""
         return self._within("received", spans)
 
     def removed(self, spans: Sequence[Span]) -> set[str]:
-        """Return the jobs that were removed in these spans of time, and not sent again."""
+        """Return the jobs that were removed in these spans of time and not sent again."""
         return self._within("removed", spans)
 
     def ended(self, spans: Sequence[Span]) -> set[str]:
@@ -81,13 +81,13 @@ class UpkeepRecord:
             return {songhash.decode() for found in pipeline.execute() for songhash in found}
 
     def forget_received(self, songhashes: Iterable[str]) -> None:
-        """Do not look at these songs again."""
+        """End the checks of these songs."""
         if found := list(songhashes):
             with translate_errors():
                 self._redis.zrem(f"{self._queue.prefix}received", *found)
 
     def oldest_ended(self, before: int, most: int) -> list[str]:
-        """Return at most so many of the jobs that ended before that time, the first to end first."""
+        """Return at most `most` jobs that ended before that time, in the order of their ends."""
         with translate_errors():
             found = self._redis.zrangebyscore(f"{self._queue.prefix}ended", "(0", before, 0, most)
         return [songhash.decode() for songhash in cast(list[bytes], found)]

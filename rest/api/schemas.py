@@ -14,6 +14,7 @@ MOST_WAIT = 60.0  # seconds
 MOST_SONGS = 500  # of which one call asks for the status
 MOST_LINKS = 50  # that one call asks for
 
+Status.__qualname__ = "State"  # its name in the OpenAPI description, which generated clients may use
 Songhash = Annotated[str, WithJsonSchema({"type": "string", "pattern": f"^{SONGHASH.pattern}$"})]
 # What is asked for in the path is looked up, not checked: whatever is not there is a 404.
 

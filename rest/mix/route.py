@@ -13,6 +13,7 @@ from msas.errors import NotFound, UnknownSong, UnknownStem
 from msas.job import SONGHASH
 from msas.options import FORMATS
 from msas.queue import JobView
+from msas.report import Report
 from msas.store.stems import CONTENT_TYPES
 from rest.api.openapi import NEEDS_KEY, binary_response, problem_responses
 from rest.api.ranges import disposition
@@ -56,9 +57,9 @@ def mix(path: MixPath, query: MixQuery) -> Response:
     if extension not in FORMATS:
         raise UnknownSong(f"There is no such mix; ask for /apiv1/mix/<songhash>.mp3, or one of: {', '.join(FORMATS)}.")
     job = finished(services().job(songhash))
-    if not job.tracks:
+    if not (job.report and job.tracks):
         raise UnknownStem("All stems of this song were removed; send the song again.")
-    plan = _plan(job, extension, query)
+    plan = _plan(job, job.report, extension, query)
     response = Response(content_type=CONTENT_TYPES[extension])
     response.headers["Content-Disposition"] = disposition(f"{song_title(job)}-mix.{extension}")
     response.headers["Cache-Control"] = "private, no-cache"
@@ -70,14 +71,14 @@ def mix(path: MixPath, query: MixQuery) -> Response:
     return response
 
 
-def _plan(job: JobView, extension: str, query: MixQuery) -> MixPlan:
+def _plan(job: JobView, report: Report, extension: str, query: MixQuery) -> MixPlan:
     content = services().store.peaks(job.songhash, job.tag)
     if content is None:
         raise NotFound("This song can't be mixed: an earlier version separated it. Remove it, then send it again.")
     peaks = json.loads(content)
     gains = parse_gains(query.gains, [track.name for track in job.tracks])
     first, last = parse_region(query.start, query.end, peaks["samples"], peaks["rate"])
-    options = job.report.options
+    options = report.options
     bits = options.bit_depth if options.format != "mp3" else 16
     heard = [name for name, gain in gains.items() if gain]
     return MixPlan(

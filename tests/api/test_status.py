@@ -206,8 +206,8 @@ def test_the_estimate_is_learned_from_a_job_that_succeeded(service: Service, tmp
 
 
 def report(model: str, device: str, factor: float, seconds: float = 100.0) -> Report:
-    facts = {"device": device, "real_time_factor": factor, "song": SongFacts(seconds)}
-    return replace(report_of_worker(), model=model, **facts)
+    found = report_of_worker()
+    return replace(found, model=model, device=device, real_time_factor=factor, song=SongFacts(seconds))
 
 
 def test_the_pace_is_the_median_of_the_device_that_the_model_ran_on_last() -> None:
@@ -262,7 +262,7 @@ def test_one_thread_at_a_time_looks_at_the_queue_for_estimates(
         go_on.wait(30)
         return workers(outlook)
 
-    monkeypatch.setattr(QueueStats, "workers", slow_workers)
+    monkeypatch.setattr(QueueStats, "count_workers", slow_workers)
     eta = Eta(own_queue, Results(own_queue, store))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(eta.seconds, job)

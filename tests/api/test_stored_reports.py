@@ -149,4 +149,4 @@ def test_a_report_that_the_store_does_not_give_is_a_problem_and_no_song_without_
     away = Store.from_settings(replace(service.settings, minio_host=f"127.0.0.1:{free_ports(1)[0]}"), retries=0)
 
     with pytest.raises(StoreUnavailable):
-        Results(queue, away).status(done)
+        Results(queue, away).job(done)

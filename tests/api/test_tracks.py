@@ -139,13 +139,13 @@ def test_a_stem_of_a_song_that_another_process_removes_is_refused_and_leaves_not
     service: Service, removable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store.from_settings(service.settings)
-    prune = Queue.forget_stem
+    forget_stem = Queue.forget_stem
 
     def too_late(queue: Queue, job: JobView, owner: str) -> int:
         remove(queue, store, removable)
-        return prune(queue, job, owner)
+        return forget_stem(queue, job, owner)
 
-    monkeypatch.setattr(Queue, "prune", too_late)
+    monkeypatch.setattr(Queue, "forget_stem", too_late)
     answer = create_app(service.settings).test_client().delete(f"/apiv1/remove/{removable}/vocals")
 
     assert answer.status_code == 409

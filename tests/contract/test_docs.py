@@ -59,7 +59,7 @@ def test_the_page_of_operations_lists_every_metric_with_its_type_and_service_and
     listed = {name: (kind, service) for name, kind, service, _ in rows("operations.md", 4) if name.startswith("msas_")}
 
     services: Services = create_app(Settings()).extensions["msas"]
-    numbers = patch.object(QueueStats, "numbers", return_value=QueueCounts(0, 0, 0, 0, 0.0))
+    numbers = patch.object(QueueStats, "count_jobs", return_value=QueueCounts(0, 0, 0, 0, 0.0))
     with numbers, patch.object(StoreSpace, "stored_bytes", return_value=0):
         found = [("REST", metric) for metric in services.metrics.registry.collect()]
     found += [("worker", metric) for metric in WorkerCounts().registry.collect()]

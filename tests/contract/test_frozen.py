@@ -220,7 +220,7 @@ def test_job_hash_has_these_fields_at_each_step(redis: Redis, queue: Queue, work
     take(worker).fail(ERROR)
     names["failed"] = second.names()
     third = JobHash(redis, queue, 3)
-    take(worker).wait(ERROR)
+    take(worker).postpone(ERROR)
     names["waiting for a server"] = third.names()
     fourth = JobHash(redis, queue, 4)
     take(worker)

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar, cast
@@ -23,6 +24,7 @@ from msas.errors import Problem, Unavailable
 from msas.settings import Settings
 from rest.app import create_app
 from tests.contract import frozen
+from tests.queue.fixtures import report
 from worker.metrics import Counts
 
 ROOT = Path(__file__).parents[2]
@@ -129,7 +131,7 @@ def test_metrics_of_rest_have_these_names_and_labels(service: Service, separated
 def test_metrics_of_a_worker_have_these_names_and_labels() -> None:
     counts = Counts()
     counts.loaded("lite", 1.0)
-    counts.separated({"seconds": {}, "model": "lite", "device": "cpu", "real_time_factor": 1.0})
+    counts.separated(replace(report(), device="cpu", real_time_factor=1.0))
 
     text = generate_latest(counts.registry).decode()
 

@@ -15,7 +15,7 @@ from tests.support.rig import Rig
 def test_another_process_continues_where_the_leader_was_killed(rig: Rig) -> None:
     """Fault 74. What the first process had done is not done again."""
     songs = lost_jobs(rig, 7)
-    Leader(rig.queue, 600, "before").record(run_id=UpkeepRecord(rig.queue).run_id())
+    Leader(rig.queue, 600, "before").record_progress(run_id=UpkeepRecord(rig.queue).run_id())
     killed, heir = Keeper(rig), Keeper(rig)
     killed.run(2)
     done = known(rig, songs)

@@ -247,6 +247,6 @@ def test_a_sweep_publishes_a_song_that_failed_although_its_report_was_stored(rig
 def test_a_sweep_after_redis_clock_went_back_looks_at_everything_again(rig: Rig) -> None:
     [songhash] = lost_jobs(rig, 1)
     received_ago(rig, songhash, 61)
-    Leader(rig.queue, 600, "sweeper").record(swept_at=rig.queue.now() + 3_600_000)
+    Leader(rig.queue, 600, "sweeper").record_progress(swept_at=rig.queue.now() + 3_600_000)
 
     assert sweep(rig).counts["enqueued"] == 1

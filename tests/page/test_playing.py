@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -119,12 +120,12 @@ def give_other_stems(service: Service, songhash: str, other: str) -> None:
     store, queue = Store.from_settings(service.settings), Queue.from_settings(service.settings)
     found = store.report(other)
     assert found
-    for name in (*found["stems"], "mixture"):
+    for name in (*(stem.name for stem in found.stems), "mixture"):
         stem = b"".join(store.open_stem(other, name, "flac"))
         store.put_stem(songhash, name, "flac", io.BytesIO(stem), TAG)
     store.put_peaks({**json.loads(store.peaks(other) or b""), "hash": songhash}, TAG)
     _, seen = store.report_and_etag(songhash)
-    assert store.put_report({**found, "hash": songhash, "tag": TAG}, seen)
+    assert store.put_report(replace(found, songhash=songhash, tag=TAG), seen)
     queue.redis.hset(queue.job_key(songhash), "ended_at", queue.now())
 
 

@@ -23,7 +23,7 @@ def with_callback(owner: str = "alice", data: str = "x") -> Job:
 
 
 def count(queue: Queue, owner: str = "alice") -> int:
-    return int(queue.redis.hget(f"{queue.prefix}callback_bytes", owner) or 0)  # type: ignore[arg-type]
+    return int(queue.redis.hget(f"{queue.prefix}callback_bytes", owner) or 0)
 
 
 def test_callbacks_of_one_song_count_for_those_who_sent_them(queue: Queue) -> None:

@@ -282,11 +282,11 @@ def test_a_job_that_waited_often_is_due_after_at_most_five_minutes(queue: Queue,
 def test_a_job_that_waits_fifty_times_fails(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     queue.redis.hset(queue.job_key(job().songhash), "waits", 48)
-    taken(worker()).wait(ERROR)
+    taken(worker()).postpone(ERROR)
     put_delayed_in_line(queue)
     assert get_status(queue) is Status.QUEUED
 
-    taken(worker()).wait(ERROR)
+    taken(worker()).postpone(ERROR)
 
     assert get_status(queue) is Status.FAILED
     assert copies(queue) == 0

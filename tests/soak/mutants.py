@@ -310,7 +310,7 @@ MUTATIONS: dict[str, Line | Method] = {
     "release_leadership: another's leadership ends": Line(
         "release_leadership", "if redis.call('GET', LEADER) ~= ARGV[1] then return 0 end"
     ),
-    "register_worker: forgotten workers stay unknown": Method(Queue, "register_worker", do_nothing),
+    "register_worker: forgotten workers stay unknown": Method(Queue, "register_missing_workers", do_nothing),
 }
 
 if chosen := os.environ.get("MUTANT"):

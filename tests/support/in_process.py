@@ -151,7 +151,7 @@ class Process:
         )  # the same in every run
         self.store = Store(cast(Any, WiredMinio(place.store.minio, self.wire)), *place.buckets)
         self.store._buckets_made, self.store._supported = True, [True]
-        self.store.patient = lambda _: self.store  # type: ignore[method-assign, assignment]  # a failed call is put off, too
+        self.store.retrying = lambda _: self.store  # type: ignore[method-assign, assignment]  # a failed call is postponed, too
         self.drain = Drain(0)
         self.heartbeat = Heartbeat(self.consumer, 5, self.drain, Liveness(1e6))
         watches = (self.heartbeat, Watchdog(1e6))

@@ -170,7 +170,7 @@ class Rig:
         return job.songhash
 
     def job(self, songhash: str) -> JobView:
-        found = Results(self.queue, self.store).status(songhash)
+        found = Results(self.queue, self.store).job(songhash)
         assert found, "the job is known"
         return found
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 import pytest
 from minio.error import S3Error
 
+from msas.report import Report
 from msas.store import Store
 from tests.support.fake_s3 import MemoryMinio
 from tests.support.in_process import STEMS, report_of, stem_of
@@ -38,7 +39,7 @@ def store(request: pytest.FixtureRequest) -> Store:
     return Store(request.param().client())
 
 
-def separate(store: Store) -> dict[str, Any]:
+def separate(store: Store) -> Report:
     with attempt_at(store, SONG) as attempt:
         for stem in STEMS:
             store.put_stem(SONG, stem, "wav", io.BytesIO(stem_of(SONG, stem)), attempt.tag)
