@@ -1,1 +1,1 @@
-"""What REST and the workers agree on: jobs, options, the queue, the store, errors, settings."""
+"""Shared by REST and the workers: jobs, options, reports, the queue, the store, errors, settings."""

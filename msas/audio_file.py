@@ -1,4 +1,4 @@
-"""Opening a song: which files we take, and what we say of those that we don't."""
+"""Opens an uploaded song with FFmpeg: accepted formats, tags and length, errors for other files."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from av.container import InputContainer
 
 from msas.errors import EmptySong, NoAudioStream, NotAudio, TooLong, TooShort
 
-# Only self-contained files. FFmpeg also knows playlists and scripts (hls, concat, ffmetadata, ...) that make
-# it open other files and addresses, named by whoever wrote the upload.
+# Only self-contained files. FFmpeg also supports playlists and scripts (hls, concat, ffmetadata, ...) that make it open
+# other files and addresses, which the upload names.
 _CONTAINERS = (
     "mp3,wav,w64,aiff,flac,ogg,aac,ac3,eac3,amr,ape,asf,au,avi,caf,flv,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,"
     "mpc,mpc8,mpeg,mpegts,tta,wv,dsf,oma,loas,mp2"
 )
 _LOWEST_RATE, _HIGHEST_RATE = 4_000, 768_000  # Hz
-_MIXABLE = (*range(1, 9), 10, 12, 14, 16, 24)  # channels; of other numbers FFmpeg knows no order of speakers
-# A second of silence in the thriftiest format, FLAC, takes more bytes. Who claims more seconds than that lies.
-_LEAST_BYTES_A_SECOND = 8
-# Files that begin so are something else, even where MP3 frames lie within: FFmpeg would find and glue those.
-_SOMETHING_ELSE = {
+_MIXABLE = (*range(1, 9), 10, 12, 14, 16, 24)  # channels; for other numbers FFmpeg has no channel layout
+# Even a second of silence in FLAC takes more bytes; a file that claims more seconds is lying.
+_LEAST_BYTES_PER_SECOND = 8
+# Files with these first bytes are not audio, even if they contain MP3 frames, which FFmpeg would find and decode.
+_NOT_AUDIO = {
     b"PK\x03\x04": "a ZIP archive",
     b"Rar!": "a RAR archive",
     b"7z\xbc\xaf": "a 7z archive",
@@ -36,9 +36,9 @@ _SOMETHING_ELSE = {
     b"GIF8": "a picture",
     b"\xff\xd8\xff": "a picture",
 }
-_WITHOUT_LENGTH = ("aac", "loas")  # formats whose files never tell their length
-# An MP3 tells its length by a count of frames in its first frame, in the tag of Xing and LAME (`Info`) or in that of
-# Fraunhofer's encoder (`VBRI`); 0 was never filled in. FFmpeg reads both: libavformat/mp3dec.c.
+_WITHOUT_LENGTH = ("aac", "loas")  # formats whose files do not contain their length
+# An MP3's first frame may contain the number of frames, in the tag of Xing and LAME (`Info`) or of Fraunhofer's encoder
+# (`VBRI`); 0 means unknown. FFmpeg reads both: libavformat/mp3dec.c.
 _FRAME_COUNT = re.compile(rb"(?:(?:Xing|Info).{4}|VBRI.{10})(?!\0{4})", re.DOTALL)
 _FIRST_FRAME = 4096  # bytes; the largest frame has 1,441, and some files have a few stray bytes before it
 TAGS = ("title", "artist", "album")
@@ -48,8 +48,8 @@ _OPTIONS = {"format_whitelist": _CONTAINERS, "protocol_whitelist": ""}
 
 @dataclass(frozen=True)
 class SongInfo:
-    """What a song's container says: its format, sample rate in Hz, channels, length in seconds if it says a
-    credible one, and its tags, of which only title, artist and album are kept."""
+    """What a song's container contains: its format, sample rate in Hz, number of channels, length in seconds (None
+    without a credible one), and the tags title, artist and album."""
 
     container: str
     rate: int
@@ -60,7 +60,7 @@ class SongInfo:
 
 @contextmanager
 def open_song(file: IO[bytes]) -> Iterator[tuple[InputContainer, AudioStream]]:
-    """Open the song in `file` (seekable) and pick its audio stream; closes the container, not the file.
+    """Open the song in the seekable `file`, and select its audio stream; closes the container, not the file.
 
     Raises EmptySong, NotAudio or NoAudioStream.
     """
@@ -71,37 +71,37 @@ def open_song(file: IO[bytes]) -> Iterator[tuple[InputContainer, AudioStream]]:
         container = av.open(file, "r", options=_OPTIONS, metadata_errors="replace")
     except (av.FFmpegError, ValueError):
         raise NotAudio(
-            "The file is not audio that we can read; send a song as MP3, WAV, FLAC, M4A, Ogg or the like."
+            "The file is not audio in a supported format; send a song as MP3, WAV, FLAC, M4A, Ogg or the like."
         ) from None
     with container:
         stream = container.streams.best("audio")
         if not isinstance(stream, AudioStream):
-            raise NoAudioStream("The file holds no audio stream; send one that has sound.")
-        codec: AudioCodecContext | None = stream.codec_context  # None where FFmpeg has no decoder for it
+            raise NoAudioStream("The file has no audio stream; send one that has sound.")
+        codec: AudioCodecContext | None = stream.codec_context  # None where FFmpeg has no decoder
         if codec is None:
-            raise NotAudio("The file's sound is in a format that we can not decode; send it as MP3, WAV or FLAC.")
+            raise NotAudio("The file's audio format can not be decoded; send it as MP3, WAV or FLAC.")
         if not _LOWEST_RATE <= codec.sample_rate <= _HIGHEST_RATE:
             raise NotAudio(
-                f"The file claims {codec.sample_rate} samples a second, which no song has; "
-                f"send one with {_LOWEST_RATE} to {_HIGHEST_RATE}."
+                f"The file has a sample rate of {codec.sample_rate} Hz; "
+                f"send one with {_LOWEST_RATE} to {_HIGHEST_RATE} Hz."
             )
         if codec.channels not in _MIXABLE:
-            raise NotAudio(f"The song's {codec.channels} channels can not be mixed down; send it in stereo.")
+            raise NotAudio(f"A song of {codec.channels} channels can not be mixed down; send it in stereo.")
         yield container, stream
 
 
 def _check_beginning(beginning: bytes) -> None:
     if not beginning:
-        raise EmptySong("The song has no bytes at all; check the file, then send it again.")
-    for mark, what in _SOMETHING_ELSE.items():
+        raise EmptySong("The song is empty; check the file, then send it again.")
+    for mark, what in _NOT_AUDIO.items():
         if beginning.startswith(mark):
-            raise NotAudio(f"The file is {what}, whatever its name; send the song itself.")
+            raise NotAudio(f"The file is {what}; send the song itself.")
 
 
 def probe(file: IO[bytes], most_minutes: float) -> SongInfo:
-    """Read what the song's container says, without decoding it.
+    """Read the song's container without decoding the song.
 
-    Raises as `open_song` does, TooLong where it claims more than `most_minutes`, TooShort where no sound follows.
+    Raises the errors of `open_song`, TooLong where it is longer than `most_minutes`, TooShort where it has no packets.
     """
     with open_song(file) as (container, stream):
         info = describe(file, container, stream)
@@ -120,43 +120,41 @@ def _has_packet(container: InputContainer, stream: AudioStream) -> bool:
 
 
 def no_sound() -> TooShort:
-    """Return what to say of a song in which nothing can be decoded."""
-    return TooShort("Not one sample of sound could be decoded; check that the file plays, then send it again.")
+    """Return the error for a song of which no sample can be decoded."""
+    return TooShort("No sample could be decoded; check that the file plays, then send it again.")
 
 
 def describe(file: IO[bytes], container: InputContainer, stream: AudioStream) -> SongInfo:
-    """Say what the container, opened from `file`, and its audio stream claim to be."""
+    """Return the facts of the container, opened from `file`, and of its audio stream."""
     found = {name.lower(): value for name, value in {**stream.metadata, **container.metadata}.items()}
-    claimed = (container.duration or 0) / av.time_base if _tells_length(file, container.format.name) else 0.0
+    claimed = (container.duration or 0) / av.time_base if _contains_length(file, container.format.name) else 0.0
     return SongInfo(
         container=container.format.name,
         rate=stream.codec_context.sample_rate,
         channels=stream.codec_context.channels,
-        seconds=claimed if 0 < claimed <= container.size / _LEAST_BYTES_A_SECOND else None,
+        seconds=claimed if 0 < claimed <= container.size / _LEAST_BYTES_PER_SECOND else None,
         tags={name: text for name in TAGS if (text := _tag(found.get(name, "")))},
     )
 
 
-def _tells_length(file: IO[bytes], container: str) -> bool:
-    """Say whether the song tells its length. If it does not, FFmpeg guesses from the bit rate of the first frames."""
+def _contains_length(file: IO[bytes], container: str) -> bool:
+    """Return whether the file contains its length; else FFmpeg estimates it from the bit rate of the first frames."""
     if container != "mp3":
         return container not in _WITHOUT_LENGTH
     position = file.tell()
     file.seek(0)
     tag = file.read(10)
-    if tag.startswith(b"ID3"):  # the tag's size is in four bytes of seven bits
+    if tag.startswith(b"ID3"):  # four bytes of seven bits each are the tag's size
         file.seek(10 + sum(byte << shift for byte, shift in zip(tag[6:], (21, 14, 7, 0), strict=False)))
     found = _FRAME_COUNT.search(file.read(_FIRST_FRAME))
-    file.seek(position)  # where FFmpeg goes on reading
+    file.seek(position)  # FFmpeg continues there
     return found is not None
 
 
 def check_length(seconds: float, most_minutes: float) -> None:
     """Raise TooLong where a song of `seconds` is longer than `most_minutes`."""
     if seconds > most_minutes * 60:
-        raise TooLong(
-            f"The song is longer than the {most_minutes:g} minutes that this service takes; send it in parts."
-        )
+        raise TooLong(f"The song is longer than {most_minutes:g} minutes, the limit of this service; send it in parts.")
 
 
 def _tag(text: str) -> str:

@@ -1,13 +1,13 @@
-"""The errors that a caller can meet, whoever finds them: REST answers them, workers write them into the job."""
+"""The errors that callers can get: REST answers with them, workers store them in the job."""
 
 from __future__ import annotations
 
 
 class Problem(Exception):
-    """Something a caller should be told: one sentence that says what was wrong and what to do.
+    """An error for the caller: one sentence that says what was wrong and what to do.
 
     Problem
-    ├── BadSong            the song can never be separated; trying again is no use
+    ├── BadSong            the song can never be separated; another attempt is useless
     │   ├── EmptySong
     │   ├── NotAudio
     │   ├── NoAudioStream
@@ -19,21 +19,21 @@ class Problem(Exception):
     ├── StoreRefused
     ├── BadRequest         NotJson, MissingSong, BadBase64, BadOption, TooLarge, UnknownBody
     ├── Unauthorized
-    ├── CrossSite          a web page of somebody else sent it
-    ├── UnknownHost        it was sent to a name that is not ours
-    ├── TooMany            too many requests, songs in line, or callbacks that wait
+    ├── CrossSite          a web page of another site sent the request
+    ├── UnknownHost        the request's Host is not a name of this service
+    ├── TooMany            too many requests, waiting songs, or pending callbacks
     ├── NotFound           UnknownSong, UnknownStem
     ├── Conflict           NotReady, NotFailed, SharedSong
     ├── BadRange
-    └── Unavailable        a server that we need is away; the same call may succeed later
+    └── Unavailable        a server is away or full; the same call may succeed later
         ├── QueueUnavailable
         ├── StoreUnavailable
         ├── BeingRemoved
-        ├── QueueFull      RedisFull, which is a QueueUnavailable, too
+        ├── QueueFull      RedisFull, which is also a QueueUnavailable
         ├── TooBusy
         └── NoWorker
 
-    `code` never changes once published; `status` is the HTTP status; `title` is the code in words.
+    `code` is stable; `status` is the HTTP status; `title` describes the code.
     """
 
     code = "internal_error"
@@ -78,19 +78,19 @@ class TooLargeOutput(BadSong):
 
 
 class SongMissing(BadSong):
-    """The job is there, but its song is not in the store."""
+    """The job exists, but its song is not in the store."""
 
     code, status, title = "song_missing", 404, "The song is gone"
 
 
 class ModelUnavailable(Problem):
-    """The weights of the model can't be had where the worker runs."""
+    """The worker can not load the model's weights."""
 
     code, status, title = "model_unavailable", 503, "The model can not be loaded"
 
 
 class StoreRefused(Problem):
-    """The store refuses the stems, and would refuse those of another separation, too."""
+    """The store refuses the stems for a lasting reason, so that another separation would be useless."""
 
     code, title = "store_refused", "The store refuses the stems"
 
@@ -156,7 +156,7 @@ class UnknownStem(NotFound):
 
 
 class Conflict(Problem):
-    code, status, title = "conflict", 409, "Not possible in this state"
+    code, status, title = "conflict", 409, "Not possible in this status"
 
 
 class NotReady(Conflict):
@@ -172,7 +172,7 @@ class NotFailed(Conflict):
 
 
 class BadRange(Problem):
-    """`size` is what there is, in bytes."""
+    """`size` is that of the file in bytes."""
 
     code, status, title = "bad_range", 416, "The range lies outside"
 
@@ -191,7 +191,7 @@ class QueueUnavailable(Unavailable):
 
 
 class StoreUnavailable(Unavailable):
-    """With `is_lasting`, the same call meets the same until somebody changes something."""
+    """With `is_lasting`, the same call fails until the operator changes something."""
 
     code, title = "store_unavailable", "The store can not be reached"
 
@@ -224,4 +224,4 @@ class StoreFull(Unavailable):
 
 
 class RedisFull(QueueFull, QueueUnavailable):
-    """Redis uses all the memory that it may (maxmemory), and refuses what adds to it."""
+    """Redis uses all of its maxmemory, and refuses commands that need more."""

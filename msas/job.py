@@ -1,4 +1,4 @@
-"""What a job is: one song, one set of options, one songhash."""
+"""A job (one song with one set of options), its songhash, status and stages, and its message on the queue."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Status(StrEnum):
 
 
 class Stage(StrEnum):
-    """What a running job is doing, in order."""
+    """The stages of a running job, in order."""
 
     FETCHING = "fetching"
     DECODING = "decoding"
@@ -39,11 +39,11 @@ class Stage(StrEnum):
 
 
 class BrokenMessage(ValueError):
-    """A message on the queue that is no job; the text says why. It belongs in the dead list."""
+    """A message on the queue that is no job; the text says why. It becomes a dead letter."""
 
 
 def songhash(song: BinaryIO, options: Options) -> str:
-    """Return the identity of this song with these options: SHA-224 as 56 hex characters. Reads `song` to its end."""
+    """Return the identity of the song with the options: SHA-224 in 56 hex characters. Reads `song` until its end."""
     digest = hashlib.sha224(options.canonical() + b"\n")
     while chunk := song.read(_CHUNK):
         digest.update(chunk)
@@ -51,19 +51,18 @@ def songhash(song: BinaryIO, options: Options) -> str:
 
 
 def song_name(given: object) -> str:
-    """Return a song's file name, for people, out of what a stranger gave: no folders, nothing unprintable."""
+    """Return the file name that a caller gave, without folders and unprintable characters, at most 200 long."""
     last = re.split(r"[/\\]", given)[-1] if isinstance(given, str) else ""
     return "".join(c for c in last if c.isprintable())[:_NAME_LENGTH].strip()
 
 
 @dataclass(frozen=True)
 class Job:
-    """One request to separate one song. `options` is None where a foreign producer left the choice to us.
+    """One request to separate one song. `options` is None where a foreign message names no model.
 
-    `name` is the song's file name, for people. `song` is set only by messages of the first version's
-    shape, which carry the song itself; otherwise it lies in the store under the songhash. `seconds` is how long
-    the song's container says that it is, None where it says nothing; `owner` the name of the key that sent it;
-    `request_id` the request's, so that the logs of all services tell one story.
+    `name` is the song's file name. `song` is set only by messages of the first version, which contain the song;
+    otherwise the song is in the store. `seconds` is the length in the song's container, None where it has none.
+    `owner` is the name of the API key that sent the job. `request_id` appears in the logs of all services.
     """
 
     songhash: str
@@ -76,7 +75,7 @@ class Job:
     song: bytes | None = field(default=None, repr=False)
 
     def message(self) -> bytes:
-        """Return the job as it waits on the queue: one JSON object, its hash first."""
+        """Return the job's message on the queue: a JSON object that begins with its hash."""
         content: dict[str, Any] = {"hash": self.songhash, "name": self.name}
         if self.options:
             content["options"] = json.loads(self.options.canonical())
@@ -86,9 +85,9 @@ class Job:
 
     @classmethod
     def from_message(cls, message: bytes) -> Job:
-        """Read a message: ours, or the first version's `{"hash": ..., "data": "<base64 MP3>"}`.
+        """Read a message of ours, or of the first version: `{"hash": ..., "data": "<base64 MP3>"}`.
 
-        Raises BrokenMessage where it is neither.
+        Raises BrokenMessage for others.
         """
         try:
             content = json.loads(message.decode())
@@ -102,23 +101,23 @@ class Job:
         callback = content.get("callback")
         return cls(
             songhash=identity,
-            options=_options_inside(content),
+            options=_read_options(content),
             name=song_name(content.get("name")),
             callback=callback if isinstance(callback, dict) else None,
-            seconds=_of(float, content.get("seconds")),
-            owner=_of(str, content.get("owner")) or "",
-            request_id=_of(str, content.get("request_id")) or "",
-            song=_song_inside(content),
+            seconds=_typed(float, content.get("seconds")),
+            owner=_typed(str, content.get("owner")) or "",
+            request_id=_typed(str, content.get("request_id")) or "",
+            song=_read_song(content),
         )
 
 
-def _of(kind: type[_T], given: object) -> _T | None:
-    """Return what a stranger gave where it is of that kind."""
+def _typed(kind: type[_T], given: object) -> _T | None:
+    """Return the value where it has this type, else None."""
     return given if isinstance(given, kind) else None
 
 
-def _options_inside(content: Mapping[str, Any]) -> Options | None:
-    """Read the message's options, or a foreign message's bare `model`; None where it leaves the choice to us."""
+def _read_options(content: Mapping[str, Any]) -> Options | None:
+    """Read the message's options, or the `model` of a foreign message; None where it has neither."""
     options = content.get("options")
     given = options if isinstance(options, dict) and options.get("model") else {"model": content.get("model")}
     model = given["model"]
@@ -127,12 +126,12 @@ def _options_inside(content: Mapping[str, Any]) -> Options | None:
     if not (isinstance(model, str) and model.isprintable()):
         raise BrokenMessage("the message's 'model' is not a model's name")
     try:
-        return Options.understand(given)
+        return Options.parse(given)
     except BadOption as problem:
         raise BrokenMessage(problem.detail) from None
 
 
-def _song_inside(content: Mapping[str, Any]) -> bytes | None:
+def _read_song(content: Mapping[str, Any]) -> bytes | None:
     if "data" not in content:
         return None
     try:

@@ -1,4 +1,4 @@
-"""The models a deployment can offer: their names, their stems, and a sentence on each."""
+"""The catalogue of models: names, stems, descriptions, numbers of networks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SIX_STEMS = (*FOUR_STEMS, "guitar", "piano")
 
 @dataclass(frozen=True)
 class Model:
-    """A model by name, the stems it yields in the order they are listed, and a sentence about it."""
+    """A model: its name, its stems in the order of the API, and a sentence about it."""
 
     name: str
     stems: tuple[str, ...]
@@ -32,10 +32,10 @@ DEMUCS = (
 )
 
 
-# How many networks a song runs through, where there are more than one; htdemucs_ft has one for each stem.
+# The number of networks that process a song, where it is not one; htdemucs_ft has one for each stem.
 NETWORKS = {"htdemucs_ft": 4, "mdx_extra": 4, "mdx_extra_q": 4}
 
 
 def stem_order(sources: tuple[str, ...]) -> tuple[str, ...]:
-    """Sort `sources` the way we always list stems: the four that every client knows, then the rest."""
+    """Sort `sources` in the order of the API: the four common stems, then the others."""
     return tuple(sorted(sources, key=lambda name: (SIX_STEMS.index(name) if name in SIX_STEMS else 99, name)))

@@ -1,4 +1,4 @@
-"""What a caller can choose about a separation, and what can be understood as each choice."""
+"""The options of a separation: parsing, checks, JSON schema, canonical form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from msas.errors import BadOption
 from msas.models import Model
 
 FORMATS = ("mp3", "wav", "flac")
-# Below 64 a frame has no room for the header that makes an MP3 decode to its exact length.
+# Below 64 kbit/s a frame has no room for the header with the MP3's exact length.
 BITRATES = (64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 BIT_DEPTHS = {"wav": (16, 24, 32), "flac": (16, 24)}
 MOST_OVERLAP, MOST_SHIFTS = 0.9, 10
@@ -20,10 +20,10 @@ RESIDUAL = "residual"
 
 @dataclass(frozen=True)
 class Options:
-    """Everything a caller can choose that changes the result; names and meanings are the `demucs` command's.
+    """All options that change the result; their names and meanings are those of the `demucs` command.
 
-    `stems` is empty where all are wanted. `two_stems` names one stem, to be delivered with its complement.
-    `mp3_bitrate` is in kbit/s; `bit_depth`, of wav and flac, in bits (32: floats).
+    An empty `stems` means all. `two_stems` names a stem that is delivered with its complement. `mp3_bitrate` is in
+    kbit/s; `bit_depth` of wav and flac in bits (32: floats).
     """
 
     model: str
@@ -38,27 +38,27 @@ class Options:
 
     @classmethod
     def from_fields(cls, given: Mapping[str, Any], offered: Iterable[Model], default_model: str) -> Options:
-        """Choose the options out of a request's fields; what is absent or null takes its default.
+        """Read the options from a request's fields; absent and null ones take their default.
 
-        Raises BadOption, naming the allowed values, for anything that this deployment can not honour.
-        Fields that are no options of ours are left alone.
+        Raises BadOption, with the allowed values, for options that this deployment does not support. Ignores other
+        fields.
         """
         models = {model.name: model for model in offered}
         model = given.get("model") or default_model
         if not isinstance(model, str) or model not in models:
             raise _bad(f"The model {_shown(model)} is not offered here", models)
-        return cls.understand({**given, "model": model}).for_stems(models[model].stems)
+        return cls.parse({**given, "model": model}).for_stems(models[model].stems)
 
     @classmethod
-    def understand(cls, given: Mapping[str, Any]) -> Options:
-        """Read the options out of `given`, which names a model. Raises BadOption. Knows nothing of its stems."""
+    def parse(cls, given: Mapping[str, Any]) -> Options:
+        """Read the options from `given`, which names a model, whose stems are not checked. Raises BadOption."""
         chosen = {
             name: choice.read(name, given[name])
             for name, choice in CHOICES.items()
             if given.get(name) not in (None, "", [])
         }
         options = cls(model=given["model"], **chosen)
-        _agree(options, chosen)
+        _check_contradictions(options, chosen)
         return options
 
     @classmethod
@@ -71,7 +71,7 @@ class Options:
         return {**asdict(self), "stems": list(self.stems)}
 
     def for_stems(self, stems: tuple[str, ...]) -> Options:
-        """Return the options as they are for a model that yields `stems`. Raises BadOption where it lacks one."""
+        """Return the options for a model with these `stems`. Raises BadOption where it lacks a wanted stem."""
         for name in (*self.stems, *([self.two_stems] if self.two_stems else [])):
             if name not in stems:
                 raise _bad(f"The model {self.model!r} yields no stem {_shown(name)}", stems)
@@ -83,24 +83,24 @@ class Options:
     def canonical(self) -> bytes:
         """Return the options as canonical JSON: sorted, compact, ASCII.
 
-        Options at their default are left out, so that one added in a later version changes no songhash.
+        Options with their default are left out, so that an option of a later version does not change songhashes.
         """
         chosen = {f.name: v for f in fields(self) if (v := getattr(self, f.name)) != f.default}
         return json.dumps(chosen, sort_keys=True, separators=(",", ":")).encode()
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Return which of the model's stems are wanted; none: all."""
+        """The wanted stems of the model; empty: all."""
         return (self.two_stems,) if self.two_stems else self.stems
 
     @property
     def rest(self) -> str:
-        """Return the name of the stem that makes up what the others leave of the mixture; empty: none is wanted."""
+        """The name of the stem that is the mixture less all other stems; empty where none is wanted."""
         return f"no_{self.two_stems}" if self.two_stems else RESIDUAL if self.residual else ""
 
 
-def _agree(options: Options, chosen: Mapping[str, Any]) -> None:
-    """Raise BadOption where one option leaves no meaning to another."""
+def _check_contradictions(options: Options, chosen: Mapping[str, Any]) -> None:
+    """Raise BadOption where options contradict each other."""
     if options.two_stems and options.stems:
         raise BadOption("The options 'stems' and 'two_stems' exclude each other; give one of them.")
     if options.two_stems and options.residual:
@@ -119,7 +119,7 @@ def _bad(what: str, allowed: Iterable[object]) -> BadOption:
 
 
 def _shown(value: object) -> str:
-    """Return `value` for an error's sentence: short, and without a look into what may be nested without end."""
+    """Return `value` for an error message: at most 82 characters, and only the type of nested values."""
     return repr(value)[:82] if isinstance(value, str | int | float) else f"a {type(value).__name__}"
 
 
@@ -137,7 +137,7 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
 
 
 def _one_of(allowed: Iterable[object]) -> Callable[[str, Any], Any]:
-    """Return a reader for a choice among `allowed`, which may also come as text: forms know nothing else."""
+    """Return a parser of a value among `allowed`, which may also be given as text, as in forms."""
     by_text = {str(value): value for value in allowed}
 
     def read(name: str, value: Any) -> Any:
@@ -168,7 +168,7 @@ def _switch(name: str, value: Any) -> bool:
 
 @dataclass(frozen=True)
 class Choice:
-    """An option: how it is read, what may be given for it as a JSON schema, and what it is about."""
+    """An option: its parser, its JSON schema, and its description."""
 
     read: Callable[[str, Any], Any]
     schema: dict[str, Any]

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 
 class SettingsError(ValueError):
-    """An environment variable holds something that cannot be used; the message says which and why."""
+    """An environment variable has an invalid value; the message names it and says why."""
 
 
 _REDIS_OPTIONS = ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_cert_reqs", "ssl_check_hostname")
@@ -26,9 +26,9 @@ _CHOICES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """One field per environment variable; the variable's name is the field's in capitals.
+    """One field for each environment variable, whose name is the field's in capitals.
 
-    The defaults suit one machine with every server on it. Times are in seconds, sizes in megabytes.
+    The defaults suit one machine that runs all servers. Times are in seconds, sizes in megabytes.
     docs/settings.md describes each; a test compares the two.
     """
 
@@ -75,7 +75,7 @@ class Settings:
     reconcile_seconds: float = 60.0
     compare_seconds: float = 86400.0
     keep_days: float = 7.0
-    max_store_gb: float = 0.0  # 0: no bound is known
+    max_store_gb: float = 0.0  # 0: unknown
 
     def __post_init__(self) -> None:
         for name, allowed in _CHOICES.items():
@@ -85,13 +85,13 @@ class Settings:
                 )
         if self.beat_seconds >= self.lease_seconds or self.block_seconds >= self.lease_seconds:
             raise SettingsError(
-                "BEAT_SECONDS and BLOCK_SECONDS must be shorter than LEASE_SECONDS, "
-                "or a listening worker would lose its lease."
+                "BEAT_SECONDS and BLOCK_SECONDS must be shorter than LEASE_SECONDS; otherwise waiting workers lose "
+                "their lease."
             )
         if self.redis_url and not _is_redis_url(self.redis_url):
             raise SettingsError(
                 "REDIS_URL must be redis://[user:password@]host[:port][/database], or rediss://... for TLS, with no "
-                f"options but {', '.join(_REDIS_OPTIONS)}; its value is not shown here, for it may hold a password."
+                f"options but {', '.join(_REDIS_OPTIONS)}; its value may contain a password and is not shown."
             )
         self.admins()
         self.trusted_names()
@@ -100,12 +100,12 @@ class Settings:
             raise SettingsError("CALLBACK_SECRET must be whsec_ and then 24 to 64 random bytes in base64, or be empty.")
 
     def redis_location(self) -> str:
-        """Return the URL of Redis, which may hold a password: REDIS_URL, else one of REDIS_HOST and REDIS_PORT."""
+        """Return the URL of Redis, which may contain a password: REDIS_URL, else made of REDIS_HOST and REDIS_PORT."""
         host = f"[{self.redis_host}]" if ":" in self.redis_host else self.redis_host
         return self.redis_url or f"redis://{host}:{self.redis_port}"
 
     def redis_address(self) -> str:
-        """Return host:port of Redis, for messages."""
+        """Return host:port of Redis without password, for messages."""
         found = urlsplit(self.redis_location())
         return f"{found.hostname}:{found.port or 6379}"
 
@@ -118,40 +118,40 @@ class Settings:
                 continue
             if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name) or not re.fullmatch(r"[0-9a-f]{64}", digest):
                 raise SettingsError(
-                    "API_KEYS must be NAME:SHA256,... the SHA-256 in hex; make some with python -m rest.keys NAME"
+                    "API_KEYS must be NAME:SHA256,... the SHA-256 in hex; create keys with python -m rest.keys NAME"
                 )
             found[name] = digest
         return found
 
     def admins(self) -> frozenset[str]:
-        """Return the names of the keys that may see and remove the songs of all keys.
+        """Return the names of the keys that may see and remove all songs.
 
-        Raises SettingsError where one is no name in API_KEYS.
+        Raises SettingsError where a name is not in API_KEYS.
         """
         names, known = [name.strip() for name in self.admin_keys.split(",") if name.strip()], self.keys()
         for name in names:
             if name not in known:
-                raise SettingsError(f"ADMIN_KEYS must be names of API_KEYS, but {name!r} is none of them.")
+                raise SettingsError(f"ADMIN_KEYS must be names of API_KEYS, but {name!r} is not among them.")
         return frozenset(names)
 
     def trusted_names(self) -> list[str]:
-        """Return the names that REST answers to besides those of this machine and the cluster, in lower case.
+        """Return the further host names, in lower case, that REST accepts besides those of this machine and cluster.
 
-        A dot in front stands for all names below. Raises SettingsError where one is no name.
+        A leading dot includes all subdomains. Raises SettingsError for an invalid name.
         """
         names = [part.strip().lower() for part in self.trusted_hosts.split(",") if part.strip()]
         for name in names:
             if not re.fullmatch(r"\.?[a-z0-9_-]+(\.[a-z0-9_-]+)*", name):
                 raise SettingsError(
-                    "TRUSTED_HOSTS must be host names, without ports, with commas between them (.example.com: and all "
-                    f"names below), but holds {name!r}."
+                    "TRUSTED_HOSTS must be host names, without ports, separated by commas (.example.com includes its "
+                    f"subdomains), but contains {name!r}."
                 )
         return names
 
     def callback_allowed(self) -> tuple[frozenset[str], tuple[IPv4Network | IPv6Network, ...]]:
-        """Return the hosts and the networks that callbacks may reach beside the public Internet.
+        """Return the hosts and networks that callbacks may reach besides the public Internet.
 
-        Raises SettingsError where one is neither.
+        Raises SettingsError for other entries.
         """
         hosts, networks = set(), []
         for entry in filter(None, (part.strip().lower() for part in self.callback_allow_hosts.split(","))):
@@ -161,17 +161,16 @@ class Settings:
                 if not re.fullmatch(r"(?=.*[a-z])[a-z0-9_-]+(\.[a-z0-9_-]+)*", entry):
                     raise SettingsError(
                         "CALLBACK_ALLOW_HOSTS must be host names, without ports, and networks such as 10.0.0.0/8, "
-                        f"with commas between them, but holds {entry!r}."
+                        f"separated by commas, but contains {entry!r}."
                     ) from None
                 hosts.add(entry)
         return frozenset(hosts), tuple(networks)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
-        """Read every setting from `environment` (the process's own by default).
+        """Read the settings from `environment`, by default the process's own.
 
-        A variable that is unset or empty keeps its default.
-        Raises SettingsError, naming the variable, where a value cannot be understood.
+        Unset and empty variables have their default. Raises SettingsError for an invalid value.
         """
         environment = os.environ if environment is None else environment
         given: dict[str, Any] = {}
@@ -182,7 +181,7 @@ class Settings:
         return cls(**given)
 
     def to_environment(self) -> dict[str, str]:
-        """Return the variables that make another process read these same settings."""
+        """Return the environment variables with which another process has the same settings."""
         return {
             each.name.upper(): str(value).lower() if isinstance(value, bool) else str(value)
             for each in fields(self)

@@ -1,4 +1,4 @@
-"""Encoders of stems and mixes: MP3, WAV, FLAC. Each encodes a stream of samples whose length is known before."""
+"""Encoders of stems and mixes: MP3, WAV, FLAC. Each encodes a stream of samples of known length."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ __all__ = ["Encoder", "Samples", "open_encoder", "pad_or_trim", "resampled", "st
 
 
 def stem_rate(options: Options, rate: int) -> int:
-    """Return the sample rate in Hz of the stems of a song at `rate`: its own, wherever the format knows it."""
+    """Return the sample rate in Hz of the stems of a song at `rate`: the same, if the format supports it."""
     if options.format == "mp3":
         return mp3_rate(rate)
     return min(rate, HIGHEST_RATE) if options.format == "flac" else rate
 
 
 def open_encoder(options: Options, rate: int, length: int, tags: dict[str, str]) -> Encoder:
-    """Begin a stem of `length` samples at `rate` Hz in the format that `options` ask for."""
+    """Begin to encode `length` samples at `rate` Hz in the format of the options."""
     if options.format == "mp3":
         return Mp3Encoder(rate, length, options.mp3_bitrate, tags)
     if options.format == "flac":

@@ -11,7 +11,7 @@ from msas.formats.samples import Samples
 
 
 class Encoder(Protocol):
-    """Encodes one stem, front to back: `begin`, any number of times `encode`, `end`; each gives the next bytes.
+    """Encodes one stem: call `begin`, `encode` any number of times, then `end`; each returns the next bytes.
 
     Made for a known number of samples, so that the header needs no correction once the stem has ended.
     `clipped` counts the samples that lay beyond what the format can hold; `frame` is how many samples the format
@@ -24,28 +24,28 @@ class Encoder(Protocol):
     def begin(self) -> bytes: ...
 
     def encode(self, samples: Samples) -> bytes:
-        """Encode samples of shape (2, n), full scale at 1."""
+        """Encode samples of shape (2, n); full scale is 1."""
         ...
 
     def end(self) -> bytes: ...
 
     def starts(self, slice_samples: int) -> list[int]:
-        """Return the byte at which each slice of so many samples, whole frames, begins; known at the stem's end.
+        """Return the byte at which each slice of so many samples (whole frames) begins; only after `end`.
 
         An MP3's decoders give samples back 1105 later than the frame that holds them begins.
         """
         ...
 
     def close(self) -> None:
-        """Free what the encoder holds, whether it came to its end or not."""
+        """Free the encoder's memory, also before its end."""
         ...
 
 
 def quantise(samples: Samples, bits: int) -> tuple[NDArray[np.int32], int]:
-    """Round to integers of `bits` bits, shape (n, 2); return them and how many had to be clipped."""
+    """Round to integers of `bits` bits, shape (n, 2); return them and the number of clipped samples."""
     scaled = np.rint(samples.T.astype(np.float64) * 2.0 ** (bits - 1))
     low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
-    # A wave that just touches full scale loses one step of 2^bits at its top: no clipping worth telling.
+    # A sample at full scale loses one step of 2^bits, which does not count as clipped.
     clipped = int(np.count_nonzero((scaled < low) | (scaled > high + 1)))
     integers: NDArray[Any] = scaled.clip(low, high).astype(np.int32)
     return integers, clipped

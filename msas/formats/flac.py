@@ -1,4 +1,4 @@
-"""The FLAC encoder, by FFmpeg, with the length in the header from the start (RFC 9639)."""
+"""The FLAC encoder: FFmpeg's, with the length in the header from the beginning (RFC 9639)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from msas.formats.samples import Samples
 
 HIGHEST_RATE = 655_350
 _STREAMINFO, _VORBIS_COMMENT, _LAST = 0, 4, 0x80
-_TOTAL = slice(13, 18)  # of STREAMINFO: the last four bits of 13 and all after it count the samples
+_TOTAL = slice(13, 18)  # of STREAMINFO: the low four bits of byte 13 and bytes 14 to 17 are the number of samples
 
 
 class FlacEncoder:
-    """See Encoder. 16 or 24 bits a sample."""
+    """See Encoder. 16 or 24 bits per sample."""
 
     def __init__(self, rate: int, length: int, bits: int, tags: dict[str, str]) -> None:
         self.clipped = 0
@@ -69,7 +69,7 @@ class FlacEncoder:
 
     def _frame(self, integers: np.ndarray[tuple[int, ...], np.dtype[np.int32]]) -> bytes:
         form = "s16" if self._bits == 16 else "s32"
-        # 24 bits lie in the upper part of 32.
+        # 24-bit samples are the upper bits of 32.
         content = integers.astype(np.int16) if self._bits == 16 else integers << 8
         frame = AudioFrame.from_ndarray(content.reshape(1, -1), format=form, layout="stereo")
         frame.sample_rate, frame.time_base, frame.pts = self._rate, Fraction(1, self._rate), self._pts

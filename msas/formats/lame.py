@@ -15,7 +15,7 @@ import numpy as np
 from msas.formats.samples import Samples
 
 _JOINT_STEREO = 1
-# As LAME's own presets for speed: 7 and above are the same, and closer to the waveform than its default at 320 kbit/s.
+# 7 and above are equal, fast, and at 320 kbit/s closer to the waveform than LAME's default.
 _QUALITY = 7
 _LOUDEST = 1000.0  # full scale: 1
 _ID3_FRAMES = {"title": b"TIT2", "artist": b"TPE1", "album": b"TALB"}
@@ -29,7 +29,7 @@ class Lame:
     """One encoder: stereo floats in, MP3 frames out. Its memory is freed by `close`."""
 
     def __init__(self, rate: int, kbits: int, tags: Mapping[str, str] = {}) -> None:
-        """`rate` in Hz must be one that MP3 knows; `kbits` is brought to one that `rate` allows."""
+        """`rate` in Hz must be one of MP3's; LAME changes `kbits` to a bit rate that `rate` allows."""
         self._handle = ctypes.c_void_p(_lib.lame_init())
         if not self._handle:
             raise MemoryError("LAME could not be started")
@@ -58,12 +58,12 @@ class Lame:
         return tag.raw
 
     def encode(self, samples: Samples) -> bytes:
-        """Encode samples of shape (2, n), full scale at 1; values beyond are kept."""
+        """Encode samples of shape (2, n); full scale is 1, larger values are kept."""
         count = samples.shape[1]
-        # LAME ends the whole process on numbers that are none, or far beyond what music has.
+        # LAME aborts the process on NaN and on values far beyond full scale.
         sane = np.nan_to_num(samples).clip(-_LOUDEST, _LOUDEST)
         left, right = (np.ascontiguousarray(channel, np.float32) for channel in sane)
-        out = ctypes.create_string_buffer(count * 5 // 4 + 7200)  # the least that LAME's header asks for
+        out = ctypes.create_string_buffer(count * 5 // 4 + 7200)  # the minimum according to LAME's header file
         pointers = (ctypes.c_void_p(channel.ctypes.data) for channel in (left, right))
         return self._taken(out, _lib.lame_encode_buffer_ieee_float(self._handle, *pointers, count, out, len(out)))
 
@@ -73,7 +73,7 @@ class Lame:
         return self._taken(out, _lib.lame_encode_flush(self._handle, out, len(out)))
 
     def header(self) -> bytes:
-        """Return the frame that tells decoders about all others, as LAME knows it by now."""
+        """Return the Info frame (number of frames, delay, padding) as of now."""
         out = ctypes.create_string_buffer(4096)
         size = _lib.lame_get_lametag_frame(self._handle, out, ctypes.c_size_t(len(out)))
         return out.raw[:size]

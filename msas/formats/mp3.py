@@ -1,4 +1,4 @@
-"""The MP3 encoder: LAME's frames, after a header with which decoders return exactly the samples that went in.
+"""The MP3 encoder: LAME's frames after a header with which decoders return exactly as many samples as were encoded.
 
 The header must come first, when LAME could not know it yet: what depends on the length is worked out here.
 Layout: the MP3 Info Tag specification by Gabriel Bouvigne.
@@ -12,18 +12,18 @@ from msas.formats.lame import Lame
 from msas.formats.samples import Samples
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-_MPEG_1_RATE = 32000  # Hz; from here on a frame has 1152 samples, below 576
-_ENCODER_DELAY = 576  # samples; also the least padding that LAME puts at the end
-# Where the header's fields lie, in bytes from the word Info.
+_MPEG_1_RATE = 32000  # Hz; at this rate and above, a frame has 1152 samples, else 576
+_ENCODER_DELAY = 576  # samples; also LAME's least padding at the end
+# Offsets of the header's fields in bytes from the word Info.
 _FRAMES, _BYTES, _TOC, _PADDING, _MUSIC_BYTES, _MUSIC_CRC, _CRC = 8, 12, 16, 141, 148, 152, 154
 _TOC_SIZE = 100
 
 
 class Mp3Encoder:
-    """See Encoder. Values beyond full scale are kept, so nothing is ever clipped."""
+    """See Encoder. Values beyond full scale are kept, so no sample is clipped."""
 
     def __init__(self, rate: int, length: int, kbits: int, tags: dict[str, str]) -> None:
-        """`kbits` a second, or the most that `rate` allows."""
+        """`kbits` is in kbit/s, at most what `rate` allows."""
         self.clipped = 0
         self._rate, self._length, self._asked = rate, length, kbits
         self._lame = Lame(rate, kbits, tags)
@@ -52,14 +52,14 @@ class Mp3Encoder:
         return _size(frames, self.frame // 8 * 1000 * self._lame.kbits, self._rate)
 
     def _without_placeholder(self, frames: bytes) -> bytes:
-        """Cut off the empty frame in which LAME would have its header written later."""
+        """Remove the empty frame that LAME reserves for its header."""
         if self._first and frames:
             self._first = False
             return frames[len(self._model) :]
         return frames
 
     def _header(self) -> bytes:
-        """Take the header that LAME gives a moment of silence, and set in it what depends on the length."""
+        """Return the header of LAME for a short silence, with the fields that depend on the length replaced."""
         self._model = _header_of_silence(self._rate, self._asked)
         head = bytearray(self._model)
         frame = self.frame
@@ -79,7 +79,7 @@ class Mp3Encoder:
 
 
 def mp3_rate(rate: int) -> int:
-    """Return the sample rate, in Hz, that an MP3 of a song at `rate` has: the next one up that MP3 knows."""
+    """Return the sample rate in Hz of an MP3 of a song at `rate`: the next higher one of MP3."""
     return next((known for known in MP3_RATES if known >= rate), MP3_RATES[-1])
 
 
@@ -94,13 +94,13 @@ def _header_of_silence(rate: int, kbits: int) -> bytes:
 
 
 def _size(frames: int, scaled: int, rate: int) -> int:
-    """Return the bytes of `frames` frames of `scaled` / `rate` bytes on average: each has a whole number of them,
-    and one more whenever the fractions that LAME saved up make a byte."""
+    """Return the bytes of `frames` frames of `scaled` / `rate` bytes on average. Each frame has a whole number of
+    bytes, and one more whenever the fractions that LAME accumulates make a byte."""
     return frames * (scaled // rate) + -(-(frames * (scaled % rate) - scaled % rate) // rate)
 
 
 def _crc16(data: bytearray) -> int:
-    """Return the CRC-16/ARC of `data`, which the header ends with."""
+    """Return the CRC-16/ARC of `data`, which is at the header's end."""
     crc = 0
     for byte in data:
         crc ^= byte

@@ -1,4 +1,4 @@
-"""Streams of stereo samples: their type, another sample rate, an exact length."""
+"""Streams of stereo samples: resampling, and padding or trimming to a length."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Samples: TypeAlias = NDArray[np.float32]
 
 
 def resampled(blocks: Iterable[Samples], rate: int, to_rate: int) -> Iterator[Samples]:
-    """Yield the stereo `blocks`, shape (2, any), at `to_rate` Hz; what the filter holds back comes at the end."""
+    """Yield the stereo `blocks`, shape (2, any), resampled to `to_rate` Hz."""
     if rate == to_rate:
         yield from blocks
         return
@@ -31,7 +31,7 @@ def _floats(frame: AudioFrame) -> Samples:
 
 
 def pad_or_trim(blocks: Iterable[Samples], length: int) -> Iterator[Samples]:
-    """Yield `blocks` cut, or continued with silence, to `length` samples."""
+    """Yield `blocks` trimmed to `length` samples, or padded with silence."""
     left = length
     for block in blocks:
         if left > 0:

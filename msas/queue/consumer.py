@@ -64,7 +64,7 @@ class Lease:
 
     def postpone(self, problem: Problem) -> LeaseStatus:
         """Requeue the job after a delay, without counting the attempt; the fiftieth time the job fails."""
-        return self._settle("waiting", "error", _error(problem))
+        return self._settle("postponed", "error", _error(problem))
 
     def acknowledge_cancel(self) -> LeaseStatus:
         """Confirm that this worker stopped the cancelled job and deleted what it stored."""

@@ -1,4 +1,4 @@
-"""The queue as everyone but a worker sees it: enqueue a job, ask for its status, list, remove, keep in order."""
+"""The queue except the worker's side: enqueue, read and list jobs, cancel, reclaim, restore results."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from msas.queue.job_view import JobView, build_job_view, job_fields
 from msas.queue.offers import merge_offers
 from msas.settings import Settings
 
-_MOST_CALLBACKS, _MOST_CALLBACK_BYTES = 100, 256 * 1024  # of one song, all told; each status reads them
+_MOST_CALLBACKS, _MOST_CALLBACK_BYTES = 100, 256 * 1024  # pending ones of one song; each read of its job reads them
 _PAGE = 500  # jobs that one call lists
-_SCANNED = 1000  # keys, or members of a set, that one call reads
+_SCAN_COUNT = 1000  # keys, or members of a set, that one call reads
 
 
 @dataclass(frozen=True)
 class JobList:
-    """Songhashes of jobs: a part of those that wait, oldest first; those that run; those that wait for their next
-    attempt. `count` says how many wait in all."""
+    """Songhashes: a page of the waiting jobs, oldest first; the running jobs; the jobs that wait for a retry.
+    `count` is the number of waiting jobs on all pages."""
 
     waiting: list[str]
     running: list[str]
@@ -36,12 +36,12 @@ class JobList:
 
 
 class Queue:
-    """The jobs in Redis. Every method raises QueueUnavailable where Redis does not answer."""
+    """The jobs in Redis. Methods raise QueueUnavailable where Redis does not answer."""
 
     def __init__(self, redis: Redis, settings: Settings) -> None:
         self.redis, self.name, self.scripts = redis, settings.work_queue, Scripts(redis, settings)
         self._lease_ms = int(settings.lease_seconds * 1000)
-        # The braces put every key of ours in the slot of the queue itself.
+        # The braces put all keys in the slot of the queue's own key.
         self.prefix = f"{{{self.name}}}:"
 
     @classmethod
@@ -59,13 +59,13 @@ class Queue:
         return merge_offers(offers)
 
     def has_room(self, owner: str, bounds: Bounds) -> bool:
-        """Say whether one more job of `owner` keeps the bounds."""
+        """Return whether one more job of `owner` would keep the bounds."""
         return not self.scripts.run("check_bounds", owner, *astuple(bounds))[0]
 
     def look_up(self, songhash: str, owner: str, size: int | None = None) -> JobLookup:
-        """Return what is known of a job that may be enqueued by `owner`.
+        """Return what Redis knows of a job that `owner` is about to enqueue.
 
-        With the `size` of its song in bytes, the song is noted as received unless it is stored already.
+        With the `size` of its song in bytes, record the song as received, unless it is stored already.
         """
         arguments = (songhash, owner, "" if size is None else size)
         status, pruned, callback_bytes, removals, owners = self.scripts.run("look_up", *arguments)
@@ -78,45 +78,44 @@ class Queue:
         )
 
     def enqueue(self, job: Job, *, perhaps_lost: bool = False) -> tuple[bool, Status]:
-        """Put `job` at the end of its owner's line; its song must be in the store already.
+        """Enqueue `job`, whose song must be in the store, unless it is queued, running, succeeded or cancelled.
 
-        Returns whether it was put there, and its status: a job that is queued, running or succeeded stays as it
-        is, and so does one that is being removed (cancelled); one that failed or lost a stem is separated again.
-        With `perhaps_lost`, one that should be in line or in work, but whose message is nowhere, is put there too.
-        Where it stood already, the job's callback is told of its end as well; raises TooMany where too many wait.
+        A job that failed, or from which a stem was removed, is enqueued again. With `perhaps_lost`, so is a queued or
+        running job whose message is in no list. Returns whether the job was enqueued, and its status.
+        If it was not, its callback is added to the job's; raises TooMany where these are too many.
         """
         created, status, _ = self._enqueue(job, UNBOUNDED, perhaps_lost)
         return created, status
 
     def admit(self, job: Job, bounds: Bounds, removals: int) -> tuple[bool, Status, bool]:
-        """Enqueue a job that somebody sent. Raises QueueFull or TooMany where it is new and exceeds the `bounds`.
+        """Enqueue a caller's job. Raises QueueFull or TooMany where a new job exceeds the `bounds`.
 
-        Also returns whether any removal has begun since `removals` were counted: it may have removed the song.
+        The third value tells whether a removal, which may have deleted the song, began after `removals` was counted.
         """
         created, status, begun = self._enqueue(job, bounds, perhaps_lost=False)
         return created, status, created and begun != removals
 
     def _enqueue(self, job: Job, bounds: Bounds, perhaps_lost: bool) -> tuple[bool, Status, int]:
-        message = replace(job, callback=None).message()  # the job's hash holds it
+        message = replace(job, callback=None).message()  # the callback is in the job's hash
         cost = cost_minutes(job.options, job.seconds)
         facts = (job.songhash, message, "1" if perhaps_lost else "", job.owner, cost)
         created, answer, removals = self.scripts.run("enqueue", *facts, *astuple(bounds), *job_fields(job))
         bounds.check(answer.decode(), job.owner)
         if not created and job.callback and not perhaps_lost:
-            self._subscribe(job.songhash, job.callback, job.owner)
+            self._add_callback(job.songhash, job.callback, job.owner)
         return bool(created), Status(answer.decode()), removals
 
-    def _subscribe(self, songhash: str, callback: Mapping[str, Any], owner: str) -> None:
+    def _add_callback(self, songhash: str, callback: Mapping[str, Any], owner: str) -> None:
         arguments = (callback_id(callback), callback_json(callback), owner, _MOST_CALLBACKS, _MOST_CALLBACK_BYTES)
         if self.scripts.run("add_callback", songhash, *arguments) == b"full":
             raise TooMany("The song has too many pending callbacks; send it again later.", RETRY_AFTER_SECONDS)
 
     def job(self, songhash: str) -> JobView | None:
-        """Return the job; None where there is none."""
+        """Return the job; None where Redis does not know it."""
         return self.jobs([songhash])[songhash]
 
     def jobs(self, songhashes: Sequence[str]) -> dict[str, JobView | None]:
-        """Return each job; None where there is none."""
+        """Return each job; None where Redis does not know it."""
         with translate_errors(), self.redis.pipeline(transaction=False) as pipeline:
             for songhash in songhashes:
                 pipeline.hgetall(self.job_key(songhash))
@@ -132,7 +131,7 @@ class Queue:
         }
 
     def statuses(self, songhashes: Sequence[str]) -> dict[str, Status | None]:
-        """Return the status of each job, None where there is none."""
+        """Return the status of each job; None for unknown jobs."""
         with translate_errors(), self.redis.pipeline(transaction=False) as pipeline:
             for songhash in songhashes:
                 pipeline.hget(self.job_key(songhash), "status")
@@ -140,18 +139,18 @@ class Queue:
         return {songhash: Status(x.decode()) if x else None for songhash, x in zip(songhashes, found, strict=True)}
 
     def list_jobs(self, skip: int, most: int, owner: str | None = None) -> JobList:
-        """Return `most` of the jobs that wait, after the first `skip`, with those that run and those that are delayed.
+        """Return `most` waiting jobs after the first `skip`, all running ones, and at most `most` delayed ones.
 
-        With `owner`, only that owner's.
+        With `owner`, only the jobs of this owner.
         """
         *parts, count = self.scripts.run("list_jobs", skip, most, "" if owner is None else "1", owner or "")
         waiting, running, delayed = ([songhash.decode() for songhash in part] for part in parts)
         return JobList(waiting, running, delayed, count)
 
     def list_all_jobs(self) -> tuple[list[str], list[str], list[str]]:
-        """Return all songhashes that wait, oldest first; that run; at most 500 that wait for their next attempt.
+        """Return the songhashes of all waiting jobs, oldest first, of all running and of at most 500 delayed ones.
 
-        Jobs that move meanwhile may be missing: the queue is read page by page, so that nobody waits for Redis.
+        The queue is read in pages, so that Redis is never busy for long; jobs that move meanwhile may be missing.
         """
         found = self.list_jobs(0, _PAGE)
         waiting, running, delayed = found.waiting, found.running, found.delayed
@@ -161,76 +160,69 @@ class Queue:
         return waiting, running, delayed
 
     def add_owners(self, songhash: str, names: Iterable[str]) -> None:
-        """Note that the songs of these owners' keys include this one."""
+        """Add owners to a job."""
         self.scripts.run("add_owners", songhash, " ".join(names))
 
     def cancel(self, songhash: str, remover: str, ended_before: int | None = None, owner: str = "") -> str:
-        """Stop the job, wherever it is, for `remover` to remove its objects and then `drop` it.
+        """Cancel the job in any status; `remover` then deletes its objects and calls `delete_cancelled`.
 
-        With `ended_before`, in ms of Redis' clock, only one that ended by then, or that is unknown. With `owner`, only
-        one of that owner: where it has others, too, it only stops to be this owner's.
-        Returns the status it was in; '' where it was unknown; 'busy' where another removes it; 'kept'; 'shared'.
+        With `ended_before`, in ms of Redis' clock, only a job that ended by then, or that is unknown. With `owner`,
+        only a job of this owner; a job that has other owners as well only loses this one.
+        Returns the job's former status; '' for an unknown job; 'busy' where another process removes it; 'kept' where
+        it has not ended by then; 'shared' where it has other owners.
         """
         before = "" if ended_before is None else ended_before
         answer: bytes = self.scripts.run("cancel", songhash, remover, before, owner)
         return answer.decode()
 
     def delete_cancelled(self, songhash: str, remover: str, *, removed: bool = True) -> None:
-        """Forget a cancelled job whose objects `remover` has `removed`; else let another remove them.
+        """Delete a cancelled job whose objects `remover` has `removed`; otherwise let another process remove them.
 
-        Where a worker still has the job, it is forgotten once that one lets go of it.
+        A job that a worker still holds is deleted when the worker acknowledges the cancellation.
         """
         self.scripts.run("delete_cancelled", songhash, remover, "1" if removed else "")
 
     def restore_result(self, songhash: str, ended_at: int, *, is_incomplete: bool = False) -> bool:
-        """Note a job as succeeded, at `ended_at` in ms, whose stems and report lie finished in the store.
+        """Mark a job, whose stems and report are in the store, as succeeded at `ended_at` in ms.
 
-        Returns False, and changes nothing, where it is in work, has succeeded, or is being removed; and where it is
-        unknown because somebody removed it within a day.
+        Returns False, and changes nothing, where the job runs, has succeeded, is being removed, or was removed within
+        the last day. `is_incomplete`: a stem was removed.
         """
         return bool(self.scripts.run("restore_result", songhash, ended_at, "1" if is_incomplete else ""))
 
     def forget_stem(self, job: JobView, owner: str = "") -> int:
-        """Note that a stem of a job that succeeded is removed: sent again, the job is separated again.
+        """Record that a stem of a succeeded job is removed, so that the same song, sent again, is separated again.
 
-        Returns 1; 0 where it has not succeeded; -1 where `owner` is given and others own it, too; -2 where it has
-        another version by now than `job`.
+        Returns 1; 0 where the job has not succeeded; -1 where `owner` is given and the job has other owners; -2 where
+        the job's version is no longer that of `job`.
         """
-        pruned: int = self.scripts.run("forget_stem", job.songhash, job.version, owner)
-        return pruned
+        answer: int = self.scripts.run("forget_stem", job.songhash, job.version, owner)
+        return answer
 
     def note_report_changed(self, job: JobView) -> None:
-        """Note that the report on this separation has changed since `prune`: who read it meanwhile reads it anew."""
+        """Change the job's version after its report was rewritten, so that processes read the report again."""
         self.scripts.run("forget_stem", job.songhash, f"{job.version.partition(' ')[0]} ", "")
 
     def ended_before(self, before: int) -> list[str]:
-        """Return jobs that ended `before`, in ms of Redis' clock, and cancelled ones that nobody removed yet."""
+        """Return at most 1,000 jobs that ended `before`, in ms of Redis' clock, and cancelled jobs that still exist."""
         with translate_errors():
             found = cast(list[bytes], self.redis.zrangebyscore(f"{self.prefix}ended", "-inf", before, 0, 1000))
         return [songhash.decode() for songhash in found]
 
     def all_ended(self) -> Iterator[str]:
-        """Yield all jobs that have ended, in no order."""
+        """Yield all jobs that have ended, in any order."""
         with translate_errors():
-            for songhash, _ in self.redis.zscan_iter(f"{self.prefix}ended", count=_SCANNED):
+            for songhash, _ in self.redis.zscan_iter(f"{self.prefix}ended", count=_SCAN_COUNT):
                 yield cast(bytes, songhash).decode()
 
-    def removed(self) -> set[str]:
-        """Return the jobs that somebody removed within a day, and nobody sent again: what the store may still get of
-        them comes from a worker that does not know it yet."""
-        with translate_errors():
-            return {
-                songhash.decode() for songhash in cast(list[bytes], self.redis.zrange(f"{self.prefix}removed", 0, -1))
-            }
-
     def reclaim(self) -> None:
-        """Put back in line what is due and what lost workers held. Anyone may, as often as they like."""
+        """Requeue the jobs whose retry is due and the jobs of lost workers. Any process may call this at any time."""
         self.scripts.run("reclaim", "")
 
     def register_missing_workers(self) -> None:
-        """Make known again workers that hold something, but that a Redis which lost its last seconds forgot."""
+        """Register workers that have a message in their list but no lease, because Redis lost its last seconds."""
         with translate_errors():
-            for key in self.redis.scan_iter(f"{self.prefix}run:*", count=_SCANNED):
+            for key in self.redis.scan_iter(f"{self.prefix}run:*", count=_SCAN_COUNT):
                 self.scripts.run("register_worker", cast(bytes, key).removeprefix(f"{self.prefix}run:".encode()))
 
     def now(self) -> int:
@@ -240,7 +232,7 @@ class Queue:
         return seconds * 1000 + micros // 1000
 
     def advertise_models(self, content: Mapping[str, Any] | None) -> None:
-        """Say which models the workers can run, as workers of the release before do. None: nothing is known."""
+        """Store the models of all workers, as workers of the previous release do; None: no worker has started yet."""
         with translate_errors():
             self.redis.set(f"{self.prefix}offer", json.dumps(content))
             if content is None:

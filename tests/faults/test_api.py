@@ -17,6 +17,7 @@ from msas.job import Status
 from msas.job import songhash as songhash_of
 from msas.options import Options
 from tests.support.processes import eventually
+from tests.support.queue_time import removed_jobs
 from tests.support.reconcile import reconcile
 from tests.support.requests import problem
 from tests.support.rig import Rig, go_on, is_stopped, new_song, stopped
@@ -113,10 +114,10 @@ def test_a_song_posted_again_after_its_delete_waits_in_line_and_stays(rest_rig: 
     content = new_song()
     songhash = post(rest_rig, content)
     assert delete(rest_rig, songhash) == 200
-    assert songhash in rest_rig.queue.removed()
+    assert songhash in removed_jobs(rest_rig.queue)
 
     assert post(rest_rig, content) == songhash
-    removed = rest_rig.queue.removed()
+    removed = removed_jobs(rest_rig.queue)
     for _ in range(3):
         reconcile(rest_rig.queue, rest_rig.store)
 

@@ -78,7 +78,7 @@ def test_a_file_refused_by_the_limit_of_the_key_is_sent_when_a_song_has_ended(
         sent = visit.calls("/separate")
         send_both(visit, pair)
         visit.until(lambda: visit.status("two") == "Not sent yet; trying again")
-        assert "as much in line as it may" in visit.item("two").locator(".error").inner_text()
+        assert "has reached its share of the queue" in visit.item("two").locator(".error").inner_text()
         assert len(sent) == 2
 
         visit.press("Cancel", visit.item("one"))

@@ -214,7 +214,7 @@ MUTATIONS: dict[str, Line | Method] = {
     "add_callback: a waiting callback is added again": Line(
         "add_callback", "if redis.call('HEXISTS', key, 'callback:' .. id) == 1 then return 'ok' end"
     ),
-    "add_callback: no limit": Line("add_callback", "#waiting >= most or "),
+    "add_callback: no limit": Line("add_callback", "#pending >= most or "),
     "add_callback: an ended job's callback is not due": Line(
         "add_callback", "redis.call('ZADD', CALLBACKS, NOW, ARGV[1] .. id)"
     ),
@@ -288,7 +288,7 @@ MUTATIONS: dict[str, Line | Method] = {
         "positions", "ahead = ahead + math.min(length, index + (first and 1 or 0))"
     ),
     "positions: foreign messages are not counted": Line(
-        "positions", "elseif owner == '' and strangers ~= 0 then", "elseif false then"
+        "positions", "elseif owner == '' and foreign ~= 0 then", "elseif false then"
     ),
     "positions: a job that was moved to the list has none": Line(
         "positions", "index, owner = index_in_list(songhash), ''", "return 0"

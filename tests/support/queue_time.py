@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from msas.queue import Queue
+from msas.queue import Queue, UpkeepRecord
 
 
 def expire_leases(queue: Queue, *workers: str) -> None:
@@ -33,3 +33,8 @@ def reclaim(queue: Queue, *workers: str) -> None:
     expire_leases(queue, *workers)
     queue.reclaim()
     put_delayed_in_line(queue)
+
+
+def removed_jobs(queue: Queue) -> set[str]:
+    """Return the jobs that were removed and not sent again."""
+    return UpkeepRecord(queue).removed([(0, queue.now())])

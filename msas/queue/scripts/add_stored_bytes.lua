@@ -1,4 +1,4 @@
--- add_stored_bytes: note that the store holds more or fewer bytes.
--- ARGV  1 how many more; fewer where it is negative
--- sent twice: they are counted twice, until the store is counted anew.
+-- add_stored_bytes: add to the number of bytes in the store.
+-- ARGV  1 bytes, negative after a removal
+-- sent twice: they are added twice; the next comparison counts again.
 add_stored_bytes(ARGV[1])

@@ -1,7 +1,7 @@
--- advertise_models: note which models a worker has.
--- ARGV  1 worker   2 what it offers, as JSON: with `per_worker`, by which it differs from the offers of earlier releases
--- sent twice: the same again.
--- REST of the release before reads OFFER, which its workers write, too.
+-- advertise_models: store which models a worker has.
+-- ARGV  1 worker   2 its offer as JSON; the field `per_worker` tells it from offers of previous releases
+-- sent twice: no further change.
+-- REST of the previous release reads OFFER, which workers of that release write as well.
 local last = redis.call('GET', OFFER)
 if last and last ~= 'null' and not cjson.decode(last).per_worker then redis.call('HSET', OFFERS, '', last) end
 redis.call('SET', OFFER, ARGV[2])

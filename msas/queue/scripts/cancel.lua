@@ -1,9 +1,10 @@
--- cancel: stop a job wherever it is, so that it can be removed. Until `delete_cancelled` nobody can enqueue it again.
--- ARGV  1 songhash   2 remover   3 empty; or only where it ended before this, in ms, or is unknown
---       4 empty; or the owner for whom it is stopped: where others own it, too, it only stops to be this owner's
--- returns its status before, '' where it was unknown; 'busy' where another removes it right now;
---       'kept' where it has not ended by then; 'shared' where others own it; '' where it is not this owner's
--- sent twice: it is cancelled already, by this remover.
+-- cancel: cancel a job in any status, so that its objects can be removed. It can be enqueued again after
+--       `delete_cancelled`.
+-- ARGV  1 songhash   2 remover   3 empty; or a time in ms: only a job that ended before it, or that is unknown
+--       4 empty; or an owner: a job that has other owners as well only loses this one
+-- returns the former status, '' for an unknown job; 'busy' where another remover is active; 'kept' where the job has
+--       not ended by then; 'shared' where it has other owners; '' where the owner does not own it
+-- sent twice: the job is cancelled already, by the same remover.
 local REMOVAL, REMEMBERED = 120 * 1000, 24 * 3600 * 1000
 local key = job_key(ARGV[1])
 local status, removing, remover, message = unpack(redis.call('HMGET', key, 'status', 'removing', 'remover', 'message'))
@@ -34,7 +35,7 @@ refund(ARGV[1])
 redis.call('HDEL', key, 'message')
 redis.call('HSET', key, 'status', 'cancelled', 'ended_at', NOW, 'removing', NOW + REMOVAL, 'remover', ARGV[2])
 redis.call('ZADD', ENDED, 0, ARGV[1])
-if status and ARGV[3] == '' then -- a worker that lost it before may still store something of it, later
+if status and ARGV[3] == '' then -- a worker that lost it before may still store objects
   redis.call('ZADD', REMOVED, NOW, ARGV[1])
   redis.call('ZREMRANGEBYSCORE', REMOVED, '-inf', NOW - REMEMBERED)
 end

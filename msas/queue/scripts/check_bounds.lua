@@ -1,7 +1,7 @@
--- check_bounds: whether one more job of an owner keeps the bounds, and what the workers offer.
--- ARGV  1 owner   2 how many jobs may wait   3 how many of one owner may be unfinished   4 and of what cost in all
--- returns {'', 'full' or 'over_share', how many workers offer the same, what they offer, ...}: of those that hold a lease;
---       where none does, what was offered last
+-- check_bounds: check whether one more job of an owner would keep the bounds; return the workers' offers as well.
+-- ARGV  1 owner   2 most waiting jobs   3 most unfinished jobs of an owner   4 most cost of these together
+-- returns {'', 'full' or 'over_share', number of workers, their offer, ...}: the offers of workers that hold a lease;
+--       without such workers, the last offers
 local answer = { find_exceeded_bound(ARGV[1], 0, ARGV[2], ARGV[3], ARGV[4]) }
 local function add(count, offer) answer[#answer + 1] = count; answer[#answer + 1] = offer end
 for offer, count in pairs(living_offers()) do add(count, offer) end

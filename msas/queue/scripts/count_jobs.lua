@@ -1,7 +1,7 @@
--- count_jobs: how many jobs there are of each kind; reads no message but those that come next.
--- returns {waiting, running, delayed, workers that hold a lease, ms since the oldest of the jobs that come next was enqueued,
---       parked jobs for models that no worker with a lease offers}
--- The age is 0 where nothing waits, and where a message comes next that no enqueue of ours made.
+-- count_jobs: count jobs and workers. Reads no messages but those at the heads of the lines.
+-- returns {waiting, running, delayed, workers that hold a lease, age in ms of the oldest job at the head of a line,
+--       parked jobs for models that no worker with a lease has}
+-- The age is 0 where no job waits, or where a foreign message comes next.
 local running, delayed, age = 0, redis.call('ZCARD', DELAYED), 0
 for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
   running = running + redis.call('LLEN', processing_key(worker))

@@ -1,14 +1,14 @@
--- enqueue: put a new job at the end of its owner's line, if there is room for it.
--- ARGV  1 songhash   2 message   3 '1': look whether its message is lost, too   4 owner   5 cost
---       6 how many jobs may wait   7 how many of one owner may be unfinished   8 and of what cost in all; 0: no bound
+-- enqueue: enqueue a new job at the end of its owner's line, within the bounds.
+-- ARGV  1 songhash   2 message   3 '1': enqueue also a queued or running job whose message is in no list   4 owner
+--       5 cost   6 most waiting jobs   7 most unfinished jobs of an owner   8 most cost of these together; 0: no bound
 --       9.. field, value of the job
--- returns {1, 'queued', removals} where it was put; {0, status} where it is known already; {0, 'full'}, {0, 'over_share'}
---       removals: how many removals had begun, of any job
--- sent twice: the second finds it queued.
+-- returns {1, 'queued', removals} where it was enqueued; {0, status, 0} where it is known; {0, 'full', 0} or
+--       {0, 'over_share', 0} where it exceeds a bound. removals: how many removals, of any job, have begun
+-- sent twice: the second call finds the job queued.
 local key, owner, cost = job_key(ARGV[1]), ARGV[4], ARGV[5]
 local status, pruned, message = unpack(redis.call('HMGET', key, 'status', 'pruned', 'message'))
 message = message or ARGV[2]
-local function lies_somewhere()
+local function is_listed()
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
     if redis.call('LPOS', processing_key(worker), message) then return true end
   end
@@ -16,16 +16,16 @@ local function lies_somewhere()
     or redis.call('ZSCORE', parked_key(parked_line(ARGV[1])), ARGV[1])
     or redis.call('LPOS', QUEUE, message) or redis.call('ZSCORE', DELAYED, message)
 end
-local function share() if ARGV[3] ~= '1' then add_owners(ARGV[1], owner) end end
+local function share_job() if ARGV[3] ~= '1' then add_owners(ARGV[1], owner) end end
 if status == 'queued' or status == 'running' then
-  share()
-  if ARGV[3] ~= '1' or lies_somewhere() then return { 0, status, 0 } end
+  share_job()
+  if ARGV[3] ~= '1' or is_listed() then return { 0, status, 0 } end
   requeue(ARGV[1], message)
   put_in_line(ARGV[1], message)
   return { 1, 'queued', 0 }
 end
 if status and (ARGV[3] == '1' or status == 'cancelled' or (status == 'succeeded' and not pruned)) then
-  if status ~= 'cancelled' then share() end
+  if status ~= 'cancelled' then share_job() end
   -- A finished song that is sent again is kept as long as a new one.
   if status == 'succeeded' and ARGV[3] ~= '1' then redis.call('ZADD', ENDED, NOW, ARGV[1]) end
   return { 0, status, 0 }

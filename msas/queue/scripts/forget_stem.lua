@@ -1,9 +1,9 @@
--- forget_stem: note that a stem of a job that succeeded is removed; sent again, the job is separated again.
--- ARGV  1 songhash   2 the version that its remover read: when it ended, and a space, and how often it was pruned;
---       without the second number any   3 empty; or the owner that removes it
--- returns 1; 0 where the job is not there or not over; -1 where others own it, too; -2 where it has another version by
---       now: in these cases nothing changes
--- sent twice: the second finds another version.
+-- forget_stem: record that a stem of a succeeded job is removed; the same song, sent again, is separated again.
+-- ARGV  1 songhash   2 the version that the remover read: time of the end, space, number of removed stems; without the
+--       number, any   3 empty; or the owner that removes the stem
+-- returns 1; 0 where the job is unknown or has not succeeded; -1 where it has other owners; -2 where its version has
+--       changed: in these cases nothing changes
+-- sent twice: the second call finds another version.
 local status, owners, ended, pruned =
   unpack(redis.call('HMGET', job_key(ARGV[1]), 'status', 'owners', 'ended_at', 'pruned'))
 if status ~= 'succeeded' then return 0 end

@@ -1,7 +1,7 @@
--- list_jobs: the songhashes of a part of the jobs that wait, oldest first; of those that run; that wait for their next try.
--- ARGV  1 how many of those that wait are left out   2 how many are returned, at most   3 '1': of one owner alone, 4 owner
--- returns {waiting, running, delayed, how many wait}. Where several owners' jobs wait, their lines follow each other.
--- The hashes are cut out here, because messages of the first version carry whole songs.
+-- list_jobs: return the songhashes of a page of the waiting jobs, oldest first; of the running jobs; of delayed jobs.
+-- ARGV  1 how many waiting jobs to skip   2 most jobs to return   3 '1': only jobs of one owner   4 the owner
+-- returns {waiting, running, delayed, number of waiting jobs}. The lines of several owners follow each other.
+-- The script returns songhashes, not messages, because messages of the first version contain whole songs.
 local skip, most, all, owner = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3] ~= '1', ARGV[4]
 local function is_wanted(songhash)
   if all or not songhash then return songhash end
@@ -16,7 +16,7 @@ local function hashes(messages, into)
   return into
 end
 local waiting, count = {}, 0
-local function add(length, read) -- read(first, last) puts these, counted from 0, into `waiting`
+local function add(length, read) -- read(first, last) adds these jobs, counted from 0, to `waiting`
   local first = math.max(skip - count, 0)
   local last = math.min(skip + most - count, length) - 1
   if first <= last then read(first, last) end

@@ -1,8 +1,7 @@
--- note_callback: note what came of a callback that was taken.
--- ARGV  1 songhash   2 the callback's id   3 its hold   4 how its delivery goes   5 when the next try is due, in ms;
---       empty: there is none
--- returns 1, or 0 where it is in other hands by now, or the job in line once more: then nothing changes
--- sent twice: the second finds it in nobody's hands.
+-- note_callback: record the delivery of a callback that was taken.
+-- ARGV  1 songhash   2 callback id   3 hold   4 delivery record   5 when the next attempt is due, in ms; empty: never
+-- returns 1; 0, without any change, where another process holds the callback or the job is queued again
+-- sent twice: the second call finds no hold.
 local key, id = job_key(ARGV[1]), ARGV[2]
 if redis.call('HGET', key, 'held:' .. id) ~= ARGV[3] then return 0 end
 redis.call('HDEL', key, 'held:' .. id)

@@ -1,7 +1,7 @@
--- record_progress: store how far the leader's upkeep is.
--- ARGV  1 the process   2.. field, value of UPKEEP; an empty value removes the field
--- returns 1; 0 where another process leads: then nothing changes
--- sent twice: the same again.
+-- record_progress: store the progress of the leader's upkeep.
+-- ARGV  1 process   2.. field, value of UPKEEP; an empty value removes the field
+-- returns 1; 0, without any change, where another process leads
+-- sent twice: no further change.
 local leader = redis.call('GET', LEADER)
 if leader and leader ~= ARGV[1] then return 0 end
 for i = 2, #ARGV, 2 do

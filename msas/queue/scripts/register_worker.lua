@@ -1,5 +1,5 @@
--- register_worker: make a worker known again that holds something, but that a Redis which lost its last seconds forgot.
+-- register_worker: give a lease to a worker that has a message, but that Redis lost.
 -- ARGV  1 worker
--- returns 1 where it was unknown, else 0
--- sent twice: the second finds it known.
+-- returns 1 where it was not registered, else 0
+-- sent twice: the second call finds it registered.
 return redis.call('ZADD', WORKERS, 'NX', NOW + LEASE, ARGV[1])

@@ -1,8 +1,8 @@
--- restore_result: note what lies finished in the store, where Redis forgot the job or never heard of its end.
--- ARGV  1 songhash   2 when it ended, in ms   3 '1' where it lost a stem
--- returns 1, or 0 where the job is in work, has succeeded, or is being removed; or where it was removed: what is in the
---       store then comes from a worker that did not know it yet
--- sent twice: the second finds it over.
+-- restore_result: mark a job as succeeded whose result is in the store, after Redis lost the job or its end.
+-- ARGV  1 songhash   2 when it ended, in ms   3 '1' where a stem was removed
+-- returns 1; 0 where the job runs, has succeeded or is being removed; 0 where it was removed: a worker which did not
+--       know of the removal then stored the result
+-- sent twice: the second call finds the job succeeded.
 local status, message = unpack(redis.call('HMGET', job_key(ARGV[1]), 'status', 'message'))
 if status == 'queued' then
   if take_out_of_line(ARGV[1], message) == 0 then return 0 end

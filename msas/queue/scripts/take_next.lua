@@ -1,27 +1,28 @@
--- take_next: renew an idle worker's lease and move the next message into its list: owners in turn, each first in, first out.
--- ARGV  1 worker   2 the models that it has, a JSON list; empty: it gets any job
--- returns the message; nil where none waits, or 0 where some were parked within the last hour: then the worker blocks on
---       QUEUE, after 0 for a short time alone, because parked jobs never come there
--- sent twice: the second finds the first's message in the worker's list.
--- A job that this worker may not do is parked. Parked lines take turns with the owners; what `refill_queue` moved to QUEUE has
--- the turn that its owner had then.
-local MOST_PARKED, LOOK, MIXED = 100, 10, 3600 * 1000
+-- take_next: renew an idle worker's lease, and move the next message into its list. Owners take turns; the jobs of one
+--       owner are taken first in, first out.
+-- ARGV  1 worker   2 its models, a JSON list; empty: any
+-- returns the message; nil where no job waits: the worker then blocks on QUEUE; 0 where none waits, but some were
+--       parked within the last hour: the worker then blocks for a short time, because parked jobs never come to QUEUE
+-- sent twice: the second call finds the message in the worker's list.
+-- Jobs for models that the worker lacks are parked. Parked lines take turns with the owners; a job that `refill_queue`
+-- moved to QUEUE keeps the turn that its owner had.
+local MOST_PARKED, MOST_READ, PARKED_POLLING = 100, 10, 3600 * 1000
 redis.call('ZADD', WORKERS, NOW + LEASE, ARGV[1])
 local taken, models = processing_key(ARGV[1]), model_set(ARGV[2])
 local held = redis.call('LINDEX', taken, -1)
 if held then return held end
-local function first_of(name) -- return the first job of a parked line that this worker may do
+local function first_of(name) -- return the first job of a parked line that this worker may run
   local model = string.match(name, '^[^\n]*')
   if models and model ~= '' and not models[model] then return nil end
-  for _, songhash in ipairs(redis.call('ZRANGE', parked_key(name), 0, LOOK - 1)) do
+  for _, songhash in ipairs(redis.call('ZRANGE', parked_key(name), 0, MOST_READ - 1)) do
     if redis.call('HGET', job_key(songhash), 'status') ~= 'queued' then
-      leave_parked(name, songhash) -- a script of the release before stopped it
+      leave_parked(name, songhash) -- a script of the previous release ended the job
     elseif may_run(songhash, ARGV[1], models) then
       return songhash
     end
   end
 end
-local function next_parked() -- return such a job of the line whose turn is next, the name of the line, its turn
+local function next_parked() -- of all parked lines, return the job whose turn is next, its line and its turn
   local found = redis.call('ZRANGE', PARKED, 0, -1, 'WITHSCORES')
   for i = 1, #found, 2 do
     local songhash = first_of(found[i])
@@ -46,7 +47,7 @@ local function pop_next(fed) -- remove and return the next message of the list a
   return message
 end
 for _ = 1, MOST_PARKED do
-  refill_queue() -- a worker that blocked takes the last message of the list without it
+  refill_queue() -- BLMOVE may have emptied the list
   local head = redis.call('LINDEX', QUEUE, -1)
   -- A job that `refill_queue` moved here waited longer than the jobs in its owner's line.
   local fed = head and parse_songhash(head) and owner_of(parse_songhash(head)) ~= ''
@@ -69,7 +70,7 @@ for _ = 1, MOST_PARKED do
   local able = may_run(songhash, ARGV[1], models)
   if able and redis.call('EXISTS', parked_key(line)) == 0 then return give(message) end
   park(songhash)
-  if able then return give_parked(first_of(line) or songhash) end -- those that were parked came before it
+  if able then return give_parked(first_of(line) or songhash) end -- the jobs that were parked before come first
 end
 local parked_at = redis.call('HGET', COUNTERS, 'parked_at')
-return parked_at and NOW < parked_at + MIXED and 0 or nil
+return parked_at and NOW < parked_at + PARKED_POLLING and 0 or nil
