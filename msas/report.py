@@ -48,7 +48,8 @@ class SongFacts:
 @dataclass(frozen=True, kw_only=True)
 class Report:
     """One separation. `stage_seconds` holds the seconds of each stage; `sum_db` says in dB how far the mixture stands
-    above its difference from the sum of all stems.
+    above its difference from the sum of all stems. `tempo_bpm` (beats a minute) and `key` (as "F# minor") are None
+    where the song has none that is sure enough; the confidences are from 0 to 1.
 
     `removed` names the stems that callers removed since. `tag` is part of the names of the separation's objects in the
     store; it is empty where they have plain names. Fields that a report of an earlier version lacks are None.
@@ -67,6 +68,10 @@ class Report:
     real_time_factor: float | None = None
     peak_rss_mb: float | None = None
     sum_db: float | None = None
+    tempo_bpm: float | None = None
+    tempo_confidence: float | None = None
+    key: str | None = None
+    key_confidence: float | None = None
     stems: tuple[Stem, ...]
     mixture: Stem | None = None
     tag: str = ""

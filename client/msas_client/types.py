@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+_ANALYSIS = ("tempo_bpm", "tempo_confidence", "key", "key_confidence")
+
 
 @dataclass(frozen=True)
 class Track:
@@ -24,7 +26,8 @@ class Track:
 class Status:
     """How a song is doing. `state` is queued, running, succeeded, failed or cancelled; `progress` 0 to 1.
 
-    `error` (`code`, `message`) says why it failed, or why it is being tried again.
+    `error` (`code`, `message`) says why it failed, or why it is being tried again. `tempo_bpm` (beats a minute) and
+    `key` (as "F# minor") are those of the song, with confidences from 0 to 1; None where they are not known.
     """
 
     songhash: str
@@ -38,6 +41,10 @@ class Status:
     name: str
     tracks: tuple[Track, ...]
     error: dict[str, str] | None
+    tempo_bpm: float | None = None
+    tempo_confidence: float | None = None
+    key: str | None = None
+    key_confidence: float | None = None
 
     @property
     def over(self) -> bool:
@@ -57,6 +64,7 @@ class Status:
             name=found["name"],
             tracks=tuple(Track(t["name"], t["url"], t["bytes"], t["seconds"]) for t in found["tracks"]),
             error=found["error"],
+            **{name: found.get(name) for name in _ANALYSIS},  # an older service does not have them
         )
 
     def as_json(self) -> dict[str, Any]:

@@ -127,6 +127,7 @@ def remove(path: SongPath) -> Response:
 
 def describe_job(job: JobView, eta_seconds: float | None) -> StatusAnswer:
     """Return the job as its callers are told of it."""
+    report = job.report
     return StatusAnswer(
         hash=job.songhash,
         status=job.status,
@@ -139,12 +140,16 @@ def describe_job(job: JobView, eta_seconds: float | None) -> StatusAnswer:
         options=job.options.to_json() if job.options else None,
         name=job.name,
         seconds=job.seconds,
+        tempo_bpm=report.tempo_bpm if report else None,
+        tempo_confidence=report.tempo_confidence if report else None,
+        key=report.key if report else None,
+        key_confidence=report.key_confidence if report else None,
         enqueued_at=_iso(job.enqueued_at),
         started_at=_iso(job.started_at),
         ended_at=_iso(job.ended_at),
         tracks=[_track(job, track) for track in job.tracks],
         mixture=_track(job, job.mixture) if job.mixture else None,
-        report=job.report.to_json() if job.report else None,
+        report=report.to_json() if report else None,
         error=Failure(**job.error) if job.error else None,
         callback=job.callback,
     )

@@ -79,6 +79,10 @@ class StatusAnswer(Answer):
     options: dict[str, Any] | None
     name: str
     seconds: float | None
+    tempo_bpm: float | None = Field(description="beats a minute; null where the song has no steady beat, or no drums")
+    tempo_confidence: float | None = Field(description="0 to 1")
+    key: str | None = Field(description="as `F# minor`; null where the song has none, or no pitched stem was made")
+    key_confidence: float | None = Field(description="0 to 1")
     enqueued_at: str | None
     started_at: str | None
     ended_at: str | None

@@ -17,6 +17,7 @@ from msas.store import Store
 from msas_client import Client
 from tests.support.audio import RATE, true_waves, write
 from tests.support.requests import separate
+from tests.support.synthesis import synthesize
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,26 @@ def test_the_report_counts_clipped_samples_where_the_format_clips(
 
     assert max(stem["peak"] for stem in stems) > 1
     assert (sum(stem["clipped_samples"] for stem in stems) > 0) == clips
+
+
+def test_the_status_of_a_song_has_its_tempo_and_its_key(client: Client, tmp_path: Path) -> None:
+    stems = synthesize(96, "E minor", 15)
+    song = write(tmp_path / "song.wav", np.sum(list(stems.values()), axis=0))
+
+    songhash = separate(client, song)
+
+    status, found = client.status(songhash), report(client, songhash)
+    assert status.tempo_bpm == pytest.approx(96, abs=0.5)
+    assert status.key == "E minor"
+    fields = ("tempo_bpm", "tempo_confidence", "key", "key_confidence")
+    assert {name: found[name] for name in fields} == {name: getattr(status, name) for name in fields}
+
+
+def test_the_status_of_a_second_of_song_has_neither_tempo_nor_key(client: Client, separated: str) -> None:
+    status = client.status(separated)
+
+    assert (status.tempo_bpm, status.tempo_confidence, status.key, status.key_confidence) == (None, None, None, None)
+    assert not {"tempo_bpm", "key"} & set(report(client, separated))
 
 
 def test_a_removed_song_has_no_report_in_the_bucket(client: Client, service: Service, song: Path) -> None:

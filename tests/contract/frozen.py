@@ -254,8 +254,8 @@ ANSWERS = {
     "Taken": "hash model reason status",
     "Line": "queue running waiting_retry",
     "StatusAnswer": (
-        "attempt callback ended_at enqueued_at error eta_seconds hash mixture model name options progress "
-        "queue_position report seconds stage started_at status tracks"
+        "attempt callback ended_at enqueued_at error eta_seconds hash key key_confidence mixture model name options "
+        "progress queue_position report seconds stage started_at status tempo_bpm tempo_confidence tracks"
     ),
     "StatusesAnswer": "songs unknown",
     "State": "queued running succeeded failed cancelled",

@@ -180,8 +180,10 @@ CLIENT = {
     "Refused.__init__": "(self, detail, code, status, retry_after=None)",
     "Status": "object",
     "Status.__init__": (
-        "(self, songhash, state, stage, progress, queue_position, eta_seconds, attempt, model, name, tracks, error)"
+        "(self, songhash, state, stage, progress, queue_position, eta_seconds, attempt, model, name, tracks, error, "
+        "tempo_bpm=None, tempo_confidence=None, key=None, key_confidence=None)"
     ),
+    **{f"Status.{name}": "NoneType" for name in ("tempo_bpm", "tempo_confidence", "key", "key_confidence")},
     "Status.over": "property",
     "Status.from_json": "(found)",
     "Status.as_json": "(self)",
@@ -222,8 +224,8 @@ LONGER_SAMPLE_OUTPUT = (
     'POST /apiv1/separate answered 200 { "hash" "model" "reason" "status" } '
     'GET /apiv1/queue answered 200 { "queue" "running" "waiting_retry" } '
     'GET /apiv1/status/SONGHASH answered 200 { "attempt" "callback" "ended_at" "enqueued_at" "error" "eta_seconds" '
-    '"hash" "mixture" "model" "name" "options" "progress" "queue_position" "report" "seconds" "stage" "started_at" '
-    '"status" "tracks" }'
+    '"hash" "key" "key_confidence" "mixture" "model" "name" "options" "progress" "queue_position" "report" "seconds" '
+    '"stage" "started_at" "status" "tempo_bpm" "tempo_confidence" "tracks" }'
 )
 NO_ANSWER = "Nobody answers at 127.0.0.1:1; is the service up, and REST=host:port right?\n"
 SAMPLE_ERRORS = {

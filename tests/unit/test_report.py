@@ -27,6 +27,10 @@ REPORT = Report(
     real_time_factor=3.0,
     peak_rss_mb=100.0,
     sum_db=None,
+    tempo_bpm=120.0,
+    tempo_confidence=0.8,
+    key="F# minor",
+    key_confidence=0.7,
     stems=(replace(VOCALS, name="bass"), VOCALS),
     mixture=replace(VOCALS, name="mixture"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -66,8 +67,9 @@ def build_report(
     seconds: float,
     watch: Stopwatch,
     check: SumCheck,
+    analysis: Mapping[str, Any],
 ) -> Report:
-    """Return the report on a job whose stems and mixture are stored, of `seconds` each."""
+    """Return the report on a job whose stems and mixture are stored, of `seconds` each; `analysis`: tempo and key."""
     stages = watch.seconds()
     length = mixture.length / mixture.info.rate
     stems = {name: _describe_stem(name, options.format, file, seconds) for name, file in files.items()}
@@ -86,6 +88,7 @@ def build_report(
         real_time_factor=round(length / max(sum(stages.values()), 1e-9), 2),
         peak_rss_mb=peak_rss_mb(),
         sum_db=check.db(),
+        **analysis,
         stems=tuple(stems.values()),
         mixture=mixture_stem,
     )

@@ -24,6 +24,7 @@ from msas.store import Store
 from msas.store.s3_errors import ObjectMissing
 from msas.store.stems import Attempt
 from worker.engines import Engine, NotFinite, Samples, SeparationParams
+from worker.pipeline.analysis import analysing
 from worker.pipeline.decode import Mixture
 from worker.pipeline.measure import Stopwatch, SumCheck, build_report
 from worker.pipeline.peaks import build_peaks
@@ -97,7 +98,7 @@ def separate_song(
         reach(Stage.SEPARATING)
         params = SeparationParams(options.sources or engine.stems, options.overlap, options.shifts, job.songhash)
         check = SumCheck(all_stems=params.stems == engine.stems)
-        with attempt_at(publishing, job.songhash) as attempt:
+        with attempt_at(publishing, job.songhash) as attempt, analysing(params.stems, engine.rate) as analysis:
             with _stems(attempt, options, params.stems, mixture, engine.rate, publishing, watchdog) as stems:
                 with prefetch(partial(mixture.blocks, engine.rate), _BLOCKS_AHEAD) as blocks:
                     separating = partial(reach, Stage.SEPARATING)
@@ -105,13 +106,15 @@ def separate_song(
                         if not np.isfinite(sources).all():
                             raise NotFinite(engine.name)
                         check.add(stretch, sources)
+                        analysis.put(sources)
                         stems.put(stretch, sources)
                 reach(Stage.ENCODING)
                 files = stems.finish()
             reach(Stage.STORING)
             rate = stem_rate(options, mixture.info.rate)
             length = _length(mixture, rate)
-            report = build_report(job, options, engine, mixture, files, round(length / rate, 3), stopwatch, check)
+            seconds, found = round(length / rate, 3), analysis.finish()
+            report = build_report(job, options, engine, mixture, files, seconds, stopwatch, check, found)
             watch.confirm()
             peaks = build_peaks(job.songhash, rate, length, stems.frame, files)
             return publish(store, publishing, attempt, report, peaks)
