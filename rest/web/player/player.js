@@ -7,6 +7,7 @@ import { Lanes } from "./lanes.js";
 import { LoopControls } from "./loop-controls.js";
 import { Mix } from "./mix.js";
 import { formatLink } from "./song-link.js";
+import { TempoControls } from "./tempo-controls.js";
 import { Playback } from "./sound/playback.js";
 import { SliceCache } from "./sound/slice-cache.js";
 import { MIXTURE, tracksByName } from "./tracks.js";
@@ -19,6 +20,7 @@ export class Player {
   #tracks;
   #mix;
   #loop = null;
+  #tempo = null;
   #peaks = null;
   #playback = null;
   #context = null;
@@ -76,20 +78,27 @@ export class Player {
     const originalButton = this.#tracks.has(MIXTURE) ? this.originalButton : null;
     this.#loop = new LoopControls(this.#seconds, () => this.#position);
     this.#loop.addEventListener("change", () => this.#applyLoop());
+    this.#tempo = new TempoControls();
+    this.#tempo.addEventListener("change", () => this.#applyTempo());
     document.addEventListener("keydown", this.#onKey);
-    return element("div", { className: "transport" }, this.toggle, this.slider, this.time, originalButton, this.#loop.element);
+    return element(
+      "div", { className: "transport" },
+      this.toggle, this.slider, this.time, originalButton, this.#loop.element, this.#tempo.element,
+    );
   }
 
-  /** The position, in seconds, the mix and the loop, as a link holds them. */
+  /** The position, in seconds, the mix, the loop, the tempo and the semitones, as a link holds them. */
   get settings() {
     if (!this.#peaks) return {};
     const { start, end, on } = this.#loop;
-    return { position: this.#position, ...this.#mix.settings, loop: on ? { start, end } : null };
+    const { tempo, semitones } = this.#tempo;
+    return { position: this.#position, ...this.#mix.settings, loop: on ? { start, end } : null, tempo, semitones };
   }
 
   /** Set everything that `settings` has; do nothing without waveforms. */
-  apply({ position = 0, loop = null, ...mix }) {
+  apply({ position = 0, loop = null, tempo = 1, semitones = 0, ...mix }) {
     if (!this.#peaks) return;
+    this.#tempo.apply({ tempo, semitones });
     this.#mix.apply({ ...mix, original: Boolean(mix.original) && this.#tracks.has(MIXTURE) });
     this.#loop.setOrRemove(loop);
     this.#seek(position);
@@ -105,7 +114,7 @@ export class Player {
     document.removeEventListener("keydown", this.#onKey);
     if (activePlayer === this) activePlayer = null;
     cancelAnimationFrame(this.#frame);
-    this.#playback?.pause();
+    this.#playback?.close();
     this.#context?.close();
     this.#playback = this.#context = null;
   }
@@ -134,6 +143,10 @@ export class Player {
     this.element.style.setProperty("--to", end / this.#seconds);
     if (on) this.#playback?.setLoop(start, end);
     else this.#playback?.setLoop();
+  }
+
+  #applyTempo() {
+    this.#playback?.setTempoAndKey(this.#tempo.tempo, this.#tempo.semitones);
   }
 
   /** The address of what is heard: the mix within the loop; for the original, the mixture or a mix of all stems. */
@@ -166,6 +179,7 @@ export class Player {
       this.#showError(error ? `${error.message} ${this.#playback?.playing ? "Trying again." : "Press Play to go on."}` : "");
     });
     this.#applyMix();
+    this.#applyTempo();
     this.#playback.seek(this.slider.valueAsNumber);
     this.#applyLoop();
     return this.#playback;

@@ -1,11 +1,12 @@
 // The fragment of the page's address that opens a song at a place with a mix:
-// #song=HASH&t=12.5&mute=vocals,drums&solo=bass&volume=other:0.4&original=1&loop=30-45. Older links have the hash alone.
+// #song=HASH&t=12.5&mute=vocals,drums&solo=bass&volume=other:0.4&original=1&loop=30-45&tempo=0.7&transpose=-2. Older links
+// have the hash alone.
 
 const HASH = /^[0-9a-f]{56}$/;
 
-/** Return the fragment for a song and its settings: `position` in seconds, those of Mix, `loop` ({start, end} or null). */
+/** Return the fragment for a song and its settings: `position` in seconds, those of Mix, `loop` ({start, end} or null), `tempo`, `semitones`. */
 export function formatLink(hash, settings = {}) {
-  const { position = 0, mute = [], solo = [], volumes = {}, original = false, loop = null } = settings;
+  const { position = 0, mute = [], solo = [], volumes = {}, original = false, loop = null, tempo = 1, semitones = 0 } = settings;
   const fields = {
     song: hash,
     t: position ? shortest(position) : "",
@@ -14,6 +15,8 @@ export function formatLink(hash, settings = {}) {
     volume: Object.entries(volumes).map(([name, volume]) => `${name}:${shortest(volume)}`).join(),
     original: original ? "1" : "",
     loop: loop ? `${shortest(loop.start)}-${shortest(loop.end)}` : "",
+    tempo: tempo === 1 ? "" : shortest(tempo),
+    transpose: semitones ? String(semitones) : "",
   };
   return "#" + Object.entries(fields).filter(([, value]) => value).map((field) => field.join("=")).join("&");
 }
@@ -36,6 +39,8 @@ export function parseLink(fragment) {
     volumes: Object.fromEntries(volumes.filter(([, volume]) => volume !== null)),
     original: fields.get("original") === "1",
     loop,
+    tempo: number(fields.get("tempo"), 0.5, 1.5) ?? 1,
+    semitones: number(fields.get("transpose"), -6, 6) ?? 0,
   };
   return { hash, settings };
 }

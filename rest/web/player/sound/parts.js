@@ -6,11 +6,14 @@
 
 const FADE_SECONDS = 0.01;
 
-/** Load the samples from `begin` to the end of their slice, or of the loop; `load` resolves to a slice of every track. */
-export async function loadPart({ samples, slice }, loop, begin, load) {
+/**
+ * Load the samples from `begin` to the end of their slice, or of the loop, but at most the `longest` number of samples;
+ * `load` resolves to a slice of every track.
+ */
+export async function loadPart({ samples, slice }, loop, begin, load, longest = samples) {
   const index = Math.floor(begin / slice);
   const sliceEnd = Math.min((index + 1) * slice, samples);
-  const end = begin < loop?.end ? Math.min(sliceEnd, loop.end) : sliceEnd;
+  const end = Math.min(begin < loop?.end ? Math.min(sliceEnd, loop.end) : sliceEnd, begin + longest);
   return { begin, end, offset: begin - index * slice, whole: end === sliceEnd, buffers: await load(index) };
 }
 

@@ -1,10 +1,13 @@
 // Plays all tracks of a song in step: schedules each slice at a sample of the audio context's clock.
 
 import { backoff } from "../../service/api.js";
-import { loadCrossfade, loadPart } from "./parts.js";
+import { Stretcher } from "../stretch/stretcher.js";
+import { Sequence } from "./sequence.js";
+import { Timeline } from "./timeline.js";
 
 const AHEAD_SECONDS = 4; // a slice is fetched and scheduled this long before it sounds
 const LEAD_SECONDS = 0.05; // between the scheduling of the first slices and their start
+const START_SECONDS = 0.5; // of sound that are there before the first of it plays
 const SCHEDULE_MS = 200;
 const SEEK_DELAY_MS = 80; // after a seek, before its sound is fetched: dragging fetches none
 const NO_OUTPUT_MS = 3_000;
@@ -22,11 +25,11 @@ export class Playback extends EventTarget {
   #gains = new Map();
   #volumes = new Map(); // the last one set for each track: a gain's own value is late in some browsers
   #position = 0; // in seconds of song, where it is paused or was started
-  #songStart = 0; // the time of the context's clock at which the song's first sample was, or would have been, played
-  #scheduledStart = 0; // the same for what is scheduled next, which a loop may put later
-  #next = 0; // the sample of the song to schedule next
+  #timeline = null; // what is scheduled
   #loop = null; // its `begin` and `end` in samples
-  #returns = []; // scheduled returns to the loop's start: their `time`, and the `songStart` from then on
+  #tempo = 1;
+  #semitones = 0;
+  #stretcher = new Stretcher();
   #sources = [];
   #run = 0; // counts starts and stops: what an older one still awaits is ignored
   #failing = false;
@@ -54,13 +57,7 @@ export class Playback extends EventTarget {
   /** The position in seconds of song; while it waits for sound, the end of what is scheduled. */
   get position() {
     if (!this.playing || this.loading) return this.#position;
-    const now = this.#context.currentTime;
-    while (this.#returns[0]?.time <= now) {
-      this.#songStart = this.#returns.shift().songStart;
-      this.#position = this.#loop.begin / this.#peaks.rate;
-    }
-    const scheduledEnd = this.#scheduledStart + this.#next / this.#peaks.rate;
-    return Math.min(Math.max(this.#position, Math.min(now, scheduledEnd) - this.#songStart), this.seconds);
+    return this.#timeline.positionAt(this.#context.currentTime);
   }
 
   /** Play from `start` to `end`, in seconds, again and again; without arguments, play to the song's end. */
@@ -70,6 +67,13 @@ export class Playback extends EventTarget {
     this.#loop = end - start >= SHORTEST_LOOP_SECONDS ? { begin, end: Math.min(stop, this.#peaks.samples) } : null;
     const outside = this.#loop && (position < start || position >= end);
     if (this.playing || outside) this.seek(outside ? start : position);
+  }
+
+  /** Play at `tempo` times the song's tempo, and all but the drums `semitones` higher. */
+  setTempoAndKey(tempo, semitones) {
+    const { position } = this;
+    [this.#tempo, this.#semitones] = [tempo, semitones];
+    if (this.playing) this.seek(position);
   }
 
   /** Set a track's volume, 0 to 1. */
@@ -103,6 +107,12 @@ export class Playback extends EventTarget {
     this.#dispatchChange();
   }
 
+  /** Stop, and end the worker that stretches. */
+  close() {
+    this.pause();
+    this.#stretcher.close();
+  }
+
   seek(seconds) {
     const to = Math.min(Math.max(0, seconds), this.seconds);
     if (this.playing && to < this.seconds) this.#start(to, SEEK_DELAY_MS);
@@ -118,58 +128,54 @@ export class Playback extends EventTarget {
     this.#position = position;
     this.playing = this.loading = true;
     this.#dispatchChange();
-    const { rate, samples } = this.#peaks;
-    const sample = Math.min(Math.round(position * rate), samples - 1);
-    const load = (index) => this.#load(index, run);
-    let part;
     try {
       if (delay) await sleep(delay);
       if (run === this.#run) await this.#resumeContext(run);
-      part = await loadPart(this.#peaks, this.#loop, sample, load);
+      if (run !== this.#run) return;
+      const { rate, samples } = this.#peaks;
+      const sequence = this.#makeSequence(Math.min(Math.round(position * rate), samples - 1), run);
+      const parts = [await sequence.next()];
+      while (run === this.#run && sequence.complete < START_SECONDS && !sequence.ended) parts.push(await sequence.next());
       for (let lead = LEAD_SECONDS; run === this.#run; lead *= 2) {
-        const when = this.#toSample(this.#context.currentTime + lead);
-        this.#songStart = this.#scheduledStart = when - this.#toSample(sample / rate);
-        this.#schedule(part);
+        const start = this.#toSample(this.#context.currentTime + lead);
+        this.#timeline = new Timeline(rate, sequence.tempo, start);
+        for (const part of parts) this.#schedule(part, start);
         await sleep(0);
         if (run !== this.#run) return;
-        if (this.#context.currentTime < when) break;
+        if (this.#context.currentTime < start) {
+          this.loading = false;
+          this.#dispatchChange();
+          await this.#scheduleAhead(sequence, start, run);
+          return;
+        }
         this.#stopSources(); // scheduled too late: they would not start together
       }
     } catch (error) {
       if (run === this.#run) this.#fail(error);
-      return;
     }
-    if (run !== this.#run) return;
-    this.#next = part.end;
-    this.loading = false;
-    this.#dispatchChange();
-    this.#scheduleAhead(run);
+  }
+
+  #makeSequence(begin, run) {
+    const stretched = this.#tempo !== 1 || this.#semitones !== 0;
+    const stretch = stretched && {
+      stretcher: this.#stretcher, tempo: this.#tempo, semitones: this.#semitones, names: [...this.#names],
+      weights: () => Object.fromEntries(this.#volumes),
+    };
+    return new Sequence({ peaks: this.#peaks, loop: this.#loop, begin, load: (index) => this.#load(index, run), rate: this.#context.sampleRate, stretch: stretch || null });
   }
 
   /** Schedule part after part, AHEAD_SECONDS before each one's time; start again where one comes too late. */
-  async #scheduleAhead(run) {
-    const { rate, samples } = this.#peaks;
-    const load = (index) => this.#load(index, run);
+  async #scheduleAhead(sequence, start, run) {
     while (run === this.#run) {
-      const time = this.#scheduledStart + this.#next / rate;
-      const returns = this.#next === this.#loop?.end;
-      if (this.#next >= samples && !returns) {
-        if (this.position >= this.seconds) return this.#end();
-      } else if (time - this.#context.currentTime < AHEAD_SECONDS) {
-        try {
-          const part = await (returns ? loadCrossfade(this.#peaks, this.#loop, load) : loadPart(this.#peaks, this.#loop, this.#next, load));
-          if (run !== this.#run) return;
-          if (time < this.#context.currentTime + LEAD_SECONDS) return this.#start(part.begin / rate);
-          if (returns) {
-            this.#scheduledStart = this.#toSample(time) - this.#toSample(part.begin / rate);
-            this.#returns.push({ time: this.#toSample(time), songStart: this.#scheduledStart });
-          }
-          this.#schedule(part);
-          this.#next = part.end;
-        } catch (error) {
-          if (run === this.#run) this.#fail(error);
-          return;
-        }
+      const now = this.#context.currentTime;
+      const complete = start + sequence.complete;
+      if (sequence.ended) {
+        if (now >= complete) return this.#end();
+      } else if (complete - now < AHEAD_SECONDS) {
+        const part = await sequence.next();
+        if (run !== this.#run) return;
+        if (complete < this.#context.currentTime + LEAD_SECONDS) return this.#start(this.position);
+        this.#schedule(part, start);
         continue;
       }
       await sleep(SCHEDULE_MS);
@@ -203,14 +209,12 @@ export class Playback extends EventTarget {
     return [];
   }
 
-  #schedule({ begin, end, offset, whole, buffers }) {
-    const { rate } = this.#peaks;
-    const when = this.#toSample(this.#scheduledStart + begin / rate);
-    const length = whole ? undefined : this.#toSample((end - begin) / rate);
-    for (const [name, buffer] of buffers) {
+  #schedule(part, start) {
+    this.#timeline.add(part);
+    for (const { name, buffer, time, offset, duration } of part.sounds) {
       const source = new AudioBufferSourceNode(this.#context, { buffer });
       source.connect(this.#gains.get(name));
-      source.start(when, this.#toSample(offset / rate), length);
+      source.start(this.#toSample(start + time), this.#toSample(offset), duration && this.#toSample(duration));
       this.#sources.push(source);
       source.onended = () => {
         source.disconnect();
@@ -226,7 +230,6 @@ export class Playback extends EventTarget {
 
   #cancelRun() {
     this.#stopSources();
-    this.#returns = [];
     return ++this.#run;
   }
 
