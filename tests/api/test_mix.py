@@ -21,11 +21,12 @@ from tests.support.requests import ALICE, API_KEYS, problem, separate
 
 SECONDS = 12.0
 FORMATS = ("wav", "flac", "mp3")
+LONG_BYTES = 32 * RATE * 8  # of 32 s of stereo floats
 
 
-def separated_as(client: Client, folder: Path, audio_format: str, **options: object) -> str:
-    """Separate a song of 12 s, longer than two slices; return its songhash."""
-    wave = np.tile(true_waves()["mixture"], 3)[:, : round(SECONDS * RATE)] * np.float32(0.5)
+def separated_as(client: Client, folder: Path, audio_format: str, seconds: float = SECONDS, **options: object) -> str:
+    """Separate a song, by default one longer than two slices; return its songhash."""
+    wave = np.tile(true_waves()["mixture"], 3)[:, : round(seconds * RATE)] * np.float32(0.5)
     return separate(client, write(folder / "a song.wav", wave), format=audio_format, **options)
 
 
@@ -102,7 +103,7 @@ def test_an_mp3_mix_has_the_length_and_the_sound_of_the_sum_of_its_stems(
 
 
 @pytest.mark.parametrize("stem_format", FORMATS)
-@pytest.mark.parametrize(("start", "end"), [(0, 0.01), (4.99, 5.03), (5.2, 10.7), (11.98, 12), (0.123, 12)])
+@pytest.mark.parametrize(("start", "end"), [(0, 0.01), (4.99, 5.03), (5.2, 10.7), (11.98, 12)])
 def test_a_region_is_cut_from_the_mix_at_exact_samples(
     service: Service,
     songs: dict[str, str],
@@ -123,8 +124,8 @@ def test_a_region_is_cut_from_the_mix_at_exact_samples(
 
 
 def test_a_mix_has_the_bit_depth_of_its_stems(service: Service, client: Client, tmp_path: Path) -> None:
-    floats = separated_as(client, tmp_path, "wav", bit_depth=32)
-    integers = separated_as(client, tmp_path, "flac", bit_depth=24)
+    floats = separated_as(client, tmp_path, "wav", 2, bit_depth=32)
+    integers = separated_as(client, tmp_path, "flac", 2, bit_depth=24)
 
     mixes = [fetch(service, floats, "wav"), fetch(service, integers, "wav"), fetch(service, floats, "flac")]
     sums = [summed(decoded_stems(service, songhash, tmp_path)) for songhash in (floats, integers, floats)]
@@ -227,9 +228,10 @@ def _begin(service: Service, songhash: str) -> socket.socket:
 
 @pytest.fixture
 def long_song(client: Client, tmp_path: Path) -> Iterator[str]:
-    """The songhash of a separated song of 100 s, whose mix as a WAV has 18 MB."""
-    wave = np.tile(true_waves()["mixture"], 17)[:, : 100 * RATE]
-    songhash = separate(client, write(tmp_path / "long.flac", wave, codec="flac"), format="wav")
+    """The songhash of a separated song whose mix has LONG_BYTES, more than what a connection holds unread."""
+    wave = np.tile(true_waves()["mixture"], 6)[:, : 32 * RATE]
+    song = write(tmp_path / "long.flac", wave, codec="flac")
+    songhash = separate(client, song, format="wav", bit_depth=32)
     yield songhash
     with suppress(Refused):  # the test removed it
         client.remove(songhash)
@@ -262,6 +264,6 @@ def test_a_song_that_is_removed_while_its_mix_is_sent_is_never_sent_in_part_as_i
 
         with suppress(requests.RequestException):  # the connection breaks off
             received += sum(map(len, chunks))
-            assert received > 100 * RATE * 4, "all of it, where the store had it in hand"
+            assert received > LONG_BYTES, "all of it, where the store had it in hand"
 
     assert problem(requests.get(url, timeout=10)) == (404, "unknown_song")

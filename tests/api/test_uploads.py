@@ -22,7 +22,7 @@ from msas.store import Store
 from tests.support.another_rest import rest_with_own_queue
 from tests.support.processes import eventually
 from tests.support.requests import new_song, problem
-from tests.support.rest_process import open_temporary_files, rest_pids
+from tests.support.rest_process import open_temporary_files, peak_mb
 
 Post = Callable[..., requests.Response]
 OPTIONS = {"stems": "vocals,drums", "format": "wav", "bit_depth": "24", "name": "a söng.wav"}
@@ -224,16 +224,6 @@ def test_a_body_of_100_mb_costs_rest_less_than_64_mb_of_memory_and_leaves_no_fil
     assert answer.status_code == status, answer.text
     assert peak_mb(folder) - before < 64
     assert not open_temporary_files(folder)
-
-
-def peak_mb(folder: Path) -> float:
-    """Return the most memory that any process of the REST in `folder` ever had resident."""
-    peaks = [
-        int(found[1])
-        for pid in rest_pids(folder)
-        if (found := re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text()))
-    ]
-    return max(peaks) / 1000
 
 
 def test_a_requests_id_follows_the_song_into_the_workers_log(service: Service, post: Post, tmp_path: Path) -> None:

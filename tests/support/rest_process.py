@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,9 +24,24 @@ def rest_pids(folder: Path) -> list[int]:
     return found
 
 
+def peak_mb(folder: Path) -> float:
+    """Return the most memory, in MB, that any living process of the REST in `folder` ever had resident."""
+    peaks = [0]
+    for pid in rest_pids(folder):
+        with suppress(OSError):  # it has ended since
+            peaks += map(int, re.findall(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text()))
+    return max(peaks) / 1000
+
+
 def open_temporary_files(folder: Path) -> list[str]:
-    links = [link for pid in rest_pids(folder) for link in Path(f"/proc/{pid}/fd").iterdir()]
-    return [name for link in links if (name := str(link.readlink())).startswith("/tmp/#")]
+    """Return the unnamed files in /tmp that a living process of the REST in `folder` has open."""
+    found = []
+    for pid in rest_pids(folder):
+        with suppress(OSError):  # the process has ended since
+            for link in Path(f"/proc/{pid}/fd").iterdir():
+                with suppress(FileNotFoundError):  # it was closed since
+                    found.append(str(link.readlink()))
+    return [name for name in found if name.startswith("/tmp/#")]
 
 
 @contextmanager
