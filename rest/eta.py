@@ -67,9 +67,9 @@ class Eta:
         own = self._pace.seconds(job.model, job.seconds)
         if job.status is Status.RUNNING:
             return self._rest(job, own)
-        if own is None or job.position is None:
+        if own is None or job.queue_position is None:
             return None
-        return round((self._running + self._work_ahead(job.position - 1)) / max(self._workers, 1) + own, 1)
+        return round((self._running + self._work_ahead(job.queue_position - 1)) / max(self._workers, 1) + own, 1)
 
     def _work_ahead(self, count: int) -> float:
         """Return the seconds of work of the first `count` jobs that wait; beyond _EXACT the mean of those counts."""

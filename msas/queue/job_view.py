@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from msas.job import Job, Status
+from msas.job import Job, Stage, Status
 from msas.options import Options
 from msas.queue.callback_record import callback_fields, describe_callbacks
 from msas.report import Report, Stem
@@ -16,7 +16,7 @@ from msas.report import Report, Stem
 
 @dataclass(frozen=True)
 class JobView:
-    """A job at one moment. `position` is its place in the queue, from 1; None unless it waits there.
+    """A job at one moment. `queue_position` is its place in the queue, from 1; None unless it waits there.
 
     `progress` is 0 to 1. `error` says why the job failed, or why it is tried again. `callback` describes the delivery
     of its callbacks. `owners` are the names of the keys that sent it. `version` changes when the job ends and when a
@@ -29,9 +29,9 @@ class JobView:
     name: str
     seconds: float | None
     attempt: int
-    stage: str | None
+    stage: Stage | None
     progress: float
-    position: int | None
+    queue_position: int | None
     enqueued_at: datetime | None
     started_at: datetime | None
     ended_at: datetime | None
@@ -98,9 +98,9 @@ def build_job_view(songhash: str, fields: Mapping[str, bytes], position: int | N
         name=text("name") or "",
         seconds=float(fields["seconds"]) if "seconds" in fields else None,
         attempt=int(fields.get("attempt", 0)),
-        stage=text("stage") if status is Status.RUNNING else None,
+        stage=Stage(fields["stage"].decode()) if status is Status.RUNNING and "stage" in fields else None,
         progress=1.0 if status is Status.SUCCEEDED else float(fields.get("progress", 0)),
-        position=position,
+        queue_position=position,
         enqueued_at=moment("enqueued_at"),
         started_at=moment("started_at"),
         ended_at=moment("ended_at"),

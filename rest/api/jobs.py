@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import datetime
+from dataclasses import fields
+from typing import Any
 
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from gevent import sleep
 
 from msas.errors import BadOption, BeingRemoved, TooLarge
-from msas.job import SONGHASH, Stage
+from msas.job import SONGHASH
 from msas.queue import JobView
 from msas.removal import remove as remove_job
 from msas.report import Stem
 from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
 from rest.api.schemas import (
     MOST_SONGS,
-    Failure,
     Line,
     QueueQuery,
     Removed,
@@ -126,33 +126,15 @@ def remove(path: SongPath) -> Response:
 
 
 def describe_job(job: JobView, eta_seconds: float | None) -> StatusAnswer:
-    """Return the job as its callers are told of it."""
-    report = job.report
-    return StatusAnswer(
-        hash=job.songhash,
-        status=job.status,
-        stage=Stage(job.stage) if job.stage else None,
-        progress=round(job.progress, 4),
-        queue_position=job.position,
-        eta_seconds=eta_seconds,
-        attempt=job.attempt,
-        model=job.model,
-        options=job.options.to_json() if job.options else None,
-        name=job.name,
-        seconds=job.seconds,
-        tempo_bpm=report.tempo_bpm if report else None,
-        tempo_confidence=report.tempo_confidence if report else None,
-        key=report.key if report else None,
-        key_confidence=report.key_confidence if report else None,
-        enqueued_at=_iso(job.enqueued_at),
-        started_at=_iso(job.started_at),
-        ended_at=_iso(job.ended_at),
-        tracks=[_track(job, track) for track in job.tracks],
-        mixture=_track(job, job.mixture) if job.mixture else None,
-        report=report.to_json() if report else None,
-        error=Failure(**job.error) if job.error else None,
-        callback=job.callback,
-    )
+    """Return the API's answer about the job. Its fields have the values of the same fields of JobView, or of Report."""
+    own = {each.name for each in fields(JobView)}
+    values: dict[str, Any] = {
+        name: getattr(job if name in own else job.report, name, None) for name in StatusAnswer.model_fields
+    }
+    values["hash"] = job.songhash
+    values["tracks"] = [_track(job, stem) for stem in job.tracks]
+    values["mixture"] = _track(job, job.mixture) if job.mixture else None
+    return StatusAnswer(**{**values, "eta_seconds": eta_seconds})
 
 
 def _track(job: JobView, track: Stem) -> TrackAnswer:
@@ -160,9 +142,5 @@ def _track(job: JobView, track: Stem) -> TrackAnswer:
 
 
 def _etag(job: JobView) -> str:
-    """Return what changes with the job, though not with the estimate of its end, which changes all the time."""
+    """Return a digest of the answer about the job, without the estimate of its end, which changes all the time."""
     return hashlib.sha256(describe_job(job, None).model_dump_json().encode()).hexdigest()[:32]
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return moment.isoformat(timespec="milliseconds") if moment else None

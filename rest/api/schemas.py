@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 from msas.job import SONGHASH, Stage, Status
-from msas.options import CHOICES
+from msas.options import CHOICES, Options
+from msas.report import Report
 
 MOST_WAIT = 60.0  # seconds
 MOST_SONGS = 500  # of which one call asks for the status
@@ -65,30 +67,42 @@ class Failure(Answer):
     message: str
 
 
+def _to_json(value: Any) -> Any:
+    return value.to_json() if isinstance(value, Options | Report) else value
+
+
+def _format_time(value: Any) -> Any:
+    return value.isoformat(timespec="milliseconds") if isinstance(value, datetime) else value
+
+
+_Time = Annotated[str | None, BeforeValidator(_format_time)]
+_JsonObject = Annotated[dict[str, Any] | None, BeforeValidator(_to_json)]
+
+
 class StatusAnswer(Answer):
     """A job. `progress` is 0 to 1; `queue_position` counts from 1; moments are ISO 8601 in UTC."""
 
     hash: Songhash
     status: Status
     stage: Stage | None
-    progress: float = Field(ge=0, le=1)
+    progress: Annotated[float, AfterValidator(lambda value: round(value, 4)), Field(ge=0, le=1)]
     queue_position: int | None
     eta_seconds: float | None
     attempt: int
     model: str | None
-    options: dict[str, Any] | None
+    options: _JsonObject
     name: str
     seconds: float | None
     tempo_bpm: float | None = Field(description="beats a minute; null where the song has no steady beat, or no drums")
     tempo_confidence: float | None = Field(description="0 to 1")
     key: str | None = Field(description="as `F# minor`; null where the song has none, or no pitched stem was made")
     key_confidence: float | None = Field(description="0 to 1")
-    enqueued_at: str | None
-    started_at: str | None
-    ended_at: str | None
+    enqueued_at: _Time
+    started_at: _Time
+    ended_at: _Time
     tracks: list[TrackAnswer]
     mixture: TrackAnswer | None = Field(description="the song itself, encoded as its stems are")
-    report: dict[str, Any] | None
+    report: _JsonObject
     error: Failure | None
     callback: dict[str, Any] | None
 

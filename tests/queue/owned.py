@@ -29,4 +29,4 @@ def numbers(jobs: list[Job]) -> list[int]:
 
 def positions(queue: Queue, *jobs: int) -> list[int | None]:
     statuses = queue.jobs([job(number).songhash for number in jobs])
-    return [found.position if found else None for found in statuses.values()]
+    return [found.queue_position if found else None for found in statuses.values()]

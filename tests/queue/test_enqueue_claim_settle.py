@@ -32,11 +32,11 @@ def test_jobs_are_taken_in_the_order_in_which_they_were_enqueued(queue: Queue, w
 def test_positions_in_the_line_count_from_one_and_move_up(queue: Queue, worker: Workers) -> None:
     for number in range(3):
         queue.enqueue(job(number))
-    assert [get_job(queue, number).position for number in range(3)] == [1, 2, 3]
+    assert [get_job(queue, number).queue_position for number in range(3)] == [1, 2, 3]
 
     taken(worker())
 
-    assert [get_job(queue, number).position for number in range(3)] == [None, 1, 2]
+    assert [get_job(queue, number).queue_position for number in range(3)] == [None, 1, 2]
 
 
 def test_a_song_that_is_queued_running_or_succeeded_is_not_enqueued_again(queue: Queue, worker: Workers) -> None:

@@ -148,7 +148,7 @@ def test_a_parked_job_is_listed_counted_and_can_be_cancelled(queue: Queue, worke
     assert small.claim_next() is None
 
     listed = queue.list_jobs(0, 10, "alice").waiting
-    position = (status := queue.job(job(0).songhash)) and status.position
+    position = (status := queue.job(job(0).songhash)) and status.queue_position
     cancelled = queue.cancel(job(0).songhash, "me")
 
     assert (listed, position, cancelled) == ([job(0).songhash], 1, "queued")

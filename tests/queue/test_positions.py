@@ -19,7 +19,9 @@ def test_positions_are_the_order_in_which_jobs_are_taken(queue: Queue, worker: W
     taken(consumer).fail(ERROR)  # from now on each owner is in the ring
 
     statuses = queue.jobs([each.songhash for each in jobs])
-    positions = {found.position: songhash for songhash, found in statuses.items() if found and found.position}
+    positions = {
+        found.queue_position: songhash for songhash, found in statuses.items() if found and found.queue_position
+    }
     order = [each.songhash for each in take_all(consumer)]
 
     assert [positions[number + 1] for number in range(len(order))] == order
