@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -179,6 +180,15 @@ class Settings:
             if text:
                 given[each.name] = _parse(each.name.upper(), text, str(each.type))
         return cls(**given)
+
+    @classmethod
+    def from_environment_or_exit(cls) -> Settings:
+        """Read the settings of a command; print an error and exit with status 2 where one is invalid."""
+        try:
+            return cls.from_environment()
+        except SettingsError as error:
+            print(error, file=sys.stderr)
+            sys.exit(2)
 
     def to_environment(self) -> dict[str, str]:
         """Return the environment variables with which another process has the same settings."""

@@ -17,7 +17,7 @@ from msas.doctor.check_store import check_store
 from msas.doctor.check_workers import check_workers
 from msas.doctor.finding import Finding, Verdict
 from msas.queue import Queue
-from msas.settings import Settings, SettingsError
+from msas.settings import Settings
 from msas.store import Store
 
 _MARKS = {Verdict.OK: "✓", Verdict.WARNING: "!", Verdict.ERROR: "✗"}
@@ -37,11 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m msas.doctor", description="Checks the service.")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     as_json = parser.parse_args().json
-    try:
-        settings = Settings.from_environment()
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
+    settings = Settings.from_environment_or_exit()
     found = []
     for finding in run_checks(settings):
         found.append(finding)

@@ -15,7 +15,7 @@ from typing import cast
 from msas.errors import QueueUnavailable
 from msas.logs import log
 from msas.queue.connection import connect, translate_errors
-from msas.settings import Settings, SettingsError
+from msas.settings import Settings
 
 _POLL_SECONDS = 0.5
 _PAGE = 200  # lines that a poll reads first: mostly all that are new
@@ -106,11 +106,7 @@ def _printable(text: str) -> str:
 
 def main() -> int:
     """Follow the list until Ctrl-C or until stdout is closed; return the exit status."""
-    try:
-        settings = Settings.from_environment()
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
+    settings = Settings.from_environment_or_exit()
     for_people = sys.stdout.isatty()
     try:
         for line in follow_lines(settings):

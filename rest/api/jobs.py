@@ -10,7 +10,7 @@ from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from gevent import sleep
 
-from msas.errors import BadOption, BeingRemoved, TooLarge
+from msas.errors import BeingRemoved
 from msas.job import SONGHASH
 from msas.queue import JobView
 from msas.removal import remove as remove_job
@@ -31,8 +31,7 @@ from rest.api.schemas import (
 from rest.api.tracks import track_url
 from rest.middleware.auth import caller, sees, sees_all
 from rest.services import services, unknown_song
-from rest.uploads.json_upload import parse_object
-from rest.uploads.receive import RequestBody
+from rest.uploads.receive import read_list
 
 blueprint = APIBlueprint("jobs", __name__, abp_security=NEEDS_KEY)
 
@@ -84,7 +83,7 @@ def status(path: SongPath, query: StatusQuery) -> Response:
 )
 def statuses() -> Response:
     """Say how the jobs of up to 500 songs are doing; each is described as by GET /apiv1/status/<songhash>."""
-    songhashes = _read_songhashes()
+    songhashes = list(dict.fromkeys(read_list(request, "songs", _SONGS, MOST_SONGS, _SONGS_BYTES)))
     found = services().results.jobs([each for each in songhashes if SONGHASH.fullmatch(each)])
     jobs = {songhash: job for songhash, job in found.items() if job and sees(job)}
     songs = []
@@ -94,18 +93,6 @@ def statuses() -> Response:
     # JSON knows halves of letters (\ud800) that no answer can hold.
     unknown = [each.encode("utf-8", "replace").decode() for each in songhashes if each not in jobs]
     return json_response(StatusesAnswer(songs=songs, unknown=unknown))
-
-
-def _read_songhashes() -> list[str]:
-    """Return the songhashes that the request asks about, each once."""
-    too_large = TooLarge(f"The JSON is larger than {_SONGS_BYTES // 1000} kB; ask about at most {MOST_SONGS} songs.")
-    body = b"".join(RequestBody(request, _SONGS_BYTES, too_large).chunks())
-    songs = parse_object(body, _SONGS).get("songs")
-    if not isinstance(songs, list) or not all(isinstance(each, str) for each in songs):
-        raise BadOption(f"The field 'songs' must be a list of songhashes; send {_SONGS}.")
-    if len(songs) > MOST_SONGS:
-        raise BadOption(f"The field 'songs' has {len(songs)} songhashes; ask about at most {MOST_SONGS} at once.")
-    return list(dict.fromkeys(songs))
 
 
 @blueprint.delete("/remove/<songhash>", responses={200: Removed, **problem_responses(404)})

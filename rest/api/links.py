@@ -7,14 +7,13 @@ import time
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 
-from msas.errors import BadOption, TooLarge
+from msas.errors import BadOption
 from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
 from rest.api.schemas import MOST_LINKS, LinksAnswer, links_request
 from rest.middleware.auth import caller
 from rest.middleware.link_signature import LINK_SECONDS, is_linkable, sign
 from rest.services import services
-from rest.uploads.json_upload import parse_object
-from rest.uploads.receive import RequestBody
+from rest.uploads.receive import read_list
 
 blueprint = APIBlueprint("links", __name__, abp_security=NEEDS_KEY)
 
@@ -41,13 +40,9 @@ def links() -> Response:
 
 def _read_paths() -> list[str]:
     """Return the paths that the request wants links to."""
-    too_large = TooLarge(f"The JSON is larger than {_PATHS_BYTES // 1000} kB; ask for at most {MOST_LINKS} links.")
-    body = b"".join(RequestBody(request, _PATHS_BYTES, too_large).chunks())
-    paths = parse_object(body, _PATHS).get("paths")
-    if not isinstance(paths, list) or not all(isinstance(each, str) and is_linkable(each) for each in paths):
+    paths = read_list(request, "paths", _PATHS, MOST_LINKS, _PATHS_BYTES)
+    if not all(map(is_linkable, paths)):
         raise BadOption(
             f"The field 'paths' must be a list of paths of stems, ZIPs and mixes, without a query; send {_PATHS}."
         )
-    if len(paths) > MOST_LINKS:
-        raise BadOption(f"The field 'paths' has {len(paths)} paths; ask for at most {MOST_LINKS} links at once.")
     return paths

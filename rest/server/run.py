@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import resource
-import sys
 from typing import Any
 
 from flask import Flask
@@ -14,7 +13,7 @@ from gunicorn.http import unreader, wsgi
 
 from msas.logs import log
 from msas.queue import connect
-from msas.settings import Settings, SettingsError
+from msas.settings import Settings
 from msas.upkeep.threads import Upkeep, start_reclaiming
 from rest.app import create_app
 from rest.callbacks.address_policy import resolve
@@ -79,11 +78,7 @@ class Server(BaseApplication):  # type: ignore[misc]
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; return the exit status."""
-    try:
-        settings = Settings.from_environment()
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        return 2
+    settings = Settings.from_environment_or_exit()
     log.start("rest")
     _allow_open_files()
     Server(settings).run()

@@ -18,9 +18,9 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.formparser import FormDataParser
 
-from msas.errors import BadRequest, EmptySong, MissingSong, TooLarge, UnknownBody
+from msas.errors import BadOption, BadRequest, EmptySong, MissingSong, TooLarge, UnknownBody
 from rest.services import services
-from rest.uploads.json_upload import JSON_ROOM, read_json
+from rest.uploads.json_upload import JSON_ROOM, parse_object, read_json
 
 BARE = ("audio/", "video/", "application/octet-stream", "application/ogg")
 FORM = "multipart/form-data"
@@ -122,6 +122,21 @@ class RequestBody(io.RawIOBase):
     def chunks(self) -> Iterator[bytes]:
         while chunk := self.read(_CHUNK):
             yield chunk
+
+
+def read_list(request: Request, field: str, example: str, most: int, most_bytes: int) -> list[str]:
+    """Return the list of strings in this field of the request's JSON object, of at most `most_bytes`.
+
+    Raises TooLarge; NotJson; BadOption where it is not such a list, or has more than `most` entries.
+    """
+    too_large = TooLarge(f"The JSON is larger than {most_bytes // 1000} kB; send at most {most} {field}.")
+    body = b"".join(RequestBody(request, most_bytes, too_large).chunks())
+    found = parse_object(body, example).get(field)
+    if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
+        raise BadOption(f"The field '{field}' must be a list of strings; send {example}.")
+    if len(found) > most:
+        raise BadOption(f"The field '{field}' has {len(found)} entries; send at most {most} at once.")
+    return found
 
 
 def _form(request: Request, file: BinaryIO, body: RequestBody) -> dict[str, Any]:

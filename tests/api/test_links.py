@@ -204,7 +204,7 @@ def test_fifty_links_are_made_and_one_more_is_refused_in_words(service: Service)
 
     assert made.json() == {"links": paths[:50]}
     assert problem(refused) == (422, "bad_option")
-    assert refused.json()["detail"] == "The field 'paths' has 51 paths; ask for at most 50 links at once."
+    assert refused.json()["detail"] == "The field 'paths' has 51 entries; send at most 50 at once."
 
 
 @pytest.mark.parametrize(

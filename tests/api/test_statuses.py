@@ -75,7 +75,7 @@ def test_five_hundred_songs_are_answered_and_one_more_is_refused_in_words(servic
 
     assert answered.json() == {"songs": [], "unknown": songhashes[:500]}
     assert problem(refused) == (422, "bad_option")
-    assert refused.json()["detail"] == "The field 'songs' has 501 songhashes; ask about at most 500 at once."
+    assert refused.json()["detail"] == "The field 'songs' has 501 entries; send at most 500 at once."
 
 
 @pytest.mark.parametrize(
