@@ -94,7 +94,7 @@ class Eta:
             self._looking.release()
 
     def _look_now(self) -> None:
-        self._workers = self._stats.count_workers()
+        self._workers = self._stats.count_jobs().workers
         with suppress(StoreUnavailable):  # then the pace stays as it was
             self._pace = Pace(self._results.recent_reports())
         found = self._queue.list_jobs(0, _EXACT)

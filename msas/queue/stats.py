@@ -37,11 +37,6 @@ class QueueStats:
         waiting, running, delayed, workers, oldest_ms, unoffered = self._queue.scripts.run("count_jobs")
         return QueueCounts(waiting, running, delayed, workers, oldest_ms / 1000, unoffered)
 
-    def count_workers(self) -> int:
-        """Return how many workers hold a lease."""
-        with translate_errors():
-            return self._queue.redis.zcount(f"{self._queue.prefix}workers", self._queue.now(), "+inf")
-
     def memory_share(self) -> float:
         """Return the share of its maxmemory that Redis uses; 0 where it has no maxmemory."""
         with translate_errors():

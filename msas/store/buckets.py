@@ -163,7 +163,8 @@ class Buckets:
         except ObjectMissing:
             return None, ""
 
-    def _list(self, bucket: str, prefix: str = "", after: str | None = None) -> Iterator[tuple[str, Object]]:
+    def list_objects(self, bucket: str, prefix: str = "", after: str | None = None) -> Iterator[tuple[str, Object]]:
+        """Yield the objects whose keys begin with `prefix` and come after `after`, in the order of their keys."""
         self._ensure_buckets()
         with self._translate_errors():
             for found in self.minio.list_objects(bucket, prefix=prefix, start_after=after):

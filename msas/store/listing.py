@@ -63,6 +63,6 @@ def list_songs(store: Store, after: str = BEGINNING, *, songs_only: bool = False
     Raises StoreUnavailable.
     """
     buckets = (store.bucket_in,) if songs_only else (store.bucket_in, store.bucket_out)
-    merged = heapq.merge(*(store.list_after(bucket, after) for bucket in buckets), key=lambda pair: pair[0])
+    merged = heapq.merge(*(store.list_objects(bucket, after=after) for bucket in buckets), key=lambda pair: pair[0])
     for songhash, group in groupby(merged, lambda pair: pair[0][:SONGHASH_LENGTH]):
         yield StoredSong(songhash, tuple(group))

@@ -54,7 +54,7 @@ class StemStore(ConditionalBuckets):
         """Choose the names of the objects that a separation of the song will store."""
         nonce, first = secrets.token_hex(8), f"{songhash}-first"
         is_first = self.supports_conditions() and self._put_if(self.bucket_out, first, json.dumps(nonce).encode(), "")
-        there = {key: found.etag or "" for key, found in self._list(self.bucket_out, f"{songhash}-")}
+        there = {key: found.etag or "" for key, found in self.list_objects(self.bucket_out, f"{songhash}-")}
         seen = there.get(_report(songhash), "")
         is_plain = is_first and not any(_belongs_to_attempt(key) for key in there)
         if is_first and not is_plain:
@@ -101,7 +101,7 @@ class StemStore(ConditionalBuckets):
         report = self.report(songhash)
         if report and report.tag == attempt.tag:
             return
-        for key in [key for key, _ in self._list(self.bucket_out, f"{songhash}-")]:
+        for key in [key for key, _ in self.list_objects(self.bucket_out, f"{songhash}-")]:
             if _belongs_to_attempt(key) and key != _report(songhash) and _tag(key) == attempt.tag:
                 self._remove(key)
         if attempt.is_plain and self._get(self.bucket_out, first) == json.dumps(attempt.nonce).encode():
@@ -112,7 +112,7 @@ class StemStore(ConditionalBuckets):
 
         No attempt that began before that time may still run, because no report names its objects yet.
         """
-        there = [(key, found.last_modified) for key, found in self._list(self.bucket_out, f"{songhash}-")]
+        there = [(key, found.last_modified) for key, found in self.list_objects(self.bucket_out, f"{songhash}-")]
         report = self.report(songhash)
         named = _published_keys(report) if report else set()
         unnamed = [key for key, at in there if _belongs_to_attempt(key) and key not in named and at and at < before]
@@ -135,7 +135,7 @@ class StemStore(ConditionalBuckets):
         report = self.report(songhash)
         if report is None:
             return None
-        there = dict(self._list(self.bucket_out, f"{songhash}-"))
+        there = dict(self.list_objects(self.bucket_out, f"{songhash}-"))
         for stem in report.stems:
             found = there.get(_key(songhash, report.tag, stem.file_name))
             if found is None or found.size != stem.bytes:

@@ -14,11 +14,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from minio.datatypes import Object
 from minio.deleteobjects import DeleteObject
 
 from msas.errors import StoreUnavailable
@@ -66,19 +64,15 @@ class Store(StemStore):
     def owners(self, songhash: str) -> list[str]:
         """Return the names of the API keys that sent the song."""
         prefix = f"{songhash}-owner-"
-        return [key.removeprefix(prefix) for key, _ in self._list(self.bucket_out, prefix)]
-
-    def list_after(self, bucket: str, key: str) -> Iterator[tuple[str, Object]]:
-        """Yield the objects of the bucket whose keys come after `key`, in the order of their keys."""
-        return self._list(bucket, after=key)
+        return [key.removeprefix(prefix) for key, _ in self.list_objects(self.bucket_out, prefix)]
 
     def has_objects(self, songhash: str) -> bool:
         """Return whether the store has any object of the song."""
-        return any(True for bucket in (self.bucket_out, self.bucket_in) for _ in self._list(bucket, songhash))
+        return any(True for bucket in (self.bucket_out, self.bucket_in) for _ in self.list_objects(bucket, songhash))
 
     def separated_bytes(self, songhash: str) -> int:
         """Return the total size of the song's objects in the bucket of stems."""
-        return sum(found.size or 0 for _, found in self._list(self.bucket_out, f"{songhash}-"))
+        return sum(found.size or 0 for _, found in self.list_objects(self.bucket_out, f"{songhash}-"))
 
     def remove_song(self, songhash: str) -> tuple[int, int]:
         """Remove all objects of the song, the report first, so that no stem is served after another one is gone.
@@ -87,8 +81,8 @@ class Store(StemStore):
         """
         self._ensure_buckets()
         with self._translate_errors():
-            stems = dict(self._list(self.bucket_out, f"{songhash}-"))
-            songs = dict(self._list(self.bucket_in, songhash))
+            stems = dict(self.list_objects(self.bucket_out, f"{songhash}-"))
+            songs = dict(self.list_objects(self.bucket_in, songhash))
             self.minio.remove_object(self.bucket_out, f"{songhash}-report.json")
             for error in self.minio.remove_objects(self.bucket_out, map(DeleteObject, stems)):
                 raise StoreUnavailable(f"The store could not delete {error.name}: {error.message}; try again.")

@@ -26,7 +26,7 @@ from rest.api.schemas import (
     StatusesAnswer,
     StatusQuery,
     TrackAnswer,
-    songs_request,
+    list_request,
 )
 from rest.api.tracks import track_url
 from rest.middleware.auth import caller, sees, sees_all
@@ -79,7 +79,7 @@ def status(path: SongPath, query: StatusQuery) -> Response:
 @blueprint.post(
     "/status",
     responses={200: StatusesAnswer, **problem_responses(400, 413, 422)},
-    openapi_extensions={"requestBody": songs_request()},
+    openapi_extensions={"requestBody": list_request("songs", MOST_SONGS, "songhashes")},
 )
 def statuses() -> Response:
     """Say how the jobs of up to 500 songs are doing; each is described as by GET /apiv1/status/<songhash>."""

@@ -9,7 +9,7 @@ from flask_openapi3.blueprint import APIBlueprint
 
 from msas.errors import BadOption
 from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
-from rest.api.schemas import MOST_LINKS, LinksAnswer, links_request
+from rest.api.schemas import MOST_LINKS, LinksAnswer, list_request
 from rest.middleware.auth import caller
 from rest.middleware.link_signature import LINK_SECONDS, is_linkable, sign
 from rest.services import services
@@ -17,13 +17,14 @@ from rest.uploads.receive import read_list
 
 blueprint = APIBlueprint("links", __name__, abp_security=NEEDS_KEY)
 
+_PATHS_ABOUT = "paths of stems (/apiv1/track/...) and of ZIPs (/apiv1/archive/...)"
 _PATHS, _PATHS_BYTES = '{"paths": ["/apiv1/archive/<songhash>.zip", ...]}', 16_000
 
 
 @blueprint.post(
     "/links",
     responses={200: LinksAnswer, **problem_responses(400, 413, 422)},
-    openapi_extensions={"requestBody": links_request()},
+    openapi_extensions={"requestBody": list_request("paths", MOST_LINKS, _PATHS_ABOUT)},
 )
 def links() -> Response:
     """Make links to up to 50 stems, ZIPs and mixes: for ten minutes, GET and HEAD of each need no key in a header.

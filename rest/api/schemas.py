@@ -224,18 +224,10 @@ class QueueQuery(_Query):
     offset: _count(0, 0, 2**53) = 0  # type: ignore[valid-type]
 
 
-def songs_request() -> dict[str, Any]:
-    """Return the body of POST /apiv1/status for the contract."""
-    songs = {"type": "array", "items": {"type": "string"}, "maxItems": MOST_SONGS, "description": "songhashes"}
-    content = {"type": "object", "required": ["songs"], "properties": {"songs": songs}}
-    return {"required": True, "content": {"application/json": {"schema": content}}}
-
-
-def links_request() -> dict[str, Any]:
-    """Return the body of POST /apiv1/links for the contract."""
-    about = "paths of stems (/apiv1/track/...) and of ZIPs (/apiv1/archive/...)"
-    paths = {"type": "array", "items": {"type": "string"}, "maxItems": MOST_LINKS, "description": about}
-    content = {"type": "object", "required": ["paths"], "properties": {"paths": paths}}
+def list_request(field: str, most: int, about: str) -> dict[str, Any]:
+    """Return the contract of a body that is an object with a list of strings in `field`."""
+    items = {"type": "array", "items": {"type": "string"}, "maxItems": most, "description": about}
+    content = {"type": "object", "required": [field], "properties": {field: items}}
     return {"required": True, "content": {"application/json": {"schema": content}}}
 
 

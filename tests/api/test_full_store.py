@@ -57,11 +57,11 @@ def test_a_song_is_refused_with_503_and_a_time_to_come_back_above_95_percent(rig
 
 def test_nothing_of_a_song_that_a_full_store_refuses_is_stored(rig: Rig) -> None:
     fill(rig, 2.0)
-    before = list(rig.store.list_after(rig.store.bucket_in, "-"))
+    before = list(rig.store.list_objects(rig.store.bucket_in, after="-"))
 
     assert problem(rig.posted()) == (503, "store_full")
 
-    assert list(rig.store.list_after(rig.store.bucket_in, "-")) == before
+    assert list(rig.store.list_objects(rig.store.bucket_in, after="-")) == before
 
 
 def test_a_song_is_taken_up_to_95_percent_and_counted(rig: Rig) -> None:

@@ -23,7 +23,7 @@ from msas.job import Job
 from msas.options import Options
 from msas.queue import Consumer, Queue, connect
 from msas.queue.connection import connect_blocking
-from msas.queue.stats import QueueStats
+from msas.queue.stats import QueueCounts, QueueStats
 from msas.report import Report, SongFacts
 from msas.results import Results
 from msas.settings import Settings
@@ -254,15 +254,15 @@ def test_one_thread_at_a_time_looks_at_the_queue_for_estimates(
     job = own_queue.job(f"{1:056x}")
     assert job
     looks, looking, go_on = list[None](), threading.Event(), threading.Event()
-    workers = QueueStats.count_workers
+    count_jobs = QueueStats.count_jobs
 
-    def slow_workers(outlook: QueueStats) -> int:
+    def slow_count(stats: QueueStats) -> QueueCounts:
         looks.append(None)
         looking.set()
         go_on.wait(30)
-        return workers(outlook)
+        return count_jobs(stats)
 
-    monkeypatch.setattr(QueueStats, "count_workers", slow_workers)
+    monkeypatch.setattr(QueueStats, "count_jobs", slow_count)
     eta = Eta(own_queue, Results(own_queue, store))
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(eta.seconds, job)

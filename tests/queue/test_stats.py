@@ -39,7 +39,6 @@ def test_a_worker_whose_lease_expired_is_not_counted(queue: Queue, worker: Worke
     expire_leases(queue, lost.worker)
 
     assert QueueStats(queue).count_jobs().workers == 1
-    assert QueueStats(queue).count_workers() == 1
 
 
 def test_the_oldest_job_is_the_one_that_will_be_taken_next(queue: Queue, worker: Workers) -> None:

@@ -88,5 +88,8 @@ def _whole(rig: Rig, songhash: str) -> bool:
 
 
 def _gone(rig: Rig, songhash: str) -> bool:
-    left = [*rig.store._list(rig.settings.bucket_in, songhash), *rig.store._list(rig.settings.bucket_out, songhash)]
+    left = [
+        *rig.store.list_objects(rig.settings.bucket_in, songhash),
+        *rig.store.list_objects(rig.settings.bucket_out, songhash),
+    ]
     return not left and rig.queue.job(songhash) is None

@@ -67,7 +67,7 @@ def song(number: int = 0) -> bytes:
 
 def stored_messages(store: Store) -> list[str]:
     """Return the songs that have a message in the store."""
-    keys = (key for key, _ in store.list_after(store.bucket_in, ""))
+    keys = (key for key, _ in store.list_objects(store.bucket_in))
     return [key.removesuffix(".json") for key in keys if key.endswith(".json")]
 
 

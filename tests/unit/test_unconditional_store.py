@@ -64,4 +64,4 @@ def test_of_two_separations_the_slower_one_is_not_published_and_leaves_nothing(s
 
     assert report == fast
     assert store.report(SONG) == fast
-    assert not [key for key, _ in store._list(store.bucket_out) if slow.tag in key]
+    assert not [key for key, _ in store.list_objects(store.bucket_out) if slow.tag in key]
