@@ -13,14 +13,14 @@ class RestMetrics:
         self.registry = CollectorRegistry()
         self.calls = Counter(
             "msas_http_requests",
-            "Calls answered, by route and status",
+            "Answered calls by route and status",
             labelnames=("method", "route", "status"),
             registry=self.registry,
         )
         self.seconds = Histogram(
             "msas_http_request_seconds",
-            "How long calls took until their answer began, in seconds; long polls wait on purpose",
+            "Seconds until the answer began; long polls wait on purpose",
             labelnames=("method", "route"),
             registry=self.registry,
         )
-        self.received = Counter("msas_received_bytes", "Bytes of songs and forms that came in", registry=self.registry)
+        self.received = Counter("msas_received_bytes", "Received bytes of songs and forms", registry=self.registry)

@@ -162,7 +162,7 @@ class Worker:
         try:
             self._store.remove_message(job.songhash)
         except StoreUnavailable as problem:  # the reconciler does
-            log.event(_log, "message kept", logging.WARNING, why=problem.detail)
+            log.event(_log, "message not removed", logging.WARNING, why=problem.detail)
 
     def _until_answered(self, settle: Callable[[], LeaseStatus | None]) -> LeaseStatus | None:
         """Settle, again and again while Redis is away: the stems are stored, only the news is missing."""

@@ -38,30 +38,30 @@ class Counts:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # or each count would have its birthday beside it
         self.registry = registry = CollectorRegistry()
-        self._jobs = Counter("msas_jobs", "Jobs by how they ended here", ["result"], registry=registry)
+        self._jobs = Counter("msas_jobs", "Jobs by their result at this worker", ["result"], registry=registry)
         self._stages = Histogram(
             "msas_job_stage_seconds",
-            "How long a separation spent in each stage, in seconds",
+            "Seconds of a separation in each stage",
             ["stage"],
             buckets=_SECONDS,
             registry=registry,
         )
         self._factor = Histogram(
             "msas_real_time_factor",
-            "Seconds of song separated a second, all stages together",
+            "Seconds of song per second of all stages",
             ["model", "device"],
             buckets=_FACTORS,
             registry=registry,
         )
         self._attempts = Histogram(
-            "msas_job_attempts", "Which attempt at its job a claim was", buckets=(1, 2, 3), registry=registry
+            "msas_job_attempts", "The number of the attempt that a claim began", buckets=(1, 2, 3), registry=registry
         )
-        self._lost = Counter("msas_leases_lost", "Leases that this worker lost while it worked", registry=registry)
+        self._lost = Counter("msas_leases_lost", "Leases that this worker lost while it ran a job", registry=registry)
         self._loads = Summary(
-            "msas_model_load_seconds", "How long models took to load, in seconds", ["model"], registry=registry
+            "msas_model_load_seconds", "Seconds that models took to load", ["model"], registry=registry
         )
-        self._busy = Gauge("msas_worker_busy", "Whether a job is in work: 1 or 0", registry=registry)
-        peak = Gauge("msas_peak_rss_bytes", "The most memory that this worker ever held", registry=registry)
+        self._busy = Gauge("msas_worker_busy", "1 while a job runs, else 0", registry=registry)
+        peak = Gauge("msas_peak_rss_bytes", "Peak resident memory of this worker in bytes", registry=registry)
         peak.set_function(lambda: 1e6 * (peak_rss_mb() or 0))
         for result in RESULTS:  # from 0 on, or Prometheus would miss the first of each
             self._jobs.labels(_label(result))

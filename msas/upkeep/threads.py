@@ -82,6 +82,6 @@ def _repeat(seconds: float, action: Callable[[], object]) -> None:
         try:
             action()
         except Unavailable as problem:
-            log.event(_log, "upkeep missed", logging.WARNING, why=problem.detail)
+            log.event(_log, "upkeep skipped", logging.WARNING, why=problem.detail)
         except Exception:  # an error of one object must not end the thread
             _log.exception("upkeep failed")

@@ -62,7 +62,7 @@ class CallbackSender:
                 if self.turn():
                     continue
             except Unavailable as problem:
-                log.event(_log, "callbacks missed", logging.WARNING, why=problem.detail)
+                log.event(_log, "callbacks delayed", logging.WARNING, why=problem.detail)
                 time.sleep(_AWAY_SECONDS)
             except Exception:
                 _log.exception("callbacks failed")
@@ -89,7 +89,7 @@ class CallbackSender:
         try:
             self.deliver(pending)
         except Unavailable as problem:
-            log.event(_log, "callback not noted", logging.WARNING, songhash=pending.songhash, why=problem.detail)
+            log.event(_log, "callback not recorded", logging.WARNING, songhash=pending.songhash, why=problem.detail)
         except Exception:
             _log.exception("callback failed")
         finally:

@@ -40,17 +40,17 @@ class _Queue(Collector):
         yield GaugeMetricFamily("msas_redis_up", "Whether Redis answers", int(found is not None))
         if found is None:
             return
-        yield GaugeMetricFamily("msas_jobs_waiting", "Jobs in line", found.waiting)
-        yield GaugeMetricFamily("msas_jobs_running", "Jobs in work", found.running)
-        yield GaugeMetricFamily("msas_jobs_delayed", "Jobs that wait for their next try", found.delayed)
+        yield GaugeMetricFamily("msas_jobs_waiting", "Waiting jobs", found.waiting)
+        yield GaugeMetricFamily("msas_jobs_running", "Running jobs", found.running)
+        yield GaugeMetricFamily("msas_jobs_delayed", "Jobs that wait for their next attempt", found.delayed)
         yield GaugeMetricFamily("msas_workers", "Workers that hold a lease", found.workers)
-        about = "How long ago the job that comes next was enqueued, in seconds; 0 where none waits"
+        about = "Age in seconds of the oldest job that comes next; 0 where none waits"
         yield GaugeMetricFamily("msas_queue_oldest_seconds", about, found.oldest_seconds)
-        about = "Jobs in line for models that no worker with a lease offers"
+        about = "Waiting jobs for models that no worker with a lease has"
         yield GaugeMetricFamily("msas_jobs_unoffered", about, found.unoffered)
-        about = "Bytes in the store; 0 before they were counted first"
+        about = "Bytes in the store; 0 before the first count"
         yield GaugeMetricFamily("msas_store_bytes", about, stored)
-        about = "Bytes that the store may hold (MAX_STORE_GB); 0 where no bound is known"
+        about = "MAX_STORE_GB in bytes; 0 where it is not set"
         yield GaugeMetricFamily("msas_store_max_bytes", about, self._services.store_space.max_bytes)
 
 

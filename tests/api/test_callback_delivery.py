@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 from msas.job import Job
 from msas.options import Options
 from msas.queue import CallbackQueue, Consumer, Queue
-from tests.queue.fixtures import ERROR, taken
+from tests.queue.fixtures import ERROR, claim_job
 from tests.support.callbacks import (
     SECRET,
     SONGHASH,
@@ -173,7 +173,7 @@ def test_a_slow_receiver_of_a_thousand_callbacks_costs_four_calls_to_redis_for_e
             job = replace(job_with_callback(slow), songhash=f"{number:056x}")
             for data in range(100):
                 queue.enqueue(replace(job, callback={**(job.callback or {}), "data": data}))
-            taken(worker()).succeed()
+            claim_job(worker()).succeed()
         sending = callback_sender(queue, waits=(3600,), seconds=60)
         send: Callable[..., Any] = queue.redis.execute_command
 
@@ -201,7 +201,7 @@ def test_a_failed_song_that_is_sent_anew_has_only_its_second_end_told(queue: Que
     with hook() as receiver:
         job = job_with_callback(receiver, "x")
         queue.enqueue(job)
-        taken(worker()).fail(ERROR)
+        claim_job(worker()).fail(ERROR)
         [old] = CallbackQueue(queue).take_due(8, hold_seconds=3600)  # another process is about to send it
 
         queue.enqueue(job)
@@ -209,7 +209,7 @@ def test_a_failed_song_that_is_sent_anew_has_only_its_second_end_told(queue: Que
         assert not CallbackQueue(queue).record_delivery(old, replace(old.delivery, next_at=1))
         end_holds(queue)
         assert not callback_sender(queue).turn()
-        lease = taken(worker())
+        lease = claim_job(worker())
         assert not receiver.requests
         lease.succeed()
         assert run_until(callback_sender(queue), queue)["webhook_id"] != old.webhook_id

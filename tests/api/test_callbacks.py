@@ -20,7 +20,7 @@ from msas.options import Options
 from msas.queue import Consumer, Queue
 from msas.removal import remove
 from msas.store import Store
-from tests.queue.fixtures import ERROR, taken
+from tests.queue.fixtures import ERROR, claim_job
 from tests.support.callbacks import (
     SONGHASH,
     callback_sender,
@@ -133,7 +133,7 @@ def test_a_callback_into_the_private_network_is_refused_and_the_job_succeeds(
 def test_a_callback_without_data_sends_the_jobs_hash_and_status(queue: Queue, worker: Workers) -> None:
     with hook() as receiver:
         queue.enqueue(job_with_callback(receiver))
-        taken(worker()).fail(ERROR)
+        claim_job(worker()).fail(ERROR)
         run_until(callback_sender(queue), queue)
 
     assert json.loads(receiver.requests[0].body) == {"hash": SONGHASH, "status": "failed"}
@@ -163,7 +163,7 @@ def test_a_foreign_message_with_a_malformed_callback_succeeds_and_its_callback_i
 ) -> None:
     queue.redis.lpush(queue.name, json.dumps({"hash": SONGHASH, "callback": {"url": url, "data": {"\ud800": 1}}}))
 
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
     assert run_until(callback_sender(queue), queue, "refused")["attempts"] == 1
 
@@ -171,7 +171,7 @@ def test_a_foreign_message_with_a_malformed_callback_succeeds_and_its_callback_i
 def test_a_foreign_message_with_a_callback_has_it_sent(queue: Queue, worker: Workers) -> None:
     with hook() as receiver:
         queue.redis.lpush(queue.name, json.dumps({"hash": SONGHASH, "callback": {"url": receiver.url, "data": 1}}))
-        taken(worker()).succeed()
+        claim_job(worker()).succeed()
         run_until(callback_sender(queue), queue)
 
     assert receiver.requests[0].body == b"1"
@@ -186,7 +186,7 @@ def test_each_callback_of_a_song_is_sent_once_and_the_status_shows_the_last_firs
     with hook() as receiver:
         queue.enqueue(job_with_callback(receiver, "first"))
         queue.enqueue(job_with_callback(receiver, "second"))
-        lease = taken(worker())
+        lease = claim_job(worker())
         for data in ("third", "first", "third"):
             queue.enqueue(job_with_callback(receiver, data))
         lease.succeed()
@@ -207,7 +207,7 @@ def test_a_song_has_at_most_100_callbacks_that_are_not_delivered(queue: Queue, w
             queue.enqueue(job_with_callback(receiver, 100))
         queue.enqueue(job_with_callback(receiver, 3))  # one of the hundred
 
-        taken(worker()).succeed()
+        claim_job(worker()).succeed()
         assert callback_sender(queue).turn()
         eventually(lambda: count_delivered(queue) == 1)
         queue.enqueue(job_with_callback(receiver, 100))
@@ -255,7 +255,7 @@ def test_a_job_that_redis_lost_comes_back_with_its_callback_which_is_sent_once(q
         job = job_with_callback(receiver, "x")
         queue.enqueue(job, perhaps_lost=True)
         queue.enqueue(job, perhaps_lost=True)
-        taken(worker()).succeed()
+        claim_job(worker()).succeed()
         run_until(callback_sender(queue), queue)
 
         queue.enqueue(job, perhaps_lost=True)

@@ -18,7 +18,7 @@ from msas.queue import Consumer, connect
 from msas.queue.connection import connect_blocking
 from msas.settings import Settings
 from rest.app import create_app
-from tests.queue.fixtures import ERROR, taken
+from tests.queue.fixtures import ERROR, claim_job
 from tests.support.another_rest import another_rest, remove_queued, rest_with_own_queue
 from tests.support.processes import eventually
 from tests.support.requests import ALICE, API_KEYS, BOB, EVE, problem
@@ -179,7 +179,7 @@ def test_a_full_queue_takes_a_song_once_a_worker_took_one(small_rest: tuple[str,
     first = send(room_for_two).json()["hash"]
     send(room_for_two)
 
-    lease = taken(make_consumer(small_rest[1]))
+    lease = claim_job(make_consumer(small_rest[1]))
     answer = send(room_for_two)
     lease.release()
 
@@ -192,7 +192,7 @@ def test_a_failed_job_is_not_retried_while_the_queue_is_full(
 ) -> None:
     song = new_song()
     failed = send(room_for_two, song).json()["hash"]
-    taken(make_consumer(small_rest[1])).fail(ERROR)
+    claim_job(make_consumer(small_rest[1])).fail(ERROR)
     for _ in range(2):
         send(room_for_two)
 
@@ -244,7 +244,7 @@ def test_a_running_job_counts_for_its_key_until_it_has_ended(
 ) -> None:
     first = send(two_for_each_key, key=BOB).json()["hash"]
     send(two_for_each_key, key=BOB)
-    lease = taken(make_consumer(shared_rest[1]))
+    lease = claim_job(make_consumer(shared_rest[1]))
 
     while_running = send(two_for_each_key, key=BOB)
     lease.succeed()
@@ -259,7 +259,7 @@ def test_a_retried_job_counts_for_the_key_that_retried_it(
     shared_rest: tuple[str, Settings], two_for_each_key: str
 ) -> None:
     failed = send(two_for_each_key, key=BOB).json()["hash"]
-    taken(make_consumer(shared_rest[1])).fail(ERROR)
+    claim_job(make_consumer(shared_rest[1])).fail(ERROR)
 
     requests.post(f"{two_for_each_key}/apiv1/retry/{failed}", headers=EVE, timeout=60).raise_for_status()
 

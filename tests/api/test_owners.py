@@ -14,7 +14,7 @@ from msas.queue import Consumer, Queue, connect
 from msas.queue.connection import connect_blocking
 from msas.settings import Settings, SettingsError
 from msas.store import Store
-from tests.queue.fixtures import ERROR, report, taken
+from tests.queue.fixtures import ERROR, claim_job, report
 from tests.support.another_rest import remove_queued, rest_with_own_queue
 from tests.support.reconcile import reconcile
 from tests.support.requests import ALICE, API_KEYS, BOB, EVE, problem
@@ -121,7 +121,7 @@ def test_a_key_that_sends_a_failed_song_again_shares_it_with_its_first_owner(
     song = new_song()
     songhash = send(url, ALICE, song)
     settings = keyed[1]
-    taken(Consumer(connect(settings), connect_blocking(settings), settings)).fail(ERROR)
+    claim_job(Consumer(connect(settings), connect_blocking(settings), settings)).fail(ERROR)
 
     send(url, BOB, song)
 
@@ -162,7 +162,7 @@ def finished_song_of_both(url: str, settings: Settings) -> str:
     song = new_song()
     songhash = send(url, ALICE, song)
     send(url, BOB, song)
-    lease = taken(Consumer(connect(settings), connect_blocking(settings), settings))
+    lease = claim_job(Consumer(connect(settings), connect_blocking(settings), settings))
     Store.from_settings(settings).put_report(replace(report(), songhash=songhash))
     lease.succeed()
     return songhash

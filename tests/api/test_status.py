@@ -30,8 +30,8 @@ from msas.settings import Settings
 from msas.store import Store
 from msas_client import Client
 from rest.eta import Eta, Pace
+from tests.queue.fixtures import claim_job
 from tests.queue.fixtures import report as report_of_worker
-from tests.queue.fixtures import taken
 from tests.support.another_rest import rest_with_own_queue
 from tests.support.audio import RATE, true_waves, write
 from tests.support.processes import eventually
@@ -189,7 +189,7 @@ def test_the_estimate_is_learned_from_a_job_that_succeeded(service: Service, tmp
             ).json()["hash"]
             for seed in (1, 2)
         )
-        lease = taken(Consumer(connect(settings), connect_blocking(settings), settings))
+        lease = claim_job(Consumer(connect(settings), connect_blocking(settings), settings))
         content = report("lite", "cpu", factor=0.01, seconds=0.1)
         Store.from_settings(settings).put_report(replace(content, songhash=lease.job.songhash))
         lease.succeed()

@@ -19,7 +19,7 @@ from msas.removal import remove
 from msas.store import Store
 from msas_client import Client, Refused
 from rest.app import create_app
-from tests.queue.fixtures import taken
+from tests.queue.fixtures import claim_job
 from tests.support.another_rest import rest_with_own_queue
 from tests.support.audio import RATE, true_waves, write
 from tests.support.requests import as_json, new_song, problem, separate
@@ -192,7 +192,7 @@ def test_a_song_in_work_has_no_stems_yet_and_can_be_removed(service: Service, tm
     with rest_with_own_queue(service, tmp_path) as (url, settings):
         body = as_json(new_song(tmp_path, 0.5099))
         songhash = requests.post(f"{url}/apiv1/separate", json=body, timeout=60).json()["hash"]
-        lease = taken(Consumer(connect(settings), connect_blocking(settings), settings))
+        lease = claim_job(Consumer(connect(settings), connect_blocking(settings), settings))
         status = requests.get(f"{url}/apiv1/status/{songhash}", timeout=10).json()["status"]
 
         download = requests.get(f"{url}/apiv1/track/{songhash}/vocals", timeout=10)

@@ -14,7 +14,7 @@ import pytest
 from msas.errors import StoreUnavailable
 from msas.store import Store
 from tests.support.faultproxy import FaultProxy
-from tests.support.in_process import report_of
+from tests.support.in_process import make_report
 from tests.support.refusing_store import RefusingStore
 from tests.support.rig import Rig
 
@@ -48,7 +48,7 @@ def test_of_attempts_that_begin_at_once_one_has_the_plain_names(rig: Rig) -> Non
 
 def test_of_reports_that_are_stored_at_once_one_is_published(rig: Rig) -> None:
     """Fault 73."""
-    report = report_of(SONG)
+    report = make_report(SONG)
 
     stored = at_once(rig, lambda store, number: store.put_report(replace(report, tag=f"{number:016x}")))
 
@@ -64,8 +64,8 @@ def test_an_attempt_that_was_slower_leaves_nothing(rig: Rig) -> None:
     for attempt in (first, second):
         rig.store.put_stem(SONG, "drums", "wav", io.BytesIO(b"drums"), attempt.tag)
         rig.store.put_peaks({"hash": SONG}, attempt.tag)
-    assert rig.store.put_report(replace(report_of(SONG), tag=second.tag), second.seen)
-    assert not rig.store.put_report(report_of(SONG), first.seen)
+    assert rig.store.put_report(replace(make_report(SONG), tag=second.tag), second.seen)
+    assert not rig.store.put_report(make_report(SONG), first.seen)
 
     rig.store.remove_attempt(first)
     rig.store.remove_attempt(second)

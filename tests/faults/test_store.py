@@ -113,7 +113,7 @@ def noticed(point: str, worker: Child) -> bool:
     log = worker.log.read_text()
     if point in WAITING:
         return "waiting for store" in log
-    return ("message kept" if point == "put_report:after" else "put off") in log and "store away" in log
+    return ("message not removed" if point == "put_report:after" else "put off") in log and "store away" in log
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -54,7 +54,7 @@ def job(number: int = 0) -> Job:
     return Job(f"{number:056x}", Options("lite"), f"song {number}.mp3")
 
 
-def taken(consumer: Consumer) -> Lease:
+def claim_job(consumer: Consumer) -> Lease:
     """Take the next job, which must be there."""
     lease = consumer.claim_next()
     assert lease, "no job was in line"

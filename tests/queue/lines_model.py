@@ -23,14 +23,14 @@ class LinesModel:
 
     def pop_next(self, is_moved: bool) -> int:
         """Remove and return the message whose turn it is. What was moved from a line to the list comes first."""
-        found = [] if is_moved else self._pop_owned()
+        found = [] if is_moved else self._pop_from_owners()
         if found:
             return found[0]
         if not is_moved:
             self.ring[""] = self._next_turn()
         return self.line.pop()
 
-    def _pop_owned(self) -> list[int]:
+    def _pop_from_owners(self) -> list[int]:
         """Remove and return the next owner's first job; none where the list has its turn before."""
         for owner in sorted(self.ring, key=self.ring.__getitem__):
             if owner == "" and self.line:
@@ -46,10 +46,10 @@ class LinesModel:
                 return found
         return []
 
-    def feed(self) -> None:
+    def refill_queue(self) -> None:
         """Move an owner's job to the list where the list is empty."""
         if not self.line:
-            self.line = self._pop_owned()
+            self.line = self._pop_from_owners()
             if self.line:
                 self.fed = self.last_turn
 
@@ -75,11 +75,11 @@ class LinesModel:
             del self.parked[name]
             self.parked_ring.pop(name, None)
 
-    def next_parked(self, may_do: Callable[[int], bool]) -> tuple[Name, int] | None:
+    def next_parked(self, may_run: Callable[[int], bool]) -> tuple[Name, int] | None:
         """Return the parked line whose turn is next among those with such a job, and its first such job."""
         for name in sorted(self.parked_ring, key=self.parked_ring.__getitem__):
             for number in self.parked[name]:
-                if may_do(number):
+                if may_run(number):
                     return name, number
         return None
 

@@ -62,7 +62,7 @@ class QueueModel(LinesModel):
             places = [self.line, self.lines.get(found.owner, []), parked, self.delayed, *hands]
             if not perhaps_lost or any(number in place for place in places):
                 return False, found.status
-            self._open(found)
+            self._requeue(found)
         elif found and (perhaps_lost or found.status != "failed"):
             return False, found.status
         else:
@@ -71,7 +71,7 @@ class QueueModel(LinesModel):
         self._put(number)
         return True, "queued"
 
-    def beat(self, worker: str) -> None:
+    def renew(self, worker: str) -> None:
         self.known.add(worker)
         self.lapsed = [each for each in self.lapsed if each != worker]
 
@@ -80,7 +80,7 @@ class QueueModel(LinesModel):
         if self.line:
             self.taken.setdefault(worker, []).insert(0, self.line.pop())
 
-    def take(self, worker: str) -> int | None:
+    def take_next(self, worker: str) -> int | None:
         """Move the next message into the worker's list unless it holds one; return the one that it holds."""
         own = self.taken.setdefault(worker, [])
         if not own:
@@ -90,32 +90,32 @@ class QueueModel(LinesModel):
     def _next_for(self, worker: str) -> list[int]:
         """Remove and return the next message for this worker; park what it may not do."""
         while True:
-            self.feed()
+            self.refill_queue()
             is_moved = bool(self.line) and bool(self._owner(self.line[-1]))
             if self.line:
                 self.join_ring("")
-            found = self.next_parked(lambda number: self._may_do(worker, number))
+            found = self.next_parked(lambda number: self._may_run(worker, number))
             if found and not (self.line and self.has_turn_before_parked(is_moved, found[0])):
                 self.end_parked_turn(found[0])
                 return self._take_parked(found[1])
             if not self.line:
                 return []
             number = self.pop_next(is_moved)
-            able = number not in self.jobs or self._may_do(worker, number)
+            able = number not in self.jobs or self._may_run(worker, number)
             if number not in self.jobs or self.jobs[number].status != "queued":
-                self.feed()
+                self.refill_queue()
                 return [number]
             name = self._name(number)
             if able and name not in self.parked:
-                self.feed()
+                self.refill_queue()
                 return [number]
             self._park(number)
             if able:
-                return self._take_parked(next(each for each in self.parked[name] if self._may_do(worker, each)))
+                return self._take_parked(next(each for each in self.parked[name] if self._may_run(worker, each)))
 
     def _take_parked(self, number: int) -> list[int]:
         self.take_parked(self._name(number), number)
-        self.feed()
+        self.refill_queue()
         return [number]
 
     def _name(self, number: int) -> Name:
@@ -126,7 +126,7 @@ class QueueModel(LinesModel):
             self.lines[owner] = [each for each in line if each != number]
         self.put_parked(self._name(number), number, at_head)
 
-    def _may_do(self, worker: str, number: int) -> bool:
+    def _may_run(self, worker: str, number: int) -> bool:
         """Say whether the worker has the job's model, and no other that lives is preferred for its next attempt."""
         model = self.models.get(number, "")
         if worker in self.has and model not in self.has[worker]:
@@ -154,7 +154,7 @@ class QueueModel(LinesModel):
         line.insert(0 if at_head else len(line), number)
         self.lines[found.owner] = line
         self.join_ring(found.owner)
-        self.feed()
+        self.refill_queue()
 
     def claim(self, worker: str, number: int) -> int:
         """Return the attempt's number, or 0; the caller sets the token."""
@@ -169,25 +169,25 @@ class QueueModel(LinesModel):
             return 0
         is_unknown = number not in self.jobs and not self._is_offered(self.models.get(number, ""))
         found = self.jobs.setdefault(number, JobModel(owner=self.owners.get(number, "")))
-        if not mine and not is_unknown and not self._may_do(worker, number):
+        if not mine and not is_unknown and not self._may_run(worker, number):
             self.taken[worker].remove(number)
-            self._open(found)
+            self._requeue(found)
             self._park(number)
-            self.feed()
+            self.refill_queue()
             return 0
         found.avoid = None
         self.claims[worker] = number
         found.status, found.holder = "running", worker
         found.attempt += not mine
         self._leave_line(number)
-        self.feed()
+        self.refill_queue()
         return found.attempt
 
-    def bury(self, worker: str) -> None:
+    def dead_letter(self, worker: str) -> None:
         self.taken[worker].remove(GARBAGE)
         self.dead += 1
 
-    def held(self, number: int, token: str) -> str:
+    def lease_status(self, number: int, token: str) -> str:
         """Return the answer to a beat with this token."""
         found = self.jobs.get(number)
         if not found or found.token != token:
@@ -206,17 +206,17 @@ class QueueModel(LinesModel):
             self.taken[worker].remove(number)
         found.settled = token
         if outcome in ("succeeded", "failed"):
-            self._close(number, outcome)
+            self._finish(number, outcome)
         elif outcome == "released":
-            self._open(found)
+            self._requeue(found)
             found.attempt -= 1
             self._put(number, at_head=True)
         elif outcome == "waiting":
             found.attempt, found.waits = found.attempt - 1, found.waits + 1
-            self._delay(number, found.waits, WAITS)
+            self._schedule_retry(number, found.waits, WAITS)
         elif outcome == "retry":
             found.avoid = worker
-            self._delay(number, found.attempt - found.lost, ATTEMPTS)
+            self._schedule_retry(number, found.attempt - found.lost, ATTEMPTS)
         elif found.remover:
             found.token = found.holder = None
         else:
@@ -225,7 +225,7 @@ class QueueModel(LinesModel):
 
     def reclaim(self) -> None:
         """Put all delayed jobs back in line, and what workers hold whose leases expired."""
-        self.feed()
+        self.refill_queue()
         due, self.delayed = sorted(self.delayed, reverse=True), set()
         for number in due:
             self._put(number, at_head=True)
@@ -246,16 +246,16 @@ class QueueModel(LinesModel):
                     del self.strays[number]
                     self.dead += 1
                     if found and found.status == "queued":
-                        self._close(number, "failed")
+                        self._finish(number, "failed")
             elif not found or found.status == "queued":
                 self._put(number, at_head=True)
             elif running:
                 found.lost += 1
-                self._delay(number, found.lost, LOST)
+                self._schedule_retry(number, found.lost, LOST)
             elif found.holder == worker:
                 found.token = found.holder = None
 
-    def leave(self, worker: str) -> None:
+    def deregister(self, worker: str) -> None:
         self.reap(worker)
         self.claims.pop(worker, None)
         self.known.discard(worker)
@@ -276,21 +276,21 @@ class QueueModel(LinesModel):
         self.removed.add(number)
         return before
 
-    def drop(self, number: int, remover: str, removed: bool) -> None:
+    def delete_cancelled(self, number: int, remover: str, removed: bool) -> None:
         found = self.jobs.get(number)
         if found and found.status == "cancelled" and found.remover == remover:
             found.remover = None
             if removed and not found.holder:
                 del self.jobs[number]
 
-    def publish(self, number: int) -> bool:
+    def restore_result(self, number: int) -> bool:
         found = self.jobs.get(number)
         if not found and number in self.removed:
             return False
         if found and found.status != "failed" and not (found.status == "queued" and self._withdraw(number)):
             return False
         self.jobs.setdefault(number, JobModel())
-        self._close(number, "succeeded")
+        self._finish(number, "succeeded")
         return True
 
     def shares(self) -> dict[str, int]:
@@ -304,7 +304,7 @@ class QueueModel(LinesModel):
         self.line = [each for each in self.line if each != number]
         self._leave_line(number)
         self.delayed.discard(number)
-        self.feed()
+        self.refill_queue()
         return there
 
     def _leave_line(self, number: int) -> None:
@@ -312,18 +312,18 @@ class QueueModel(LinesModel):
             self.lines[owner] = [each for each in line if each != number]
         self.take_parked(self._name(number), number)
 
-    def _delay(self, number: int, tries: int, most: int) -> None:
+    def _schedule_retry(self, number: int, tries: int, most: int) -> None:
         if tries >= most:
-            self._close(number, "failed")
+            self._finish(number, "failed")
             self.dead += 1
         else:
-            self._open(self.jobs[number])
+            self._requeue(self.jobs[number])
             self.delayed.add(number)
 
-    def _open(self, found: JobModel) -> None:
+    def _requeue(self, found: JobModel) -> None:
         found.status, found.token, found.holder = "queued", None, None
 
-    def _close(self, number: int, status: str) -> None:
+    def _finish(self, number: int, status: str) -> None:
         self._leave_line(number)
         found = self.jobs[number]
         found.status, found.token, found.holder = status, None, None

@@ -7,7 +7,7 @@ import pytest
 from msas.errors import QueueFull, TooMany
 from msas.job import Status
 from msas.queue import Bounds, Queue
-from tests.queue.fixtures import ERROR, Workers, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job
 from tests.queue.owned import job, take_all
 
 WIDE = Bounds(1000, 1000, 1e9)
@@ -43,7 +43,7 @@ def test_the_queue_may_hold_so_many_jobs_of_all_owners(queue: Queue) -> None:
 
 def test_delayed_jobs_count_as_waiting(queue: Queue, worker: Workers) -> None:
     queue.admit(job(0, "alice"), WIDE, 0)
-    taken(worker()).retry(ERROR)
+    claim_job(worker()).retry(ERROR)
 
     with pytest.raises(QueueFull):
         queue.admit(job(1, "alice"), Bounds(1, 1000, 1e9), 0)
@@ -58,7 +58,7 @@ def test_a_share_is_given_back_once(queue: Queue, worker: Workers) -> None:
     bounds = Bounds(1000, 2, 3.0)  # each job costs 1.333 minutes
     for number in range(2):
         queue.admit(job(number, "alice"), bounds, 0)
-    ended = taken(worker())
+    ended = claim_job(worker())
     ended.fail(ERROR)
     queue.cancel(ended.job.songhash, "me")
 
@@ -71,10 +71,10 @@ def test_shares_are_given_back_however_a_job_ends(queue: Queue, worker: Workers)
     consumer = worker()
     for number in range(5):
         queue.admit(job(number, "alice"), WIDE, 0)
-    taken(consumer).fail(ERROR)
-    taken(consumer).release()
-    taken(consumer).retry(ERROR)
-    cancelled = taken(consumer)
+    claim_job(consumer).fail(ERROR)
+    claim_job(consumer).release()
+    claim_job(consumer).retry(ERROR)
+    cancelled = claim_job(consumer)
     queue.cancel(cancelled.job.songhash, "me")
     cancelled.acknowledge_cancel()
     for each in queue.list_all_jobs()[0] + queue.list_all_jobs()[2]:

@@ -9,7 +9,7 @@ import pytest
 from msas.errors import NotAudio
 from msas.job import Status
 from msas.queue import Queue
-from tests.queue.fixtures import Workers, get_status, job, taken
+from tests.queue.fixtures import Workers, claim_job, get_status, job
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def test_a_broken_message_becomes_a_dead_letter_with_its_reason(queue: Queue, wo
     [dead] = queue.redis.lrange(f"{queue.prefix}dead", 0, -1)
     assert json.loads(dead)["reason"].startswith("the message")
     assert json.loads(dead)["bytes"] == len(message)
-    assert taken(consumer).job == job()
+    assert claim_job(consumer).job == job()
 
 
 def test_a_broken_message_whose_worker_repeats_the_burial_is_one_dead_letter(queue: Queue, worker: Workers) -> None:
@@ -66,7 +66,7 @@ def test_a_broken_message_whose_worker_repeats_the_burial_is_one_dead_letter(que
 
 def test_a_copy_of_a_running_jobs_message_is_dropped(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    lease = taken(worker())
+    lease = claim_job(worker())
     rival = worker()
     queue.redis.lpush(queue.name, job().message())
 
@@ -80,7 +80,7 @@ def test_a_copy_of_a_running_jobs_message_is_dropped(queue: Queue, worker: Worke
 @pytest.mark.parametrize("ending", [Status.SUCCEEDED, Status.FAILED])
 def test_a_copy_of_an_ended_jobs_message_is_dropped(queue: Queue, worker: Workers, ending: Status) -> None:
     queue.enqueue(job())
-    lease = taken(worker())
+    lease = claim_job(worker())
     lease.succeed() if ending is Status.SUCCEEDED else lease.fail(NotAudio("No audio."))
     rival = worker()
     queue.redis.lpush(queue.name, job().message())

@@ -11,7 +11,7 @@ import pytest
 from msas.job import Job
 from msas.queue import CallbackQueue, Queue
 from msas.queue.callback_record import DeliveryRecord, DeliveryState, callback_id, callback_json
-from tests.queue.fixtures import ERROR, Workers, job, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job, job
 
 OVERHEAD = 300  # bytes of a callback beside its JSON
 CALLBACK = {"url": "https://example.org/", "data": "x"}
@@ -39,7 +39,7 @@ def test_a_callback_that_is_sent_again_while_it_waits_counts_once(queue: Queue, 
     queue.enqueue(with_callback())
     queue.enqueue(with_callback("bob"))
 
-    lease = taken(worker())
+    lease = claim_job(worker())
     lease.retry(ERROR)
 
     assert (count(queue), count(queue, "bob")) == (BYTES, 0)
@@ -47,7 +47,7 @@ def test_a_callback_that_is_sent_again_while_it_waits_counts_once(queue: Queue, 
 
 def test_a_callback_that_is_tried_again_counts_on(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     [pending] = CallbackQueue(queue).take_due(1, 60)
 
     CallbackQueue(queue).record_delivery(pending, DeliveryRecord(attempts=1, next_at=1))
@@ -66,7 +66,7 @@ def test_a_callback_that_is_sent_again_after_its_delivery_counts_again(queue: Qu
 def test_a_job_enqueued_anew_counts_its_new_callback_alone(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
     queue.enqueue(with_callback("bob"))
-    taken(worker()).fail(ERROR)
+    claim_job(worker()).fail(ERROR)
 
     queue.enqueue(with_callback("eve"))
 
@@ -77,14 +77,14 @@ def test_a_foreign_message_counts_its_callback_for_its_owner(queue: Queue, worke
     content = {"hash": job().songhash, "callback": CALLBACK, "owner": "alice"}
     queue.redis.lpush(queue.name, json.dumps(content))
 
-    taken(worker())
+    claim_job(worker())
 
     assert count(queue) == BYTES
 
 
 def end_delivery(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     [pending] = CallbackQueue(queue).take_due(1, 60)
     CallbackQueue(queue).record_delivery(pending, DeliveryRecord(DeliveryState.DELIVERED, attempts=1))
 
@@ -97,7 +97,7 @@ def remove_while_queued(queue: Queue, _worker: Workers) -> None:
 
 def remove_while_running(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
-    lease = taken(worker())
+    lease = claim_job(worker())
     queue.cancel(job().songhash, "me")
     queue.delete_cancelled(job().songhash, "me")
     assert lease.acknowledge_cancel() == "ok"
@@ -106,7 +106,7 @@ def remove_while_running(queue: Queue, worker: Workers) -> None:
 def remove_after_its_end(queue: Queue, worker: Workers) -> None:
     queue.enqueue(with_callback())
     queue.enqueue(with_callback(data="another"))
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     [pending] = CallbackQueue(queue).take_due(1, 60)
     queue.cancel(job().songhash, "me")
     queue.delete_cancelled(job().songhash, "me")
@@ -127,7 +127,7 @@ def test_a_callback_of_an_earlier_version_which_counted_none_is_not_subtracted(q
     queue.enqueue(with_callback(data="another"))
     queue.redis.hdel(queue.job_key(job().songhash), f"owner:{callback_id(CALLBACK)}")
     before = count(queue)
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
     for pending in CallbackQueue(queue).take_due(8, 60):
         if pending.callback == CALLBACK:

@@ -9,7 +9,7 @@ import pytest
 
 from msas.queue import CallbackQueue, Queue
 from msas.queue.callback_record import DeliveryRecord
-from tests.queue.fixtures import ERROR, Workers, job, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job, job
 
 HOLD = 60.0  # seconds
 MOST_CALLBACKS = 100  # of one song
@@ -25,7 +25,7 @@ def end_with_callbacks(queue: Queue, worker: Workers, number: int, *urls: str) -
     """Let this job succeed, with a callback to each of the URLs."""
     for url in urls:
         queue.enqueue(replace(job(number), callback={"url": url, "data": None}))
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
 
 def end_with_many(queue: Queue, worker: Workers, jobs: int) -> None:
@@ -107,7 +107,7 @@ def test_a_callback_of_a_failed_job_whose_result_is_found_is_due_once(
     queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     queue.enqueue(replace(job(), callback={"url": "http://slow/", "data": None}))
-    taken(worker()).fail(ERROR)
+    claim_job(worker()).fail(ERROR)
     assert take_hosts(callback_queue, 1, "slow") == []
 
     queue.restore_result(job().songhash, queue.now())
@@ -131,6 +131,6 @@ def test_host_of_a_callback_is_that_of_its_url(
 ) -> None:
     queue.enqueue(replace(job(), callback={"url": url, "data": "http://other.test/"}))
 
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
     assert take_hosts(callback_queue, 1) == [host]

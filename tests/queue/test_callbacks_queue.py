@@ -12,7 +12,7 @@ from msas.errors import TooMany
 from msas.job import Job, Status
 from msas.queue import CallbackQueue, Lease, Queue
 from msas.queue.callback_record import DeliveryRecord, DeliveryState
-from tests.queue.fixtures import ERROR, Workers, get_job, job, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job, get_job, job
 
 HOLD = 60.0  # seconds
 MOST_CALLBACKS, MOST_BYTES = 100, 256 * 1024  # of one song
@@ -42,7 +42,7 @@ def test_a_callback_is_due_when_its_job_has_ended_and_not_before(
     queue: Queue, worker: Workers, callback_queue: CallbackQueue, ending: Status
 ) -> None:
     queue.enqueue(with_callback())
-    lease = taken(worker())
+    lease = claim_job(worker())
     assert callback_queue.take_due(8, HOLD) == []
 
     ENDINGS[ending](lease)
@@ -58,7 +58,7 @@ def test_a_callback_is_taken_by_one_process_until_its_hold_is_over(
     queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     [first] = callback_queue.take_due(8, HOLD)
     assert callback_queue.take_due(8, HOLD) == []
 
@@ -70,7 +70,7 @@ def test_a_callback_is_taken_by_one_process_until_its_hold_is_over(
 
 def test_a_delivered_callback_is_not_due_again(queue: Queue, worker: Workers, callback_queue: CallbackQueue) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     [pending] = callback_queue.take_due(8, HOLD)
 
     assert callback_queue.record_delivery(
@@ -88,7 +88,7 @@ def test_a_callback_to_be_tried_again_is_due_at_its_next_try(
     queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     [pending] = callback_queue.take_due(8, HOLD)
     later = DeliveryRecord(attempts=1, http_status=500, next_at=callback_queue.now() + 60_000)
 
@@ -103,7 +103,7 @@ def test_a_callback_to_be_tried_again_is_due_at_its_next_try(
 
 def test_a_delivery_noted_twice_is_noted_once(queue: Queue, worker: Workers, callback_queue: CallbackQueue) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     [pending] = callback_queue.take_due(8, HOLD)
 
     assert callback_queue.record_delivery(pending, DeliveryRecord(attempts=1, next_at=1))
@@ -117,7 +117,7 @@ def test_a_process_whose_hold_is_over_notes_nothing(
     queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     [late] = callback_queue.take_due(8, HOLD)
     make_due(queue)
     [pending] = callback_queue.take_due(8, 2 * HOLD)
@@ -131,7 +131,7 @@ def test_a_callback_of_a_job_in_line_once_more_is_not_due(
     queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).fail(ERROR)
+    claim_job(worker()).fail(ERROR)
     [held] = callback_queue.take_due(8, HOLD)
     queue.enqueue(with_callback())
 
@@ -146,11 +146,11 @@ def test_a_job_enqueued_anew_has_another_webhook_id(
 ) -> None:
     queue.enqueue(with_callback())
     queue.redis.hset(queue.job_key(job().songhash), "enqueued_at", 1)
-    taken(worker()).fail(ERROR)
+    claim_job(worker()).fail(ERROR)
     [first] = callback_queue.take_due(8, HOLD)
     queue.enqueue(with_callback())
 
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
     [second] = callback_queue.take_due(8, HOLD)
     assert second.webhook_id != first.webhook_id
@@ -162,7 +162,7 @@ def test_each_different_callback_of_a_job_is_taken_once(
     for name in ("first", "second", "first"):
         queue.enqueue(with_callback(name))
 
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
     assert sorted(pending.callback["data"] for pending in callback_queue.take_due(8, HOLD)) == ["first", "second"]
 
@@ -171,7 +171,7 @@ def test_a_callback_added_to_an_ended_job_is_due_at_once(
     queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     queue.enqueue(job())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
     queue.enqueue(with_callback())
 
@@ -182,7 +182,7 @@ def test_a_delivered_callback_that_is_added_again_is_due_again(
     queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     [pending] = callback_queue.take_due(8, HOLD)
     callback_queue.record_delivery(pending, DeliveryRecord(DeliveryState.DELIVERED, attempts=1))
 
@@ -197,7 +197,7 @@ def test_no_more_callbacks_are_taken_than_asked_for(
 ) -> None:
     for name in ("first", "second", "third"):
         queue.enqueue(with_callback(name))
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
     taken_first = callback_queue.take_due(2, HOLD)
 
@@ -207,7 +207,7 @@ def test_no_more_callbacks_are_taken_than_asked_for(
 
 def test_a_cancelled_jobs_callbacks_are_not_due(queue: Queue, worker: Workers, callback_queue: CallbackQueue) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
     queue.cancel(job().songhash, "me")
 
@@ -228,7 +228,7 @@ def test_a_callback_that_waits_for_its_next_try_keeps_its_delivery_when_it_is_ad
     queue: Queue, worker: Workers, callback_queue: CallbackQueue
 ) -> None:
     queue.enqueue(with_callback())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     [pending] = callback_queue.take_due(8, HOLD)
     callback_queue.record_delivery(pending, DeliveryRecord(attempts=3, next_at=1))
 

@@ -6,7 +6,7 @@ import pytest
 
 from msas.job import Status
 from msas.queue import Consumer, Queue
-from tests.queue.fixtures import ERROR, Workers, copies, get_status, job, pop, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job, copies, get_status, job, pop
 from tests.support.queue_time import removed_jobs
 
 
@@ -41,7 +41,7 @@ def enqueued(queue: Queue, worker: Workers, place: str) -> Consumer:
     if place == "popped":
         pop(queue, consumer)
     elif place != "in line":
-        lease = taken(consumer)
+        lease = claim_job(consumer)
         lease.retry(ERROR) if place == "delayed" else lease.fail(ERROR)
     return consumer
 
@@ -80,7 +80,7 @@ def test_a_remover_that_could_not_remove_everything_leaves_the_job_to_the_next(q
 def test_a_job_that_ended_too_late_or_not_at_all_is_kept(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     assert queue.cancel(job().songhash, "sweep", queue.now()) == "kept"
-    lease = taken(worker())
+    lease = claim_job(worker())
     before = queue.now() - 1
     lease.succeed()
 
@@ -106,7 +106,7 @@ def test_a_running_job_that_is_cancelled_is_forgotten_after_worker_and_remover_h
 ) -> None:
     queue.enqueue(job())
     consumer = worker()
-    lease = taken(consumer)
+    lease = claim_job(consumer)
     assert queue.cancel(job().songhash, "me") == "running"
 
     if first == "worker":
@@ -126,7 +126,7 @@ def test_a_running_job_that_is_cancelled_is_forgotten_after_worker_and_remover_h
 
 def test_a_running_job_that_is_cancelled_answers_cancelled_to_its_worker(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    lease = taken(worker())
+    lease = claim_job(worker())
     queue.cancel(job().songhash, "me")
 
     assert lease.renew() == "cancelled"
@@ -141,7 +141,7 @@ def test_a_worker_that_claims_its_cancelled_job_again_lets_go_of_it(queue: Queue
     """As a worker does that could not reach the store to remove what it had stored."""
     queue.enqueue(job())
     consumer = worker()
-    taken(consumer)
+    claim_job(consumer)
     queue.cancel(job().songhash, "me")
 
     assert consumer.claim_next() is None

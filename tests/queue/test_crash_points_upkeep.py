@@ -15,7 +15,7 @@ from msas.job import Status
 from msas.queue import Lease
 from tests.queue.crash_plan import Plan, finish
 from tests.support.faults import Fault, Killed
-from tests.support.in_process import KEEP_DAYS, Place, Process, job, report_of
+from tests.support.in_process import KEEP_DAYS, Place, Process, job, make_report
 
 
 def act_under(place: Place, number: int, fault: Fault, act: Callable[[Process], object]) -> Plan:
@@ -172,7 +172,7 @@ def test_a_removal_of_a_running_job_is_completed_when_worker_and_remover_have_ac
 
 def acknowledge_cancel(place: Place, worker: Process, lease: Lease) -> None:
     """Let the worker store a report, learn that the job is cancelled, and clear away what it stored."""
-    place.store.put_report(report_of(lease.job.songhash))
+    place.store.put_report(make_report(lease.job.songhash))
     assert lease.renew() == "cancelled"
     worker.worker._clear_away(lease)
 

@@ -10,7 +10,7 @@ from msas.errors import NotAudio, QueueUnavailable
 from msas.job import Stage, Status
 from msas.queue import Queue, connect
 from msas.settings import Settings
-from tests.queue.fixtures import ERROR, STEMS, Workers, copies, get_job, get_status, job, pop, report, taken
+from tests.queue.fixtures import ERROR, STEMS, Workers, claim_job, copies, get_job, get_status, job, pop, report
 from tests.support.queue_time import put_delayed_in_line
 
 
@@ -22,7 +22,7 @@ def test_jobs_are_taken_in_the_order_in_which_they_were_enqueued(queue: Queue, w
 
     order = []
     for _ in range(5):
-        lease = taken(consumer)
+        lease = claim_job(consumer)
         order.append(lease.job)
         lease.succeed()
 
@@ -34,7 +34,7 @@ def test_positions_in_the_line_count_from_one_and_move_up(queue: Queue, worker: 
         queue.enqueue(job(number))
     assert [get_job(queue, number).queue_position for number in range(3)] == [1, 2, 3]
 
-    taken(worker())
+    claim_job(worker())
 
     assert [get_job(queue, number).queue_position for number in range(3)] == [None, 1, 2]
 
@@ -43,7 +43,7 @@ def test_a_song_that_is_queued_running_or_succeeded_is_not_enqueued_again(queue:
     queue.enqueue(job())
 
     assert queue.enqueue(job()) == (False, Status.QUEUED)
-    lease = taken(worker())
+    lease = claim_job(worker())
     assert queue.enqueue(job()) == (False, Status.RUNNING)
     lease.succeed()
     assert queue.enqueue(job()) == (False, Status.SUCCEEDED)
@@ -53,22 +53,22 @@ def test_a_song_that_is_queued_running_or_succeeded_is_not_enqueued_again(queue:
 
 def test_a_failed_job_that_is_enqueued_again_starts_with_attempt_1(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    taken(worker()).fail(NotAudio("No audio."))
+    claim_job(worker()).fail(NotAudio("No audio."))
     assert get_status(queue) is Status.FAILED
     assert get_job(queue).error == {"code": "not_audio", "message": "No audio."}
 
     assert queue.enqueue(job()) == (True, Status.QUEUED)
 
-    assert taken(worker()).attempt == 1
+    assert claim_job(worker()).attempt == 1
 
 
 def test_a_failed_job_that_succeeds_later_has_no_error(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    taken(worker()).retry(ERROR)
+    claim_job(worker()).retry(ERROR)
     put_delayed_in_line(queue)
     assert get_job(queue).error == {"code": ERROR.code, "message": ERROR.detail}
 
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
     assert get_job(queue).error is None
 
@@ -76,7 +76,7 @@ def test_a_failed_job_that_succeeds_later_has_no_error(queue: Queue, worker: Wor
 def test_a_job_that_succeeded_leaves_the_report_to_the_store(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
 
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
     found = get_job(queue)
     assert (found.status, found.progress, found.report, found.model) == (Status.SUCCEEDED, 1, None, None)
@@ -91,14 +91,14 @@ def test_an_unfinished_job_has_exactly_one_copy_of_its_message_and_an_ended_one_
     queue.enqueue(job())
     assert copies(queue) == 1
 
-    lease = taken(worker())
+    lease = claim_job(worker())
     assert queue.list_all_jobs() == ([], [job().songhash], [])
     assert copies(queue) == 1
 
     lease.release()
     assert copies(queue) == 1
 
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     assert copies(queue) == 0
     assert not queue.redis.hexists(queue.job_key(job().songhash), "message")
 
@@ -110,7 +110,7 @@ def test_a_message_that_was_popped_but_not_claimed_is_claimed_on_the_next_turn(q
     consumer = worker()
     pop(queue, consumer)
 
-    lease = taken(consumer)
+    lease = claim_job(consumer)
 
     assert lease.job == job(1)
     assert copies(queue, 1) == 1
@@ -120,9 +120,9 @@ def test_a_claim_repeated_by_the_same_worker_counts_as_one_attempt(queue: Queue,
     """As after a claim whose reply was lost."""
     queue.enqueue(job())
     consumer = worker()
-    taken(consumer)
+    claim_job(consumer)
 
-    again = taken(consumer)
+    again = claim_job(consumer)
 
     assert again.attempt == 1
     assert copies(queue) == 1
@@ -133,7 +133,7 @@ def test_a_claim_repeated_by_the_same_worker_counts_as_one_attempt(queue: Queue,
 def test_a_claim_sent_twice_is_answered_the_same_and_keeps_what_the_job_reported(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     consumer = worker()
-    lease = taken(consumer)
+    lease = claim_job(consumer)
     lease.stage, lease.progress = Stage.SEPARATING, 0.5
     lease.renew()
 
@@ -145,7 +145,7 @@ def test_a_claim_sent_twice_is_answered_the_same_and_keeps_what_the_job_reported
 
 def test_a_settled_job_answers_a_late_settle_with_ok_and_does_not_change(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    lease = taken(worker())
+    lease = claim_job(worker())
     assert lease.succeed() == "ok"
 
     assert lease.succeed() == "ok"
@@ -158,7 +158,7 @@ def test_a_settled_job_answers_a_late_settle_with_ok_and_does_not_change(queue: 
 def test_a_renewal_publishes_stage_and_progress(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     consumer = worker()
-    lease = taken(consumer)
+    lease = claim_job(consumer)
     lease.stage, lease.progress = Stage.SEPARATING, 0.25
 
     assert consumer.renew(lease) == "ok"
@@ -186,10 +186,10 @@ def test_a_released_job_is_first_in_line_and_keeps_its_attempt(queue: Queue, wor
         queue.enqueue(job(number))
     consumer = worker()
 
-    assert taken(consumer).release() == "ok"
+    assert claim_job(consumer).release() == "ok"
 
     assert queue.list_all_jobs()[0] == [job(number).songhash for number in range(3)]
-    again = taken(consumer)
+    again = claim_job(consumer)
     assert again.job == job(0)
     assert again.attempt == 1
 
@@ -200,7 +200,7 @@ def test_a_retried_job_is_due_after_a_wait_that_doubles(
 ) -> None:
     queue.enqueue(job())
     queue.redis.hset(queue.job_key(job().songhash), "attempt", attempt - 1)
-    lease = taken(worker())
+    lease = claim_job(worker())
 
     before = queue.now()
     assert lease.retry(ERROR) == "ok"
@@ -215,7 +215,7 @@ def test_a_retried_job_is_due_after_a_wait_that_doubles(
 
 def test_a_retry_sent_twice_delays_the_job_once(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    lease = taken(worker())
+    lease = claim_job(worker())
     assert lease.retry(ERROR) == "ok"
     due = queue.redis.zscore(f"{queue.prefix}delayed", job().message())
 
@@ -227,7 +227,7 @@ def test_a_retry_sent_twice_delays_the_job_once(queue: Queue, worker: Workers) -
 
 def test_a_delayed_job_stays_delayed_until_it_is_due(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    taken(worker()).retry(ERROR)
+    claim_job(worker()).retry(ERROR)
 
     queue.reclaim()
     assert queue.list_all_jobs() == ([], [], [job().songhash])
@@ -242,7 +242,7 @@ def test_a_third_retry_fails_the_job_and_makes_a_dead_letter(queue: Queue, worke
 
     for attempt in (1, 2, 3):
         put_delayed_in_line(queue)
-        lease = taken(consumer)
+        lease = claim_job(consumer)
         assert lease.attempt == attempt
         assert lease.retry(ERROR) == "ok"
 
@@ -258,7 +258,7 @@ def test_a_job_that_waits_for_the_store_keeps_its_attempt(queue: Queue, worker: 
     consumer = worker()
 
     for _ in range(4):
-        lease = taken(consumer)
+        lease = claim_job(consumer)
         assert lease.attempt == 1
         assert lease.postpone(ERROR) == "ok"
         assert consumer.claim_next() is None
@@ -268,7 +268,7 @@ def test_a_job_that_waits_for_the_store_keeps_its_attempt(queue: Queue, worker: 
 def test_a_job_that_waited_often_is_due_after_at_most_five_minutes(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     queue.redis.hset(queue.job_key(job().songhash), "waits", 20)
-    lease = taken(worker())
+    lease = claim_job(worker())
 
     before = queue.now()
     assert lease.postpone(ERROR) == "ok"
@@ -282,11 +282,11 @@ def test_a_job_that_waited_often_is_due_after_at_most_five_minutes(queue: Queue,
 def test_a_job_that_waits_fifty_times_fails(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     queue.redis.hset(queue.job_key(job().songhash), "waits", 48)
-    taken(worker()).postpone(ERROR)
+    claim_job(worker()).postpone(ERROR)
     put_delayed_in_line(queue)
     assert get_status(queue) is Status.QUEUED
 
-    taken(worker()).postpone(ERROR)
+    claim_job(worker()).postpone(ERROR)
 
     assert get_status(queue) is Status.FAILED
     assert copies(queue) == 0
@@ -311,14 +311,14 @@ def test_a_job_whose_message_is_lost_is_enqueued_again_where_the_caller_says_so(
     assert queue.enqueue(job()) == (False, Status.QUEUED)
     assert queue.enqueue(job(), perhaps_lost=True) == (True, Status.QUEUED)
 
-    assert taken(worker()).job == job()
+    assert claim_job(worker()).job == job()
 
 
 def test_a_job_whose_message_is_in_line_taken_or_delayed_is_not_enqueued_again(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
 
     assert queue.enqueue(job(), perhaps_lost=True) == (False, Status.QUEUED)
-    lease = taken(worker())
+    lease = claim_job(worker())
     assert queue.enqueue(job(), perhaps_lost=True) == (False, Status.RUNNING)
     lease.retry(ERROR)
     assert queue.enqueue(job(), perhaps_lost=True) == (False, Status.QUEUED)

@@ -12,7 +12,7 @@ from msas.job import Job, Status
 from msas.options import Options
 from msas.queue import Consumer, Queue
 from msas.queue.stats import QueueStats
-from tests.queue.fixtures import ERROR, Workers, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job
 from tests.support.queue_time import expire_leases, put_delayed_in_line, reclaim
 
 
@@ -84,7 +84,7 @@ def test_a_worker_gets_no_job_for_a_model_that_it_lacks(queue: Queue, worker: Wo
 
     assert [small.claim_next() for _ in range(3)] == [None, None, None]
 
-    lease = taken(able)
+    lease = claim_job(able)
     assert (lease.job.songhash, lease.attempt) == (job(0).songhash, 1)
 
 
@@ -93,7 +93,7 @@ def test_jobs_behind_one_for_another_model_are_taken_meanwhile(queue: Queue, wor
     for number, model in enumerate(("big", "big", "lite")):
         queue.enqueue(job(number, model))
 
-    assert taken(small).job.songhash == job(2).songhash
+    assert claim_job(small).job.songhash == job(2).songhash
     assert [get_status(queue, job(number)) for number in (0, 1)] == [Status.QUEUED, Status.QUEUED]
 
 
@@ -106,7 +106,7 @@ def test_parked_jobs_are_taken_in_their_order_before_later_ones(queue: Queue, wo
 
     order = []
     for _ in range(4):
-        lease = taken(able)
+        lease = claim_job(able)
         order.append(lease.job.songhash)
         lease.fail(ERROR)
 
@@ -123,7 +123,7 @@ def test_parked_jobs_of_one_owner_leave_turns_to_others(queue: Queue, worker: Wo
 
     owners = []
     for _ in range(4):
-        lease = taken(able)
+        lease = claim_job(able)
         owners.append(lease.job.owner)
         lease.fail(ERROR)
 
@@ -139,7 +139,7 @@ def test_a_worker_that_came_later_gets_what_was_parked(queue: Queue, worker: Wor
     able = having(worker, "big")
 
     assert QueueStats(queue).count_jobs().unoffered == 0
-    assert taken(able).job.songhash == job(0).songhash
+    assert claim_job(able).job.songhash == job(0).songhash
 
 
 def test_a_parked_job_is_listed_counted_and_can_be_cancelled(queue: Queue, worker: Workers) -> None:
@@ -162,7 +162,7 @@ def test_a_parked_job_that_is_sent_again_is_not_queued_twice(queue: Queue, worke
 
     assert queue.enqueue(job(0, "big"))[0] is False
 
-    taken(able).fail(ERROR)
+    claim_job(able).fail(ERROR)
     assert able.claim_next() is None
 
 
@@ -170,7 +170,7 @@ def test_a_foreign_job_for_a_model_that_nobody_has_is_given_to_fail(queue: Queue
     small = having(worker, "lite")
     queue.redis.lpush(queue.name, job(0, "someone-else").message())
 
-    assert taken(small).job.songhash == job(0).songhash
+    assert claim_job(small).job.songhash == job(0).songhash
 
 
 def test_a_foreign_job_for_another_workers_model_reaches_that_worker(queue: Queue, worker: Workers) -> None:
@@ -178,18 +178,18 @@ def test_a_foreign_job_for_another_workers_model_reaches_that_worker(queue: Queu
     queue.redis.lpush(queue.name, job(0, "big").message())
 
     assert small.claim_next() is None
-    assert taken(able).job.songhash == job(0).songhash
+    assert claim_job(able).job.songhash == job(0).songhash
 
 
 def test_a_job_of_a_lost_worker_reaches_only_one_that_has_its_model(queue: Queue, worker: Workers) -> None:
     small, lost = having(worker, "lite"), having(worker, "big")
     queue.enqueue(job(0, "big"))
-    taken(lost)
+    claim_job(lost)
     reclaim(queue, lost.worker)
     put_delayed_in_line(queue)
 
     assert small.claim_next() is None
-    assert taken(having(worker, "big")).attempt == 2
+    assert claim_job(having(worker, "big")).attempt == 2
 
 
 # Retries
@@ -198,12 +198,12 @@ def test_a_job_of_a_lost_worker_reaches_only_one_that_has_its_model(queue: Queue
 def test_another_worker_is_preferred_for_the_next_attempt(queue: Queue, worker: Workers) -> None:
     sick, well = having(worker, "lite"), having(worker, "lite")
     queue.enqueue(job(0))
-    taken(sick).retry(ERROR)
+    claim_job(sick).retry(ERROR)
     put_delayed_in_line(queue)
 
     assert sick.claim_next() is None
 
-    assert taken(well).attempt == 2
+    assert claim_job(well).attempt == 2
 
 
 @pytest.mark.parametrize("other", [None, "big"])
@@ -212,22 +212,22 @@ def test_the_same_worker_tries_again_where_no_other_can(queue: Queue, worker: Wo
     if other:
         having(worker, other)
     queue.enqueue(job(0))
-    taken(sick).retry(ERROR)
+    claim_job(sick).retry(ERROR)
     put_delayed_in_line(queue)
 
-    assert taken(sick).attempt == 2
+    assert claim_job(sick).attempt == 2
 
 
 def test_the_same_worker_tries_again_once_the_other_is_gone(queue: Queue, worker: Workers) -> None:
     sick, well = having(worker, "lite"), having(worker, "lite")
     queue.enqueue(job(0))
-    taken(sick).retry(ERROR)
+    claim_job(sick).retry(ERROR)
     put_delayed_in_line(queue)
     assert sick.claim_next() is None
 
     expire_leases(queue, well.worker)
 
-    assert taken(sick).attempt == 2
+    assert claim_job(sick).attempt == 2
 
 
 # A rolling upgrade: workers of the release before, which offer with SET, and take with BLMOVE and their own scripts.
@@ -255,4 +255,4 @@ def test_jobs_for_a_model_that_the_release_before_lacks_are_kept_from_its_worker
 
     in_list = queue.redis.lrange(queue.name, 0, -1)
     assert in_list == [job(1, "old").message()]
-    assert taken(able).job.songhash == job(0).songhash
+    assert claim_job(able).job.songhash == job(0).songhash

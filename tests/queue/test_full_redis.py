@@ -12,7 +12,7 @@ from msas.job import Status
 from msas.queue import Leader, Lease, Queue
 from msas.queue.callback_record import DeliveryRecord
 from msas.queue.callbacks import CallbackQueue
-from tests.queue.fixtures import ERROR, Workers, get_job, get_status, job, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job, get_job, get_status, job
 
 CALLBACK = {"url": "http://hook.test/", "data": 1}
 
@@ -44,7 +44,7 @@ def test_a_worker_takes_renews_and_settles_a_job_while_redis_is_full(
     queue.enqueue(job())
     full()
 
-    lease = taken(worker())
+    lease = claim_job(worker())
     held = lease.renew()
     settled = settle(lease)
 
@@ -66,7 +66,7 @@ def test_a_job_of_a_lost_worker_is_queued_again_while_redis_is_full(
 ) -> None:
     queue.enqueue(job())
     lost = worker()
-    taken(lost)
+    claim_job(lost)
     full()
 
     lost.deregister()
@@ -78,7 +78,7 @@ def test_jobs_are_removed_pruned_published_and_called_back_while_redis_is_full(
     queue: Queue, worker: Workers, full: Callable[[], None]
 ) -> None:
     queue.enqueue(replace(job(), callback=CALLBACK))
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     queue.enqueue(job(1))
     full()
 
@@ -98,7 +98,7 @@ def test_a_process_leads_and_adopts_workers_while_redis_is_full(
 ) -> None:
     queue.enqueue(job())
     consumer = worker()
-    taken(consumer)
+    claim_job(consumer)
     queue.redis.delete(f"{queue.prefix}workers")
     full()
 
@@ -116,7 +116,7 @@ def test_new_jobs_and_callbacks_are_refused_with_a_sentence_that_says_why(
     queue: Queue, worker: Workers, full: Callable[[], None]
 ) -> None:
     queue.enqueue(job())
-    taken(worker()).fail(ERROR)
+    claim_job(worker()).fail(ERROR)
     queue.enqueue(job(1))
     full()
 

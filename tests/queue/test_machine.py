@@ -67,23 +67,23 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
     def pop(self, name: str) -> None:
         """Let a worker that blocked at the list pop a message and then pause, die, or lose the reply."""
         self.consumers[name].renew(None)
-        self.model.beat(name)
+        self.model.renew(name)
         if not self.model.taken.get(name):
             self.redis.lmove(self.queue.name, self.consumers[name].processing_key, "RIGHT", "LEFT")
             self.model.pop(name)
             self.list_may_be_empty = True
 
     @rule(target=leases, name=names)
-    def take(self, name: str) -> Any:
+    def take_next(self, name: str) -> Any:
         if name in HAS:
             self.consumers[name].advertise_models({"models": [{"name": model} for model in sorted(HAS[name])]})
             self.model.offers.add(name)
         lease = self.consumers[name].claim_next()
-        self.model.beat(name)
+        self.model.renew(name)
         self.list_may_be_empty &= bool(self.model.taken.get(name))
-        number = self.model.take(name)
+        number = self.model.take_next(name)
         if number == GARBAGE:
-            self.model.bury(name)
+            self.model.dead_letter(name)
         elif number is not None and (attempt := self.model.claim(name, number)):
             assert lease
             assert (lease.job, lease.attempt) == (job(number), attempt)
@@ -107,10 +107,10 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
                 self.model.jobs[number].token = token
 
     @rule(lease=leases)
-    def beat(self, lease: Lease) -> None:
+    def renew(self, lease: Lease) -> None:
         """Renew any lease that ever was, of a worker that may be lost."""
-        assert lease.renew() == self.model.held(self._number(lease), lease.token)
-        self.model.beat(lease._consumer.worker)
+        assert lease.renew() == self.model.lease_status(self._number(lease), lease.token)
+        self.model.renew(lease._consumer.worker)
 
     @rule(lease=leases, outcome=st.sampled_from(list(_OUTCOMES)))
     def settle(self, lease: Lease, outcome: str) -> None:
@@ -121,7 +121,7 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
     @rule(lease=leases)
     def acknowledge_cancel(self, lease: Lease) -> None:
         """Let go of a job that is cancelled or lost, as a worker does once it learns that."""
-        if self.model.held(self._number(lease), lease.token) != "ok":
+        if self.model.lease_status(self._number(lease), lease.token) != "ok":
             assert lease.acknowledge_cancel() == self._settled(lease, "cancelled")
 
     @rule(name=names)
@@ -145,26 +145,26 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
             self.redis.zadd(self.place.key("workers"), {name: self.long_ago})
         self.redis.set(self.place.key("tick"), 1)
         self.queue.reclaim()
-        self.model.feed()
+        self.model.refill_queue()
         self.model.lapsed = []
 
     @rule(name=names)
-    def leave(self, name: str) -> None:
+    def deregister(self, name: str) -> None:
         self.consumers[name].deregister()
-        self.model.leave(name)
+        self.model.deregister(name)
 
     @rule(number=numbers, remover=removers)
     def cancel(self, number: int, remover: str) -> None:
         assert self.queue.cancel(job(number).songhash, remover) == self.model.cancel(number, remover)
 
     @rule(number=numbers, remover=removers, removed=st.booleans())
-    def drop(self, number: int, remover: str, removed: bool) -> None:
+    def delete_cancelled(self, number: int, remover: str, removed: bool) -> None:
         self.queue.delete_cancelled(job(number).songhash, remover, removed=removed)
-        self.model.drop(number, remover, removed)
+        self.model.delete_cancelled(number, remover, removed)
 
     @rule(number=numbers)
-    def publish(self, number: int) -> None:
-        assert self.queue.restore_result(job(number).songhash, 1) == self.model.publish(number)
+    def restore_result(self, number: int) -> None:
+        assert self.queue.restore_result(job(number).songhash, 1) == self.model.restore_result(number)
 
     @invariant()
     def redis_is_as_the_model_says(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from msas.errors import TooMany
 from msas.job import Status
 from msas.queue import Bounds, Queue
-from tests.queue.fixtures import ERROR, Workers, pop, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job, pop
 from tests.queue.fixtures import job as unowned
 from tests.queue.owned import job, numbers, take_all
 
@@ -56,7 +56,7 @@ def test_an_owners_job_reaches_a_worker_that_waits_at_the_list(queue: Queue, wor
     queue.enqueue(job(0, "alice"))
 
     assert queue.redis.llen(queue.name) == 1, "a worker that blocks on the list would get it"
-    assert taken(consumer).job == job(0, "alice")
+    assert claim_job(consumer).job == job(0, "alice")
 
 
 def test_the_list_is_never_empty_while_an_owners_job_waits(queue: Queue, worker: Workers) -> None:
@@ -65,7 +65,7 @@ def test_the_list_is_never_empty_while_an_owners_job_waits(queue: Queue, worker:
     first, second = worker(), worker()
 
     for consumer in (first, second, first):
-        first_lease = taken(consumer)
+        first_lease = claim_job(consumer)
         assert queue.redis.llen(queue.name) == bool(queue.list_jobs(0, 10).count)
         first_lease.fail(ERROR)
 
@@ -79,7 +79,7 @@ def test_an_owners_job_is_taken_after_a_worker_that_blocked_took_the_last_messag
     queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT")
     assert consumer.claim_next() is None, "no job"
 
-    assert taken(consumer).job == job(0, "alice")
+    assert claim_job(consumer).job == job(0, "alice")
 
 
 def test_the_list_is_not_empty_after_a_message_that_is_no_job_was_taken(queue: Queue, worker: Workers) -> None:
@@ -87,7 +87,7 @@ def test_the_list_is_not_empty_after_a_message_that_is_no_job_was_taken(queue: Q
     for number in range(2):
         queue.enqueue(job(number, "alice"))
     consumer = worker()
-    taken(consumer).fail(ERROR)
+    claim_job(consumer).fail(ERROR)
 
     assert consumer.claim_next() is None, "no job"
 
@@ -102,7 +102,7 @@ def test_a_worker_that_blocked_moves_the_next_owners_job_to_the_list_as_it_claim
     consumer = worker()
     queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT")
 
-    assert taken(consumer).job == job(0, "alice")
+    assert claim_job(consumer).job == job(0, "alice")
 
     assert queue.redis.llen(queue.name) == 1
 
@@ -112,7 +112,7 @@ def test_the_order_of_the_list_loses_a_job_once_it_is_claimed_or_has_failed(queu
     queue.enqueue(job(0))
     consumer = worker()
     queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT")
-    lease = taken(consumer)
+    lease = claim_job(consumer)
     assert queue.redis.zcard(line) == 0, "it was claimed"
 
     lease.release()
@@ -129,7 +129,7 @@ def test_an_owner_that_comes_back_waits_for_the_owners_that_wait(queue: Queue, w
     consumer = worker()
     for number, owner in enumerate(("carol", "alice")):
         queue.enqueue(job(number, owner))
-    first = taken(consumer)  # now the list has alice's job
+    first = claim_job(consumer)  # now the list has alice's job
     for number, owner in enumerate(("bob", "alice"), 2):
         queue.enqueue(job(number, owner))
 
@@ -157,7 +157,7 @@ def test_a_job_that_is_handed_back_is_the_first_of_its_owner_again(queue: Queue,
     for number in range(4):
         queue.enqueue(job(number, "alice"))
     consumer = worker()
-    taken(consumer).release()
+    claim_job(consumer).release()
 
     assert numbers(take_all(consumer)) == [1, 0, 2, 3], "only the job that was moved to the list is before it"
 
@@ -214,7 +214,7 @@ def test_an_owners_removal_spares_a_song_that_another_key_sent_meanwhile(queue: 
 
 def test_a_refused_job_of_another_owner_does_not_share_the_failed_one(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job(0, "alice"))
-    taken(worker()).fail(ERROR)
+    claim_job(worker()).fail(ERROR)
     queue.enqueue(job(1, "bob"))
 
     with pytest.raises(TooMany):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from msas.queue import Queue
-from tests.queue.fixtures import ERROR, Workers, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job
 from tests.queue.fixtures import job as unowned
 from tests.queue.owned import job, positions, take_all
 
@@ -16,7 +16,7 @@ def test_positions_are_the_order_in_which_jobs_are_taken(queue: Queue, worker: W
     for each in jobs:
         queue.enqueue(each)
     consumer = worker()
-    taken(consumer).fail(ERROR)  # from now on each owner is in the ring
+    claim_job(consumer).fail(ERROR)  # from now on each owner is in the ring
 
     statuses = queue.jobs([each.songhash for each in jobs])
     positions = {

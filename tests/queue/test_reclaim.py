@@ -9,7 +9,7 @@ import pytest
 from msas.errors import NotAudio
 from msas.job import Status
 from msas.queue import Queue
-from tests.queue.fixtures import Workers, copies, get_job, get_status, job, pop, taken
+from tests.queue.fixtures import Workers, claim_job, copies, get_job, get_status, job, pop
 from tests.support.queue_time import end_delays, expire_leases, reclaim
 
 MOST_STRAYS = 10  # workers that may be lost between pop and claim of one message
@@ -19,19 +19,19 @@ MOST_LOST = 6  # workers that may be lost after their claim of one job
 def test_a_lost_workers_job_is_claimed_by_another_as_its_second_attempt(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     lost = worker()
-    taken(lost)
+    claim_job(lost)
 
     reclaim(queue, lost.worker)
 
     assert copies(queue) == 1
-    assert taken(worker()).attempt == 2
+    assert claim_job(worker()).attempt == 2
     assert copies(queue) == 1
 
 
 def test_a_lost_workers_job_waits_for_its_delay(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     lost = worker()
-    taken(lost)
+    claim_job(lost)
     expire_leases(queue, lost.worker)
 
     queue.reclaim()
@@ -45,9 +45,9 @@ def test_a_lost_workers_job_waits_for_its_delay(queue: Queue, worker: Workers) -
 def test_a_worker_that_lost_its_lease_changes_nothing(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     lost = worker()
-    lease = taken(lost)
+    lease = claim_job(lost)
     reclaim(queue, lost.worker)
-    rival = taken(worker())
+    rival = claim_job(worker())
 
     assert lease.renew() == "lost"
     assert lease.status == "lost"
@@ -65,7 +65,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(queue: Queue, worker: Work
 def test_a_worker_that_lost_its_lease_is_told_so_before_another_has_the_job(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     lost = worker()
-    lease = taken(lost)
+    lease = claim_job(lost)
 
     reclaim(queue, lost.worker)
 
@@ -76,8 +76,8 @@ def test_a_busy_worker_keeps_its_job_when_another_is_lost(queue: Queue, worker: 
     queue.enqueue(job(1))
     queue.enqueue(job(2))
     lost, busy = worker(), worker()
-    taken(lost)
-    taken(busy)
+    claim_job(lost)
+    claim_job(busy)
 
     reclaim(queue, lost.worker)
 
@@ -88,7 +88,7 @@ def test_a_busy_worker_keeps_its_job_when_another_is_lost(queue: Queue, worker: 
 def test_a_worker_that_renews_an_expired_lease_before_the_tick_keeps_its_job(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     consumer = worker()
-    lease = taken(consumer)
+    lease = claim_job(consumer)
     expire_leases(queue, consumer.worker)
 
     assert lease.renew() == "ok"
@@ -101,7 +101,7 @@ def test_a_worker_that_renews_an_expired_lease_before_the_tick_keeps_its_job(que
 def test_a_second_tick_within_a_sixth_of_a_lease_does_nothing(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     consumer = worker()
-    taken(consumer)
+    claim_job(consumer)
     queue.reclaim()
     expire_leases(queue, consumer.worker)
     queue.redis.set(f"{queue.prefix}tick", queue.now())
@@ -118,7 +118,7 @@ def test_a_job_reclaimed_before_its_claim_keeps_its_attempt(queue: Queue, worker
 
     reclaim(queue, lost.worker)
 
-    assert taken(worker()).attempt == 1
+    assert claim_job(worker()).attempt == 1
 
 
 @pytest.mark.parametrize(
@@ -129,11 +129,11 @@ def test_a_job_reclaimed_before_its_claim_keeps_its_attempt(queue: Queue, worker
 def test_a_foreign_message_of_any_shape_survives_its_worker(queue: Queue, worker: Workers, message: bytes) -> None:
     queue.redis.lpush(queue.name, message % job().songhash.encode())
     lost = worker()
-    taken(lost)
+    claim_job(lost)
 
     reclaim(queue, lost.worker)
 
-    again = taken(worker())
+    again = claim_job(worker())
     assert again.job.songhash == job().songhash
     assert again.attempt == 2
 
@@ -151,7 +151,7 @@ def test_a_worker_is_known_for_an_hour_after_its_lease_so_that_its_message_is_re
     expire_leases(queue)
     queue.reclaim()
 
-    assert taken(worker()).job == job()
+    assert claim_job(worker()).job == job()
 
 
 def test_a_worker_is_forgotten_an_hour_after_its_lease(queue: Queue, worker: Workers) -> None:
@@ -168,7 +168,7 @@ def test_a_worker_is_forgotten_an_hour_after_its_lease(queue: Queue, worker: Wor
 def test_the_first_tick_after_an_outage_renews_every_lease(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     consumer = worker()
-    lease = taken(consumer)
+    lease = claim_job(consumer)
     expire_leases(queue, consumer.worker)
     queue.redis.set(f"{queue.prefix}tick", 1)
 
@@ -186,8 +186,8 @@ def test_a_clock_that_was_set_back_delays_no_job_longer_and_reclaims_nothing(que
     queue.enqueue(job(1))
     queue.enqueue(job(2))
     consumer = worker()
-    taken(worker()).retry(NotAudio("No audio."))
-    taken(consumer)
+    claim_job(worker()).retry(NotAudio("No audio."))
+    claim_job(consumer)
     queue.redis.zadd(f"{queue.prefix}delayed", {job(1).message(): queue.now() + 10**9})
     expire_leases(queue, consumer.worker)
     queue.redis.set(f"{queue.prefix}tick", queue.now() + 10**9)
@@ -204,7 +204,7 @@ def test_a_job_that_lost_six_workers_fails_with_a_dead_letter(queue: Queue, work
     for attempt in range(1, 1 + MOST_LOST):
         assert get_status(queue) is Status.QUEUED
         lost = worker()
-        assert taken(lost).attempt == attempt
+        assert claim_job(lost).attempt == attempt
         reclaim(queue, lost.worker)
 
     found = get_job(queue)
@@ -243,7 +243,7 @@ def test_a_claim_ends_the_count_of_workers_lost_before_their_claim(queue: Queue,
         lost = worker()
         pop(queue, lost)
         lost.deregister()
-    taken(worker()).release()
+    claim_job(worker()).release()
 
     lost = worker()
     pop(queue, lost)
@@ -255,7 +255,7 @@ def test_a_claim_ends_the_count_of_workers_lost_before_their_claim(queue: Queue,
 def test_a_cancelled_jobs_worker_that_is_lost_holds_the_job_no_longer(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     lost = worker()
-    taken(lost)
+    claim_job(lost)
     queue.cancel(job().songhash, "me")
 
     reclaim(queue, lost.worker)
@@ -268,7 +268,7 @@ def test_a_cancelled_jobs_worker_that_is_lost_holds_the_job_no_longer(queue: Que
 def test_a_worker_that_redis_forgot_is_known_again_with_a_whole_lease(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     consumer = worker()
-    taken(consumer)
+    claim_job(consumer)
     queue.redis.delete(f"{queue.prefix}workers")
 
     queue.register_missing_workers()
@@ -277,15 +277,15 @@ def test_a_worker_that_redis_forgot_is_known_again_with_a_whole_lease(queue: Que
     queue.reclaim()
     assert get_status(queue) is Status.RUNNING
     reclaim(queue, consumer.worker)
-    assert taken(worker()).attempt == 2
+    assert claim_job(worker()).attempt == 2
 
 
 def test_a_job_whose_holder_has_nothing_in_its_list_is_claimed_by_another(queue: Queue, worker: Workers) -> None:
     """As after Redis went back to an older state."""
     queue.enqueue(job())
     holder = worker()
-    taken(holder)
+    claim_job(holder)
     queue.redis.delete(holder.processing_key)
     queue.redis.lpush(queue.name, job().message())
 
-    assert taken(worker()).attempt == 2
+    assert claim_job(worker()).attempt == 2

@@ -8,7 +8,7 @@ import pytest
 
 from msas.job import Status
 from msas.queue import Queue
-from tests.queue.fixtures import ERROR, Workers, copies, get_job, get_status, job, pop, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job, copies, get_job, get_status, job, pop
 
 
 def unknown(_queue: Queue, _worker: Workers) -> None:
@@ -21,12 +21,12 @@ def in_line(queue: Queue, _worker: Workers) -> None:
 
 def delayed(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    taken(worker()).retry(ERROR)
+    claim_job(worker()).retry(ERROR)
 
 
 def failed(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    taken(worker()).fail(ERROR)
+    claim_job(worker()).fail(ERROR)
 
 
 def popped(queue: Queue, worker: Workers) -> None:
@@ -36,12 +36,12 @@ def popped(queue: Queue, worker: Workers) -> None:
 
 def running(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    taken(worker())
+    claim_job(worker())
 
 
 def succeeded(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
 
 def cancelled(queue: Queue, _worker: Workers) -> None:
@@ -111,7 +111,7 @@ def test_a_stem_of_an_unknown_or_unfinished_job_is_not_removed(queue: Queue) -> 
 
 def test_a_job_that_lost_a_stem_is_enqueued_again(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
 
     assert queue.forget_stem(get_job(queue)) == 1
 
@@ -159,7 +159,7 @@ def test_a_changed_report_gives_the_job_another_version(queue: Queue, worker: Wo
 
     assert get_job(queue).version != read_meanwhile.version
     queue.enqueue(job())
-    taken(worker()).succeed()
+    claim_job(worker()).succeed()
     separated_again = get_job(queue)
     queue.note_report_changed(read_meanwhile)
     assert get_job(queue) == separated_again, "that was about the one before"

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from msas.job import Status
 from msas.queue import Queue
-from tests.queue.fixtures import ERROR, Workers, get_status, job, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job, get_status, job
 from tests.support.queue_time import put_delayed_in_line, reclaim
 
 
 def lose(queue: Queue, worker: Workers) -> None:
     """Let a worker take the job and be lost, as one that is preempted."""
     lost = worker()
-    taken(lost)
+    claim_job(lost)
     reclaim(queue, lost.worker)
 
 
 def retry(queue: Queue, worker: Workers) -> None:
-    taken(worker()).retry(ERROR)
+    claim_job(worker()).retry(ERROR)
     put_delayed_in_line(queue)
 
 
@@ -26,7 +26,7 @@ def test_three_preemptions_do_not_end_a_job(queue: Queue, worker: Workers) -> No
     for _ in range(3):
         lose(queue, worker)
 
-    lease = taken(worker())
+    lease = claim_job(worker())
     assert lease.attempt == 4, "attempts count claims"
 
 

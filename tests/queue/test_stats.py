@@ -6,7 +6,7 @@ import pytest
 
 from msas.queue import Queue
 from msas.queue.stats import QueueCounts, QueueStats
-from tests.queue.fixtures import ERROR, Workers, job, taken
+from tests.queue.fixtures import ERROR, Workers, claim_job, job
 from tests.support.queue_time import expire_leases
 
 SECOND = 1000  # ms
@@ -19,8 +19,8 @@ def test_an_empty_queue_without_workers_is_all_zeros(queue: Queue) -> None:
 def test_jobs_are_counted_as_waiting_running_or_delayed(queue: Queue, worker: Workers) -> None:
     for number in range(4):
         queue.enqueue(job(number))
-    taken(worker())
-    taken(worker()).retry(ERROR)
+    claim_job(worker())
+    claim_job(worker()).retry(ERROR)
 
     numbers = QueueStats(queue).count_jobs()
 
@@ -54,7 +54,7 @@ def test_the_oldest_job_is_the_one_that_will_be_taken_next(queue: Queue, worker:
         after = queue.now()
 
         assert before - since <= oldest <= after - since
-        taken(worker())
+        claim_job(worker())
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_message_that_was_not_enqueued_has_no_age_at_the_head_of_the_line(queu
 def test_recent_jobs_are_those_that_ended_last_with_the_newest_first(queue: Queue, worker: Workers) -> None:
     for number in range(3):
         queue.enqueue(job(number))
-        lease = taken(worker())
+        lease = claim_job(worker())
         lease.fail(ERROR) if number == 1 else lease.succeed()
         queue.redis.zadd(f"{queue.prefix}ended", {job(number).songhash: number})
 

@@ -14,7 +14,7 @@ from msas.queue import CallbackQueue, Consumer, Queue
 from rest.callbacks.address_policy import AddressPolicy
 from rest.callbacks.http import CallbackHttp
 from rest.callbacks.sender import CallbackSender
-from tests.queue.fixtures import taken
+from tests.queue.fixtures import claim_job
 from tests.support.http_receivers import Receiver as Hook
 from tests.support.http_receivers import Say, answer, in_turn, receiving
 from tests.support.processes import eventually
@@ -54,7 +54,7 @@ def job_with_callback(hook: Hook, data: Any = None, host: str = "a.test") -> Job
 
 def enqueue_and_succeed(queue: Queue, consumer: Consumer, job: Job) -> None:
     queue.enqueue(job)
-    taken(consumer).succeed()
+    claim_job(consumer).succeed()
 
 
 def delivery_of(queue: Queue) -> dict[str, Any]:

@@ -71,12 +71,12 @@ def stored_messages(store: Store) -> list[str]:
     return [key.removesuffix(".json") for key in keys if key.endswith(".json")]
 
 
-def stem_of(songhash: str, stem: str) -> bytes:
+def make_stem(songhash: str, stem: str) -> bytes:
     """Return the content of the stem, which is the same in each separation of the song."""
     return f"{stem} of {songhash}".encode()
 
 
-def report_of(songhash: str) -> Report:
+def make_report(songhash: str) -> Report:
     """Return the report, which is the same after each separation of the song."""
     return Report(
         songhash=songhash,
@@ -86,7 +86,7 @@ def report_of(songhash: str) -> Report:
         device="none",
         stage_seconds={},
         real_time_factor=1.0,
-        stems=tuple(_stem(name, stem_of(songhash, name)) for name in STEMS),
+        stems=tuple(_stem(name, make_stem(songhash, name)) for name in STEMS),
     )
 
 
@@ -115,10 +115,10 @@ def separate(
     with attempt_at(store, job.songhash) as attempt:
         for stem in (*STEMS, MIXTURE):
             watch.report(Stage.SEPARATING, 0.5)
-            store.put_stem(job.songhash, stem, "wav", io.BytesIO(stem_of(job.songhash, stem)), attempt.tag)
+            store.put_stem(job.songhash, stem, "wav", io.BytesIO(make_stem(job.songhash, stem)), attempt.tag)
         watch.report(Stage.STORING, 0.99)
         watch.confirm()
-        return publish(store, store, attempt, report_of(job.songhash), {"hash": job.songhash})
+        return publish(store, store, attempt, make_report(job.songhash), {"hash": job.songhash})
 
 
 class StandIns:
@@ -281,9 +281,9 @@ class Place:
         published, status = self.store.published(songhash), Results(self.queue, self.store).job(songhash)
         assert published, "the report, or a stem that it names, is not in the store"
         tag = published[0].tag
-        assert published[0] == replace(report_of(songhash), tag=tag)
+        assert published[0] == replace(make_report(songhash), tag=tag)
         assert status, "the job is unknown"
         assert status.report == published[0]
         for stem in STEMS:
             stored = self.store._get(self.store.bucket_out, "-".join(filter(None, (songhash, tag, f"{stem}.wav"))))
-            assert stored == stem_of(songhash, stem)
+            assert stored == make_stem(songhash, stem)

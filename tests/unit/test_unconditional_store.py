@@ -12,7 +12,7 @@ from minio.error import S3Error
 from msas.report import Report
 from msas.store import Store
 from tests.support.fake_s3 import MemoryMinio
-from tests.support.in_process import STEMS, report_of, stem_of
+from tests.support.in_process import STEMS, make_report, make_stem
 from worker.pipeline.publishing import attempt_at, publish
 
 SONG = "7" * 56
@@ -42,8 +42,8 @@ def store(request: pytest.FixtureRequest) -> Store:
 def separate(store: Store) -> Report:
     with attempt_at(store, SONG) as attempt:
         for stem in STEMS:
-            store.put_stem(SONG, stem, "wav", io.BytesIO(stem_of(SONG, stem)), attempt.tag)
-        return publish(store, store, attempt, report_of(SONG), {"hash": SONG})
+            store.put_stem(SONG, stem, "wav", io.BytesIO(make_stem(SONG, stem)), attempt.tag)
+        return publish(store, store, attempt, make_report(SONG), {"hash": SONG})
 
 
 def test_a_separation_is_published_under_a_tag(store: Store) -> None:
@@ -60,7 +60,7 @@ def test_of_two_separations_the_slower_one_is_not_published_and_leaves_nothing(s
     with attempt_at(store, SONG) as slow:
         store.put_stem(SONG, "drums", "wav", io.BytesIO(b"slow"), slow.tag)
         fast = separate(store)
-        report = publish(store, store, slow, report_of(SONG), {"hash": SONG})
+        report = publish(store, store, slow, make_report(SONG), {"hash": SONG})
 
     assert report == fast
     assert store.report(SONG) == fast
