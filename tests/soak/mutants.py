@@ -85,7 +85,9 @@ MUTATIONS: dict[str, Line | Method] = {
     "claim: a job of a holder without its message is not claimed": Line(
         "claim", "and not holder_lost and not is_own then", "and not is_own then"
     ),
-    "claim: a dropped copy stays in the list": Line("claim", "redis.call('LREM', processing_key(ARGV[1]), 1, ARGV[2])"),
+    "claim: a dropped copy stays in the list": Line(
+        "claim", "redis.call('LREM', processing_key(ARGV[1]), 1, ARGV[2])\n  if holder", "if holder"
+    ),
     "claim: a cancelled job keeps its worker": Line(
         "claim", "if holder == ARGV[1] then redis.call('HDEL', key, 'worker') end"
     ),
@@ -96,7 +98,6 @@ MUTATIONS: dict[str, Line | Method] = {
         "settle", "if status == 'cancelled' and outcome ~= 'cancelled' then return 'cancelled' end"
     ),
     "settle: the message stays in the list": Line("settle", "redis.call('LREM', processing_key(ARGV[3]), 1, ARGV[4])"),
-    "settle: the error stays": Line("settle", "redis.call('HDEL', key, 'error')"),
     "settle: a released job goes to the end of the line": Line(
         "settle", "put_in_line(ARGV[1], ARGV[4], true)", "put_in_line(ARGV[1], ARGV[4])"
     ),
@@ -164,7 +165,7 @@ MUTATIONS: dict[str, Line | Method] = {
     "cancel: a job that ended too late is removed": Line("cancel", " or tonumber(ended) > tonumber(ARGV[3])"),
     "prelude: a delayed message of a cancelled job stays": Line("prelude", " + redis.call('ZREM', DELAYED, message)"),
     "prelude: a foreign copy of a cancelled job's message stays": Line(
-        "prelude", "copies + redis.call('LREM', QUEUE, 0, message) +", "copies +"
+        "prelude", " + redis.call('LREM', QUEUE, 0, message)"
     ),
     "prelude: a cancelled job that was popped counts as one that waited": Line(
         "prelude", "if owner == '' then copies = 0 end"
@@ -180,15 +181,15 @@ MUTATIONS: dict[str, Line | Method] = {
         "delete_cancelled", "if worker or ARGV[3] ~= '1' then", "if worker then"
     ),
     "restore_result: a job in work is published": Line(
-        "restore_result", "elseif status and status ~= 'failed' then", "elseif status == 'succeeded' then"
+        "restore_result", "elseif status and status ~= 'failed' or", "elseif status == 'succeeded' or"
     ),
     "restore_result: a taken job is published": Line(
         "restore_result", " == 0 then return 0 end", " < 0 then return 0 end"
     ),
-    "restore_result: the error stays": Line("restore_result", "redis.call('HDEL', job_key(ARGV[1]), 'error')"),
-    "forget_stem: an unfinished job is pruned": Line(
-        "forget_stem", "if redis.call('HGET', job_key(ARGV[1]), 'status') ~= 'succeeded' then return 0 end"
+    "prelude: the error stays": Line(
+        "prelude", "'progress', 'error', 'waits', 'lost')", "'progress', 'waits', 'lost')"
     ),
+    "forget_stem: an unfinished job is pruned": Line("forget_stem", "if status ~= 'succeeded' then return 0 end"),
     "dead_letter: a repeated burial is a second dead letter": Line("dead_letter", " == 1 then", " >= 0 then"),
     "take_callbacks: a callback is not held": Line("take_callbacks", "redis.call('ZADD', CALLBACKS, hold, member)"),
     "take_callbacks: callbacks of unfinished jobs are due": Line(
@@ -223,7 +224,7 @@ MUTATIONS: dict[str, Line | Method] = {
     "enqueue: callbacks are not counted": Line("enqueue", "count_callbacks(key, 1)"),
     "enqueue: dropped callbacks count on": Line("enqueue", "count_callbacks(key, -1)"),
     "claim: a claimed job stays in its line": Line("claim", "redis.call('ZREM', line_key(owner_of(ARGV[4])), ARGV[4])"),
-    "claim: the list stays empty": Line("claim", "refill_queue()"),
+    "claim: the list stays empty": Line("claim", "unpark(ARGV[4])\nrefill_queue()", "unpark(ARGV[4])"),
     "claim: callbacks are not counted": Line("claim", "count_callbacks(key, 1)"),
     "settle: dropped callbacks count on": Line("settle", "count_callbacks(key, -1)"),
     "delete_cancelled: dropped callbacks count on": Line("delete_cancelled", "count_callbacks(job_key(ARGV[1]), -1)"),
@@ -234,9 +235,7 @@ MUTATIONS: dict[str, Line | Method] = {
     ),
     "prelude: four attempts": Line("prelude", "DEAD_KEPT = 3,", "DEAD_KEPT = 4,"),
     "prelude: an ended job keeps its message": Line(
-        "prelude",
-        "'message', 'token', 'worker', 'stage')\n  redis.call('HSET', job_key(songhash), 'status', status",
-        "'token', 'worker', 'stage')\n  redis.call('HSET', job_key(songhash), 'status', status",
+        "prelude", "'message', 'token', 'worker', 'stage', 'avoid')", "'token')"
     ),
     "prelude: the list stays empty": Line("prelude", "if message then redis.call('RPUSH', QUEUE, message) end"),
     "prelude: an owner's jobs do not reach an empty list": Line(
@@ -256,9 +255,7 @@ MUTATIONS: dict[str, Line | Method] = {
         "prelude", "first and first - 1 or number", "number"
     ),
     "prelude: a job that ended stays in its line": Line(
-        "prelude",
-        "redis.call('ZREM', line_key(owner_of(songhash)), songhash)\n  redis.call('HDEL'",
-        "redis.call('HDEL'",
+        "prelude", "redis.call('ZREM', line_key(owner_of(songhash)), songhash)\n  unpark(songhash)", "unpark(songhash)"
     ),
     "prelude: jobs in lines do not count as waiting": Line(
         "prelude", "if owner ~= '' then count = count + redis.call('ZCARD', line_key(owner)) end"
@@ -272,10 +269,12 @@ MUTATIONS: dict[str, Line | Method] = {
     "prelude: costs are not given back": Line("prelude", "redis.call('HINCRBYFLOAT', COSTS, owner, '-' .. cost)"),
     "prelude: the cost of an owner without jobs stays": Line("prelude", "redis.call('HDEL', COSTS, owner)"),
     "take_next: a second message is taken": Line("take_next", "if held then return held end"),
-    "take_next: the list is not fed after a worker that blocked": Line(
-        "take_next", "refill_queue() -- a worker that blocked takes the last message of the list without it"
+    "take_next: the list is not refilled after a worker that blocked": Line(
+        "take_next", "refill_queue() -- BLMOVE may have emptied the list"
     ),
-    "take_next: the list stays empty": Line("take_next", "'RIGHT', 'LEFT')\nfeed()", "'RIGHT', 'LEFT')"),
+    "take_next: the list stays empty": Line(
+        "take_next", "redis.call('LPUSH', taken, message)\n  refill_queue()", "redis.call('LPUSH', taken, message)"
+    ),
     "take_next: the list has no turn": Line("take_next", "redis.call('ZADD', RING, 'NX', next_number('turn'), '')"),
     "take_next: the list keeps the turn": Line(
         "take_next", "if not fed then redis.call('ZADD', RING, next_number('turn'), '') end"
@@ -296,7 +295,9 @@ MUTATIONS: dict[str, Line | Method] = {
     "list_jobs: the page begins a job too late": Line(
         "list_jobs", "math.max(skip - count, 0)", "math.max(skip - count, 1)"
     ),
-    "list_jobs: jobs of other owners are listed": Line("list_jobs", "(all or owner_of(songhash) == owner)", "true"),
+    "list_jobs: jobs of other owners are listed": Line(
+        "list_jobs", "return string.find(' ' .. owners .. ' ', ' ' .. owner .. ' ', 1, true)", "return true"
+    ),
     "count_jobs: lost workers are counted": Line(
         "count_jobs", "redis.call('ZCOUNT', WORKERS, NOW, '+inf')", "redis.call('ZCARD', WORKERS)"
     ),
