@@ -147,7 +147,7 @@ def test_a_song_whose_header_says_that_it_is_too_long_is_refused_at_once(client:
     song = encoder.begin() + encoder.encode(true_waves()["mixture"])
     (tmp_path / "long.flac").write_bytes(song)
 
-    with pytest.raises(Refused, match="longer than the 180 minutes") as refused:
+    with pytest.raises(Refused, match="longer than 180 minutes") as refused:
         client.separate(tmp_path / "long.flac")
 
     assert refused.value.status == 422
@@ -155,5 +155,5 @@ def test_a_song_whose_header_says_that_it_is_too_long_is_refused_at_once(client:
 
 
 def test_a_song_that_turns_out_too_long_is_refused_while_it_is_decoded(wav: Path) -> None:
-    with pytest.raises(TooLong, match=r"longer than the 0\.01 minutes"):
+    with pytest.raises(TooLong, match=r"longer than 0\.01 minutes"):
         Mixture.open(wav).survey(RATE, most_minutes=0.01)
