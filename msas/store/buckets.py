@@ -100,8 +100,7 @@ class Buckets:
     def check_writable(self) -> None:
         """Write and remove an object."""
         self._put(self.bucket_out, "probe", b"probe")
-        with self._translate_errors():
-            self.minio.remove_object(self.bucket_out, "probe")
+        self._remove(self.bucket_out, "probe")
 
     def missing_buckets(self) -> list[str]:
         """Return the names of the missing buckets; create none."""
@@ -117,7 +116,7 @@ class Buckets:
                 raise StoreUnavailable("The store returned other bytes than were written; read its log.")
             with self._translate_errors():
                 headers = self.minio.stat_object(bucket, key).metadata or {}
-                self.minio.remove_object(bucket, key)
+            self._remove(bucket, key)
         return parsedate_to_datetime(headers["Date"])
 
     def has_lifecycle_rules(self) -> bool:
@@ -145,6 +144,10 @@ class Buckets:
         self._ensure_buckets()
         with self._translate_errors():
             self.minio.put_object(bucket, key, io.BytesIO(content), len(content), content_type="application/json")
+
+    def _remove(self, bucket: str, key: str) -> None:
+        with self._translate_errors():
+            self.minio.remove_object(bucket, key)
 
     def _get(self, bucket: str, key: str) -> bytes | None:
         return self._get_with_etag(bucket, key)[0]

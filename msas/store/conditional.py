@@ -42,8 +42,7 @@ class ConditionalBuckets(Buckets):
             key = f"probe-{secrets.token_hex(8)}"
             self._put(self.bucket_out, key, b"probe")
             self._supported.append(all(self._refuses(key, condition) for condition in (_NEW, _NEVER)))
-            with self._translate_errors():
-                self.minio.remove_object(self.bucket_out, key)
+            self._remove(self.bucket_out, key)
         return self._supported[0]
 
     def _refuses(self, key: str, condition: _Headers) -> bool:

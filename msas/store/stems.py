@@ -58,7 +58,7 @@ class StemStore(ConditionalBuckets):
         seen = there.get(_report(songhash), "")
         is_plain = is_first and not any(_belongs_to_attempt(key) for key in there)
         if is_first and not is_plain:
-            self._remove(first)
+            self._remove(self.bucket_out, first)
         return Attempt(songhash, nonce, is_plain, seen)
 
     def put_stem(self, songhash: str, stem: str, extension: str, file: Readable, tag: str = "") -> None:
@@ -93,7 +93,7 @@ class StemStore(ConditionalBuckets):
     def end_attempt(self, attempt: Attempt) -> None:
         """Remove the mark of the attempt with plain names, after its report was stored."""
         if attempt.is_plain:
-            self._remove(f"{attempt.songhash}-first")
+            self._remove(self.bucket_out, f"{attempt.songhash}-first")
 
     def remove_attempt(self, attempt: Attempt) -> None:
         """Remove the objects of the attempt, unless its report is published."""
@@ -103,9 +103,9 @@ class StemStore(ConditionalBuckets):
             return
         for key in [key for key, _ in self.list_objects(self.bucket_out, f"{songhash}-")]:
             if _belongs_to_attempt(key) and key != _report(songhash) and _tag(key) == attempt.tag:
-                self._remove(key)
+                self._remove(self.bucket_out, key)
         if attempt.is_plain and self._get(self.bucket_out, first) == json.dumps(attempt.nonce).encode():
-            self._remove(first)
+            self._remove(self.bucket_out, first)
 
     def remove_unnamed(self, songhash: str, before: datetime) -> int:
         """Remove objects that are older than that and that the song's report does not name; return their number.
@@ -117,7 +117,7 @@ class StemStore(ConditionalBuckets):
         named = _published_keys(report) if report else set()
         unnamed = [key for key, at in there if _belongs_to_attempt(key) and key not in named and at and at < before]
         for key in unnamed:
-            self._remove(key)
+            self._remove(self.bucket_out, key)
         return len(unnamed)
 
     def report(self, songhash: str) -> Report | None:
@@ -198,11 +198,7 @@ class StemStore(ConditionalBuckets):
 
     def remove_stem(self, songhash: str, stem: str, extension: str, tag: str = "") -> None:
         """Remove the object of one stem, which need not be there; the report still names it."""
-        self._remove(_key(songhash, tag, f"{stem}.{extension}"))
-
-    def _remove(self, key: str) -> None:
-        with self._translate_errors():
-            self.minio.remove_object(self.bucket_out, key)
+        self._remove(self.bucket_out, _key(songhash, tag, f"{stem}.{extension}"))
 
 
 def _key(songhash: str, tag: str, name: str) -> str:

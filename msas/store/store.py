@@ -49,8 +49,7 @@ class Store(StemStore):
 
     def remove_message(self, songhash: str) -> None:
         """Remove the message of a job that succeeded; it need not exist."""
-        with self._translate_errors():
-            self.minio.remove_object(self.bucket_in, f"{songhash}.json")
+        self._remove(self.bucket_in, f"{songhash}.json")
 
     def put_owner(self, songhash: str, name: str) -> None:
         """Store that the API key of this name sent the song, for recovery after Redis lost the job."""
@@ -58,8 +57,7 @@ class Store(StemStore):
 
     def remove_owner(self, songhash: str, name: str) -> None:
         """Remove this owner of the song."""
-        with self._translate_errors():
-            self.minio.remove_object(self.bucket_out, f"{songhash}-owner-{name}")
+        self._remove(self.bucket_out, f"{songhash}-owner-{name}")
 
     def owners(self, songhash: str) -> list[str]:
         """Return the names of the API keys that sent the song."""
