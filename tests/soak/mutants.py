@@ -272,9 +272,6 @@ MUTATIONS: dict[str, Line | Method] = {
     "take_next: the list is not refilled after a worker that blocked": Line(
         "take_next", "refill_queue() -- BLMOVE may have emptied the list"
     ),
-    "take_next: the list stays empty": Line(
-        "take_next", "redis.call('LPUSH', taken, message)\n  refill_queue()", "redis.call('LPUSH', taken, message)"
-    ),
     "take_next: the list has no turn": Line("take_next", "redis.call('ZADD', RING, 'NX', next_number('turn'), '')"),
     "take_next: the list keeps the turn": Line(
         "take_next", "if not fed then redis.call('ZADD', RING, next_number('turn'), '') end"
