@@ -106,7 +106,7 @@ class Eta:
 
     def _work(self, jobs: Sequence[str]) -> list[float]:
         """Return the seconds of work that each job still needs."""
-        facts = [self._stats.read_field(jobs, name) for name in ("model", "seconds", "progress")]
+        facts = [self._queue.read_field(jobs, name) for name in ("model", "seconds", "progress")]
         return [
             self._pace.usual_seconds(model, float(seconds) if seconds else None) * (1 - float(progress or 0))
             for model, seconds, progress in zip(*facts, strict=True)

@@ -132,11 +132,15 @@ class Queue:
 
     def statuses(self, songhashes: Sequence[str]) -> dict[str, Status | None]:
         """Return the status of each job; None for unknown jobs."""
+        found = self.read_field(songhashes, "status")
+        return {songhash: Status(x) if x else None for songhash, x in zip(songhashes, found, strict=True)}
+
+    def read_field(self, songhashes: Iterable[str], name: str) -> list[str | None]:
+        """Return one field of each job; None where a job lacks it."""
         with translate_errors(), self.redis.pipeline(transaction=False) as pipeline:
             for songhash in songhashes:
-                pipeline.hget(self.job_key(songhash), "status")
-            found = pipeline.execute()
-        return {songhash: Status(x.decode()) if x else None for songhash, x in zip(songhashes, found, strict=True)}
+                pipeline.hget(self.job_key(songhash), name)
+            return [x.decode() if x else None for x in pipeline.execute()]
 
     def list_jobs(self, skip: int, most: int, owner: str | None = None) -> JobList:
         """Return `most` waiting jobs after the first `skip`, all running ones, and at most `most` delayed ones.
@@ -203,11 +207,13 @@ class Queue:
         """Change the job's version after its report was rewritten, so that processes read the report again."""
         self.scripts.run("forget_stem", job.songhash, f"{job.version.partition(' ')[0]} ", "")
 
-    def ended_before(self, before: int) -> list[str]:
-        """Return at most 1,000 jobs that ended `before`, in ms of Redis' clock, and cancelled jobs that still exist."""
+    def ended_before(self, before: int, most: int = 1000, *, with_cancelled: bool = True) -> list[str]:
+        """Return at most `most` jobs that ended `before`, in ms of Redis' clock, first the cancelled ones, then in the
+        order of their ends."""
+        after = "-inf" if with_cancelled else "(0"
         with translate_errors():
-            found = cast(list[bytes], self.redis.zrangebyscore(f"{self.prefix}ended", "-inf", before, 0, 1000))
-        return [songhash.decode() for songhash in found]
+            found = self.redis.zrangebyscore(f"{self.prefix}ended", after, before, 0, most)
+        return [songhash.decode() for songhash in cast(list[bytes], found)]
 
     def all_ended(self) -> Iterator[str]:
         """Yield all jobs that have ended, in any order."""

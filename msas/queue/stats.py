@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -43,13 +42,6 @@ class QueueStats:
             info: dict[str, Any] = self._queue.redis.info("memory")
         most = info.get("maxmemory", 0)
         return info["used_memory"] / most if most else 0.0
-
-    def read_field(self, songhashes: Iterable[str], name: str) -> list[str | None]:
-        """Return one field of each job; None where a job lacks it."""
-        with translate_errors(), self._queue.redis.pipeline(transaction=False) as pipeline:
-            for songhash in songhashes:
-                pipeline.hget(self._queue.job_key(songhash), name)
-            return [x.decode() if x else None for x in pipeline.execute()]
 
     def recently_ended(self) -> list[str]:
         """Return the 30 jobs that ended last, the newest first."""

@@ -85,9 +85,3 @@ class UpkeepRecord:
         if found := list(songhashes):
             with translate_errors():
                 self._redis.zrem(f"{self._queue.prefix}received", *found)
-
-    def oldest_ended(self, before: int, most: int) -> list[str]:
-        """Return at most `most` jobs that ended before that time, in the order of their ends."""
-        with translate_errors():
-            found = self._redis.zrangebyscore(f"{self._queue.prefix}ended", "(0", before, 0, most)
-        return [songhash.decode() for songhash in cast(list[bytes], found)]

@@ -114,13 +114,14 @@ class Sweep:
             self._leader.record_progress(compared_at=0)  # the comparison counts again; a later sweep decides
             return
         count = 0
-        while (oldest := self._record.oldest_ended(now - _HOUR_MS, _PAGE)) and self._is_above(most):
+        before = now - _HOUR_MS
+        while (oldest := self._queue.ended_before(before, _PAGE, with_cancelled=False)) and self._is_above(most):
             removed = 0
             for songhash in oldest:
                 with self._recovery.skipping_errors(songhash):
                     if not self._is_above(most):
                         break
-                    removed += remove_ended(self._queue, self._store, songhash, now - _HOUR_MS)
+                    removed += remove_ended(self._queue, self._store, songhash, before)
             count += removed
             if not removed:
                 break

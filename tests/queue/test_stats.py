@@ -83,4 +83,4 @@ def test_recent_jobs_are_those_that_ended_last_with_the_newest_first(queue: Queu
 def test_a_field_is_none_for_a_job_that_does_not_have_it(queue: Queue) -> None:
     queue.enqueue(job(1))
 
-    assert QueueStats(queue).read_field([job(1).songhash, job(2).songhash], "name") == [job(1).name, None]
+    assert queue.read_field([job(1).songhash, job(2).songhash], "name") == [job(1).name, None]
