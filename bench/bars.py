@@ -1,7 +1,7 @@
 """The bars: what each figure must be at least, or at most, on any machine.
 
-No bar depends on how fast the machine is. Each is a ratio of two things measured in the same run, an error in dB,
-or a count of errors.
+No bar but that of `mix_realtime`, which holds on two cores, depends on how fast the machine is. Each other one is a
+ratio of two things measured in the same run, an error in dB, or a count of errors.
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ AT_LEAST = {
     "ingest_raw_vs_put": 0.6,
     "track_vs_get": 0.5,
     "status_vs_healthz": 0.15,
+    "mix_realtime": 40.0,
 }
 AT_MOST = {
     "encode_share": 0.15,
     "overhead_share": 0.1,
     "rss_growth": 1.1,
     "rss_growth_hour": 1.1,
+    "mix_rss_growth": 1.1,
     "marathon_rss_growth": 1.1,
     "marathon_wrong_lengths": 0.0,
     "redis_bytes_done": 410.0,

@@ -176,11 +176,16 @@ def separate_minute(service: Service, cache: Path) -> str:
 
 def peak_mb(service: Service) -> float:
     """Return the sum of the peak memory of each REST process, in MB."""
-    family, found = {service.children["rest"].process.pid}, 0
+    found = [re.findall(r"VmHWM:\s+(\d+)", status) for status in family(service).values()]
+    return sum(int(kilobytes[0]) for kilobytes in found if kilobytes) / 1000
+
+
+def family(service: Service) -> dict[int, str]:
+    """Return what /proc says of each REST process and its children, by their ids."""
+    found: dict[int, str] = {}
     for pid in sorted(int(process.name) for process in Path("/proc").glob("[0-9]*")):  # parents before children
         with suppress(OSError, IndexError):
             status = Path(f"/proc/{pid}/status").read_text()
-            if pid in family or int(re.findall(r"PPid:\s+(\d+)", status)[0]) in family:
-                family.add(pid)
-                found += int(re.findall(r"VmHWM:\s+(\d+)", status)[0])
-    return found / 1000
+            if {pid, int(re.findall(r"PPid:\s+(\d+)", status)[0])} & {service.children["rest"].process.pid, *found}:
+                found[pid] = status
+    return found
