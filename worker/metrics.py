@@ -32,8 +32,8 @@ _FACTORS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 _SILENCE_SECONDS = 5.0
 
 
-class Counts:
-    """One worker's counts; `registry` shows them."""
+class WorkerMetrics:
+    """One worker's metrics; `registry` shows them."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # or each count would have its birthday beside it

@@ -17,7 +17,7 @@ from worker.engines import Engine, demucs, lite_weights
 from worker.engines.lite import LiteEngine
 from worker.engines.runtime import Runtime
 from worker.fetch import ONLY_WEIGHTS
-from worker.metrics import Counts
+from worker.metrics import WorkerMetrics
 
 AUTO, BEST = "auto", "htdemucs"
 AUTO_FETCH_SECONDS = 20
@@ -28,9 +28,9 @@ _log = logging.getLogger("msas.worker")
 class Models:
     """Decides once, at the start, which models are offered; loads each engine when first asked for."""
 
-    def __init__(self, settings: Settings, runtime: Runtime, counts: Counts) -> None:
+    def __init__(self, settings: Settings, runtime: Runtime, metrics: WorkerMetrics) -> None:
         """Raises ModelUnavailable where the default model can not be loaded."""
-        self._runtime, self._counts = runtime, counts
+        self._runtime, self._metrics = runtime, metrics
         self._cache = settings.cache_dir.expanduser()
         self._repo = settings.model_repo and settings.model_repo.expanduser()
         self.default = self._choose(settings.model_name)
@@ -98,7 +98,7 @@ class Models:
             engine: Engine = LiteEngine(self._cache, self._runtime)
         else:
             engine = demucs.load(name, self._repo, self._runtime)
-        self._counts.loaded(name, time.monotonic() - since)
+        self._metrics.loaded(name, time.monotonic() - since)
         return engine
 
 

@@ -14,7 +14,7 @@ from msas.upkeep.threads import start_reclaiming
 from worker.drain import Drain
 from worker.heartbeat import Heartbeat, Liveness
 from worker.loop import Engines, Worker
-from worker.metrics import Counts, MetricsServer
+from worker.metrics import MetricsServer, WorkerMetrics
 from worker.system import scratch_folder
 from worker.watchdog import Watchdog
 
@@ -23,22 +23,22 @@ SICK = 3  # exit status; Kubernetes waits longer before each start
 _log = logging.getLogger("msas.worker")
 
 
-def watched(settings: Settings) -> tuple[Counts, Liveness]:
+def watched(settings: Settings) -> tuple[WorkerMetrics, Liveness]:
     """Return the metrics and the liveness of this worker; where METRICS_PORT is set, serve both there from now on.
 
     Raises SettingsError where that port can not be had.
     """
-    counts, liveness = Counts(), Liveness(settings.lease_seconds)
+    metrics, liveness = WorkerMetrics(), Liveness(settings.lease_seconds)
     if settings.metrics_port:
         try:
-            MetricsServer(settings.metrics_port, liveness, counts.registry).start()
+            MetricsServer(settings.metrics_port, liveness, metrics.registry).start()
         except OSError as error:
             port, why = settings.metrics_port, error.strerror
             raise SettingsError(f"METRICS_PORT {port} can not be had ({why}); choose another, or 0 for none.") from None
-    return counts, liveness
+    return metrics, liveness
 
 
-def serve(settings: Settings, models: Engines, counts: Counts, liveness: Liveness, **about: Any) -> int:
+def serve(settings: Settings, models: Engines, metrics: WorkerMetrics, liveness: Liveness, **about: Any) -> int:
     """Serve jobs with `models` until SIGTERM or SIGINT; `about` is said in the log beside the worker's name.
 
     Return the exit status: 0 told to stop, SICK where this worker must not go on.
@@ -52,6 +52,6 @@ def serve(settings: Settings, models: Engines, counts: Counts, liveness: Livenes
         log.event(_log, "ready", worker=consumer.worker, model=models.default, **about)
         start_reclaiming(Queue.from_settings(settings), settings)
         limits = SongLimits.from_settings(settings)
-        sick = Worker(consumer, store, models, heartbeat, watchdog, drain, counts, scratch, limits).run()
+        sick = Worker(consumer, store, models, heartbeat, watchdog, drain, metrics, scratch, limits).run()
     log.event(_log, "stopped")
     return SICK if sick else 0

@@ -19,7 +19,7 @@ from rest.app import create_app
 from rest.services import Services
 from rest.uploads.store_space import StoreSpace
 from tests.support.manifests import ROOT
-from worker.metrics import Counts as WorkerCounts
+from worker.metrics import WorkerMetrics
 
 PROJECTS = ("pyproject.toml", "client/pyproject.toml")
 
@@ -62,7 +62,7 @@ def test_the_page_of_operations_lists_every_metric_with_its_type_and_service_and
     numbers = patch.object(QueueStats, "count_jobs", return_value=QueueCounts(0, 0, 0, 0, 0.0))
     with numbers, patch.object(StoreSpace, "stored_bytes", return_value=0):
         found = [("REST", metric) for metric in services.metrics.registry.collect()]
-    found += [("worker", metric) for metric in WorkerCounts().registry.collect()]
+    found += [("worker", metric) for metric in WorkerMetrics().registry.collect()]
     names = {"counter": "{}_total"}
     defined = {names.get(metric.type, "{}").format(metric.name): (metric.type, service) for service, metric in found}
     assert listed == defined

@@ -25,7 +25,7 @@ from msas.settings import Settings
 from rest.app import create_app
 from tests.contract import frozen
 from tests.queue.fixtures import report
-from worker.metrics import Counts
+from worker.metrics import WorkerMetrics
 
 ROOT = Path(__file__).parents[2]
 P = TypeVar("P", bound=Problem)
@@ -129,7 +129,7 @@ def test_metrics_of_rest_have_these_names_and_labels(service: Service, separated
 
 
 def test_metrics_of_a_worker_have_these_names_and_labels() -> None:
-    counts = Counts()
+    counts = WorkerMetrics()
     counts.loaded("lite", 1.0)
     counts.separated(replace(report(), device="cpu", real_time_factor=1.0))
 

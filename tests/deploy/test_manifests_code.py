@@ -28,7 +28,7 @@ from tests.support.manifests import (
     variables,
     with_components,
 )
-from worker.metrics import RESULTS, Counts
+from worker.metrics import RESULTS, WorkerMetrics
 
 # The settings that the manifests leave at their defaults, by reason.
 LEFT = {
@@ -182,7 +182,7 @@ def expressions() -> list[str]:
 
 def test_alerts_dashboard_and_autoscaler_name_only_metrics_that_exist(service: Service) -> None:
     at_rest = samples(requests.get(f"http://{service.address}/metrics", timeout=10).text)
-    counted = at_rest | samples(generate_latest(Counts().registry).decode())
+    counted = at_rest | samples(generate_latest(WorkerMetrics().registry).decode())
     asked = {name for expression in expressions() for name in re.findall(r"\bmsas_\w+", expression)}
     assert asked
     assert asked <= counted

@@ -174,7 +174,7 @@ def acknowledge_cancel(place: Place, worker: Process, lease: Lease) -> None:
     """Let the worker store a report, learn that the job is cancelled, and clear away what it stored."""
     place.store.put_report(make_report(lease.job.songhash))
     assert lease.renew() == "cancelled"
-    worker.worker._clear_away(lease)
+    worker.worker._remove_stored(lease)
 
 
 def remove_again(place: Place) -> None:

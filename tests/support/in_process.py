@@ -44,7 +44,7 @@ from worker.drain import Drain
 from worker.engines import Engine
 from worker.heartbeat import Heartbeat, Liveness
 from worker.loop import Worker
-from worker.metrics import Counts
+from worker.metrics import WorkerMetrics
 from worker.pipeline.publishing import attempt_at, publish
 from worker.pipeline.separation import Watch, _fetch
 from worker.watchdog import Watchdog
@@ -53,7 +53,7 @@ STEMS = ("vocals", "drums")
 LEASE_MS = 60_000
 KEEP_DAYS = 7.0
 SETTINGS = Settings(lease_seconds=LEASE_MS / 1000, retry_seconds=10, keep_days=KEEP_DAYS)
-COUNTS = Counts()
+METRICS = WorkerMetrics()
 _rest = threading.local()  # the `services` that REST's code finds in this thread
 
 
@@ -156,7 +156,9 @@ class Process:
         self.heartbeat = Heartbeat(self.consumer, 5, self.drain, Liveness(1e6))
         watches = (self.heartbeat, Watchdog(1e6))
         limits = SongLimits.from_settings(SETTINGS)
-        self.worker = Worker(self.consumer, self.store, StandIns(), *watches, self.drain, COUNTS, place.scratch, limits)
+        self.worker = Worker(
+            self.consumer, self.store, StandIns(), *watches, self.drain, METRICS, place.scratch, limits
+        )
 
     def reconcile(self) -> dict[str, int]:
         """Sweep and compare, as the REST process that leads does, an hour after all objects were stored."""

@@ -23,7 +23,7 @@ from msas.errors import ModelUnavailable
 from msas.settings import Settings
 from worker.engines import demucs, lite_weights
 from worker.engines.runtime import Runtime
-from worker.metrics import Counts
+from worker.metrics import WorkerMetrics
 from worker.models import Models
 
 SMALL: dict[str, Any] = {"channels": 8, "segment": 3, "bottom_channels": 32, "t_layers": 1, "t_heads": 2}
@@ -67,14 +67,14 @@ def cached_htdemucs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("offline_hub")
 def test_auto_chooses_lite_when_the_model_hub_is_unreachable(settings: Settings, runtime: Runtime) -> None:
-    models = Models(settings, runtime, Counts())
+    models = Models(settings, runtime, WorkerMetrics())
     assert models.default == "lite"
     assert [model.name for model in models.offer] == ["lite"]
 
 
 @pytest.mark.usefixtures("offline_hub", "cached_htdemucs")
 def test_auto_chooses_htdemucs_when_its_weights_are_cached(settings: Settings, runtime: Runtime) -> None:
-    models = Models(settings, runtime, Counts())
+    models = Models(settings, runtime, WorkerMetrics())
     assert models.default == "htdemucs"
     assert [model.name for model in models.offer] == ["htdemucs", "lite"]
     assert models.engine("htdemucs").stems == ("vocals", "drums", "bass", "other")
@@ -82,7 +82,7 @@ def test_auto_chooses_htdemucs_when_its_weights_are_cached(settings: Settings, r
 
 @pytest.mark.usefixtures("offline_hub")
 def test_a_model_is_loaded_once_and_kept(settings: Settings, runtime: Runtime) -> None:
-    models = Models(settings, runtime, Counts())
+    models = Models(settings, runtime, WorkerMetrics())
     assert models.engine("lite") is models.engine("lite")
 
 
@@ -96,7 +96,7 @@ def test_a_model_s_memory_is_free_before_the_next_one_is_loaded(
         def __init__(self, name: str) -> None:
             self.name, self.itself = name, self
 
-    models = Models(replace(settings, model_name="lite"), runtime, Counts())
+    models = Models(replace(settings, model_name="lite"), runtime, WorkerMetrics())
     loaded = list[weakref.ref[Self]]()
     alive_at_load = list[bool]()
 
@@ -120,7 +120,7 @@ def test_a_model_s_memory_is_free_before_the_next_one_is_loaded(
 @pytest.mark.usefixtures("offline_hub")
 def test_a_named_model_that_is_unavailable_is_an_error_without_fallback(settings: Settings, runtime: Runtime) -> None:
     with pytest.raises(ModelUnavailable, match="'htdemucs_ft' are not in the cache, and the model hub can not"):
-        Models(replace(settings, model_name="htdemucs_ft"), runtime, Counts())
+        Models(replace(settings, model_name="htdemucs_ft"), runtime, WorkerMetrics())
 
 
 def test_the_lite_weights_are_cached_as_safetensors_only(settings: Settings) -> None:

@@ -25,7 +25,7 @@ from tests.support.rig import Rig, stopped
 from worker import heartbeat
 from worker.drain import Drain
 from worker.heartbeat import Heartbeat, Liveness
-from worker.metrics import Counts, MetricsServer
+from worker.metrics import MetricsServer, WorkerMetrics
 
 
 @pytest.fixture
@@ -135,7 +135,7 @@ def test_healthz_is_503_once_the_heartbeat_hangs_or_dies(how: str) -> None:
             raise RuntimeError("as the test wants")
 
     liveness, port = Liveness(1.0), servers.free_ports(1)[0]
-    monitor = MetricsServer(port, liveness, Counts().registry)
+    monitor = MetricsServer(port, liveness, WorkerMetrics().registry)
     monitor.start()
     assert get(port, "/healthz").status_code == 200, "a worker that loads its model is live, too"
     consumer = cast(Consumer, cast(Any, Consumers(action)))
