@@ -8,7 +8,7 @@ from msas.queue import Queue
 from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
-from rest.api import archive, health, jobs, links, models, openapi, separate, tracks
+from rest.api import archive, health, jobs, links, models, openapi, retry, separate, tracks
 from rest.api.schemas import ProblemAnswer
 from rest.eta import Eta
 from rest.long_poll import LongPolls
@@ -60,6 +60,6 @@ def create_app(settings: Settings) -> OpenAPI:
     auth.install(app, settings)
     for part in (page, health, request_metrics, openapi):
         app.register_api(part.blueprint)
-    for part in (separate, jobs, tracks, archive, mix, links, models):
+    for part in (separate, retry, jobs, tracks, archive, mix, links, models):
         app.register_api(part.blueprint, url_prefix="/apiv1")
     return app

@@ -1,29 +1,26 @@
-"""POST /apiv1/separate and /apiv1/retry: checks a song, stores it, and enqueues its job."""
+"""POST /apiv1/separate: checks a song, stores it, and enqueues its job."""
 
 from __future__ import annotations
 
-import json
 import logging
-from dataclasses import replace
 from threading import BoundedSemaphore
-from typing import Any
-from urllib.parse import urlsplit
 
 from flask import Response, request
 from flask_openapi3.blueprint import APIBlueprint
 from gevent.threadpool import ThreadPool
 
 from msas.cost import SongLimits
-from msas.errors import BadOption, BeingRemoved, NotFailed, QueueFull, SongMissing, TooMany
+from msas.errors import BeingRemoved, QueueFull, TooMany
 from msas.job import Job, Status, song_name, songhash
 from msas.logs import log
 from msas.models import Model
 from msas.options import Options
-from msas.queue import Bounds, JobLookup, UpkeepRecord
+from msas.queue import Bounds, UpkeepRecord
 from msas.removal import remove
 from msas.settings import Settings
 from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
-from rest.api.schemas import SongPath, Taken, song_request
+from rest.api.schemas import Taken, song_request
+from rest.callbacks.request_field import check_callback_room, read_callback
 from rest.middleware.auth import caller
 from rest.middleware.headers import request_id
 from rest.services import read_offer, services
@@ -32,10 +29,6 @@ from rest.uploads.receive import BARE, Upload, form_fields, receive
 blueprint = APIBlueprint("separate", __name__, abp_security=NEEDS_KEY)
 _log = logging.getLogger("msas.rest")
 
-_CALLBACK_BYTES = 64_000
-# Of one owner's callbacks that wait in Redis: 4% of its 384 MB, and more than one for each of MAX_QUEUE_PER_KEY songs.
-_WAITING_CALLBACK_BYTES = 16_000_000
-_LATER_SECONDS = 60
 _HASHING = ThreadPool(2)  # threads of their own: gevent's resolve names, too, and may wait long for a name server
 _STORING = BoundedSemaphore(8)  # each song on its way to the store takes 5 MB of memory, and more at once are no faster
 _REASONS = {
@@ -59,7 +52,7 @@ def separate() -> Response:
     offered, default = _refuse_before_the_body(settings)
     with receive(request, settings.max_upload_mb) as upload:
         options = Options.from_fields(upload.fields, offered, default)
-        callback = _callback(upload.fields)
+        callback = read_callback(upload.fields)
         identity = _HASHING.apply(songhash, (upload.song, options))
         upload.song.seek(0)
         info = services().probe_pool.probe(upload.song, settings.max_duration_minutes)
@@ -68,32 +61,17 @@ def separate() -> Response:
         name = song_name(upload.fields.get("name"))
         job = Job(identity, options, name, callback, info.seconds, caller(), request_id())
         created, status = _accept(job, upload)
-    if status is Status.CANCELLED:
-        raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
-    reason = "Song enqueued for separation" if created else _REASONS[status]
+    answer = answer_accepted(identity, options.model, created, status)
     log.event(_log, "song received", songhash=identity, model=options.model, bytes=upload.size, created=created)
-    return json_response(Taken(hash=identity, reason=reason, status=status, model=options.model))
+    return answer
 
 
-@blueprint.post("/retry/<songhash>", responses={200: Taken, **problem_responses(404, 409)})
-def retry(path: SongPath) -> Response:
-    """Separate a song anew whose separation failed; it still lies in the store."""
-    known = services().job(path.songhash)
-    if known.status is not Status.FAILED:
-        raise NotFailed(f"The song is {known.status}; only one that failed can be tried again.")
-    services().redis_memory.check()
-    services().store_space.check()
-    message = services().store.message(known.songhash)
-    if message is None:
-        raise SongMissing("The song is no longer in the store; send it again.")
-    job = replace(Job.from_message(message), owner=caller(), request_id=request_id())
-    _check_callbacks(job, services().queue.look_up(job.songhash, job.owner))
-    created, status, _ = services().queue.admit(job, Bounds.from_settings(services().settings), removals=0)
+def answer_accepted(songhash: str, model: str, created: bool, status: Status) -> Response:
+    """Return the answer about a song whose job was `created`, or had this `status` already. Raises BeingRemoved."""
     if status is Status.CANCELLED:
         raise BeingRemoved("The song is just being removed; send it again in a few seconds.")
-    log.event(_log, "song retried", songhash=job.songhash, created=created)
     reason = "Song enqueued for separation" if created else _REASONS[status]
-    return json_response(Taken(hash=job.songhash, reason=reason, status=status, model=known.model or ""))
+    return json_response(Taken(hash=songhash, reason=reason, status=status, model=model))
 
 
 def _refuse_before_the_body(settings: Settings) -> tuple[list[Model], str]:
@@ -114,14 +92,8 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, Status]:
     happens to Redis. Before both, Redis notes the song, so that the leader enqueues a job that this process could not.
     """
     queue, store = services().queue, services().store
-
-    def keep() -> None:
-        with _STORING:
-            store.put_song(job.songhash, upload.song, upload.size)
-        store.put_message(job.songhash, job.message())
-
     known = queue.look_up(job.songhash, job.owner, upload.size)
-    _check_callbacks(job, known)
+    check_callback_room(job, known)
     status = known.status
     if status is Status.CANCELLED:
         return False, Status.CANCELLED
@@ -131,7 +103,7 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, Status]:
     is_kept = status in (None, Status.FAILED) or known.is_incomplete
     before = store.message(job.songhash) if status is Status.FAILED else None
     if is_kept:
-        keep()
+        _store_song(job, upload)
     try:
         created, status, may_be_gone = queue.admit(job, Bounds.from_settings(services().settings), known.removals)
     except (QueueFull, TooMany):
@@ -142,43 +114,14 @@ def _accept(job: Job, upload: Upload) -> tuple[bool, Status]:
         raise
     if (created and not is_kept) or may_be_gone:
         UpkeepRecord(queue).note_received(job.songhash, upload.size)
-        keep()
+        _store_song(job, upload)
     if job.owner and job.owner not in known.owners:
         store.put_owner(job.songhash, job.owner)
     return created, status
 
 
-def _check_callbacks(job: Job, known: JobLookup) -> None:
-    """Raise TooMany where the job has a callback, and those of its owner that wait take up as much as they may.
-
-    Requests that come at once may exceed it, by one callback each.
-    """
-    if job.callback and known.callback_bytes >= _WAITING_CALLBACK_BYTES:
-        most = f"{_WAITING_CALLBACK_BYTES // 1_000_000} MB"
-        raise TooMany(f"Your callbacks that wait take up {most}, as much as they may; try again later.", _LATER_SECONDS)
-
-
-def _callback(fields: dict[str, Any]) -> dict[str, Any] | None:
-    callback = fields.get("callback")
-    if callback is None:
-        return None
-    if not isinstance(callback, dict) or not _is_web_address(callback.get("url")):
-        raise BadOption(
-            "The field 'callback' must be an object whose 'url' begins with http:// or https://, or be left out."
-        )
-    wanted = {"url": callback["url"], "data": callback.get("data")}
-    try:
-        # Deeper than it will lie in the job's message, so that encoding that can not fail later on.
-        size = len(json.dumps([[[[[[[[wanted]]]]]]]]))
-    except RecursionError:
-        size = _CALLBACK_BYTES + 1
-    if size > _CALLBACK_BYTES:
-        raise BadOption(f"The field 'callback' is too large; send at most {_CALLBACK_BYTES} bytes of it as JSON.")
-    return wanted
-
-
-def _is_web_address(url: object) -> bool:
-    try:
-        return isinstance(url, str) and urlsplit(url).scheme in ("http", "https") and bool(urlsplit(url).hostname)
-    except ValueError:
-        return False
+def _store_song(job: Job, upload: Upload) -> None:
+    store = services().store
+    with _STORING:
+        store.put_song(job.songhash, upload.song, upload.size)
+    store.put_message(job.songhash, job.message())
