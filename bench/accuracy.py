@@ -14,7 +14,7 @@ from demucs.apply import apply_model
 from bench import material, pipeline
 from bench.material import Setup
 from msas.settings import Settings
-from worker.engines import Engine, MixtureStats, Samples, SeparationParams, demucs
+from worker.engines import Engine, MixtureStats, Samples, SeparationParams, demucs_weights
 from worker.pipeline.decode import Mixture
 
 SECONDS = 11  # two segments that overlap
@@ -49,7 +49,7 @@ def _streamed(engine: Engine, mixture: Samples, found: MixtureStats) -> Samples:
 
 
 def _by_apply_model(repo: object, mixture: Samples, found: MixtureStats, stems: tuple[str, ...]) -> Samples:
-    model = demucs.read(material.SIZED, repo)  # type: ignore[arg-type]
+    model = demucs_weights.read(material.SIZED, repo)  # type: ignore[arg-type]
     deviation = found.deviation + 1e-8
     with torch.no_grad():
         normal = ((torch.from_numpy(mixture) - found.mean) / deviation)[None]

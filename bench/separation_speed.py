@@ -19,7 +19,7 @@ from bench.material import Setup
 from local import Service
 from msas.models import LITE
 from msas_client import Client
-from worker.engines import demucs
+from worker.engines import demucs_weights
 
 TURNS = 3
 SECONDS, CLIP_SECONDS, LONG_SECONDS, GPU_SECONDS = 17, 5, 60, 300  # of song: three segments, one, eleven, 52
@@ -113,7 +113,7 @@ def _ratio(took: Turns, side: str, other: str) -> float:
 
 
 def _flops(setup: Setup, seconds: float) -> float:
-    model = demucs.read(material.SIZED, material.model_repo(setup.cache))
+    model = demucs_weights.read(material.SIZED, material.model_repo(setup.cache))
     [network] = getattr(model, "models", [model])
     return roofline.count_flops(network, seconds)
 

@@ -10,7 +10,7 @@ import sys
 from msas.errors import ModelUnavailable
 from msas.models import LITE
 from msas.settings import Settings
-from worker.engines import demucs, lite_weights
+from worker.engines import demucs, demucs_weights, lite_weights
 from worker.engines.lite import LiteEngine
 from worker.engines.runtime import Runtime
 
@@ -37,7 +37,7 @@ def _fetch(name: str, settings: Settings, export: bool) -> None:
     if name == LITE.name:
         lite_weights.load(cache)
     else:
-        demucs.read(name, repo)
+        demucs_weights.read(name, repo)
     if export and name == LITE.name:
         LiteEngine(cache, Runtime(settings))
     elif export:

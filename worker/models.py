@@ -13,7 +13,7 @@ from msas.errors import ModelUnavailable
 from msas.logs import log
 from msas.models import DEMUCS, LITE, Model
 from msas.settings import Settings
-from worker.engines import Engine, demucs, lite_weights
+from worker.engines import Engine, demucs, demucs_weights, lite_weights
 from worker.engines.lite import LiteEngine
 from worker.engines.runtime import Runtime
 from worker.fetch import ONLY_WEIGHTS
@@ -47,7 +47,7 @@ class Models:
     def _is_cached(self, name: str) -> bool:
         if name == LITE.name:
             return lite_weights.is_cached(self._cache)
-        return self._repo is not None or demucs.is_cached(name)
+        return self._repo is not None or demucs_weights.is_cached(name)
 
     def engine(self, name: str) -> Engine:
         """Return the engine of the model `name`, loaded and kept. Raises ModelUnavailable."""
@@ -69,11 +69,13 @@ class Models:
     def _choose(self, wanted: str) -> str:
         """Return the default model's name. Raises ModelUnavailable where `wanted` is nobody's."""
         if wanted != AUTO:
-            known = [LITE.name] + (demucs.in_folder(self._repo) if self._repo else [model.name for model in DEMUCS])
+            known = [LITE.name] + (
+                demucs_weights.in_folder(self._repo) if self._repo else [model.name for model in DEMUCS]
+            )
             if wanted not in known:
                 raise ModelUnavailable(f"There is no model {wanted!r}; choose one of: {', '.join(known)}.")
             return wanted
-        if demucs.is_cached(BEST) or (demucs.hub_answers() and _fetched_in_time(BEST)):
+        if demucs_weights.is_cached(BEST) or (demucs_weights.hub_answers() and _fetched_in_time(BEST)):
             return BEST
         log.event(_log, "model fallback", wanted=BEST, model=LITE.name, why="its weights can not be had quickly")
         return LITE.name
@@ -84,11 +86,11 @@ class Models:
         if lite_weights.is_cached(self._cache):
             models[LITE.name] = LITE
         if self._repo:
-            for name in demucs.in_folder(self._repo):
+            for name in demucs_weights.in_folder(self._repo):
                 models[name] = _describe(self._engine(name))
         else:
-            online = demucs.hub_answers()
-            models |= {model.name: model for model in DEMUCS if online or demucs.is_cached(model.name)}
+            online = demucs_weights.hub_answers()
+            models |= {model.name: model for model in DEMUCS if online or demucs_weights.is_cached(model.name)}
         return list(models.values())
 
     def _load(self, name: str) -> Engine:

@@ -14,7 +14,7 @@ from msas.formats.mp3 import Mp3Encoder
 from msas_client import Client
 from tests.support.audio import STEMS, decode, encoded, snr_db, true_waves, write
 from tests.support.engine_runs import separated
-from worker.engines import demucs
+from worker.engines import demucs, demucs_weights
 from worker.engines.runtime import Runtime
 from worker.pipeline.decode import Mixture
 
@@ -81,7 +81,7 @@ def test_weights_that_were_changed_are_refused(model_repo: Path, tmp_path: Path)
     [weights] = model_repo.glob("small-*.th")
     (tmp_path / weights.name).write_bytes(weights.read_bytes()[:-1] + b"?")
     with pytest.raises(ModelUnavailable, match="checksum"):
-        demucs.read("small", tmp_path)
+        demucs_weights.read("small", tmp_path)
 
 
 def test_an_unavailable_model_is_refused_with_the_available_ones(service: Service) -> None:

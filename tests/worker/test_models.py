@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from local import Service
 from msas.errors import ModelUnavailable
 from msas.settings import Settings
-from worker.engines import demucs, lite_weights
+from worker.engines import demucs_weights, lite_weights
 from worker.engines.runtime import Runtime
 from worker.metrics import WorkerMetrics
 from worker.models import Models
@@ -39,10 +39,10 @@ def settings(service: Service) -> Settings:
 @pytest.fixture
 def offline_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A model hub that nobody can reach, as on a machine with no network to the outside."""
-    demucs.hub_answers.cache_clear()
+    demucs_weights.hub_answers.cache_clear()
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
     yield
-    demucs.hub_answers.cache_clear()
+    demucs_weights.hub_answers.cache_clear()
 
 
 @pytest.fixture
