@@ -7,10 +7,17 @@ ENGINE ?= $(notdir $(shell command -v docker || command -v podman))
 TAG    ?= v1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run logs doctor test test-long lint bench soak test-containers test-page images push deploy undeploy forward lint-manifests overlay clean
+.PHONY: help dev demo run logs doctor test test-long lint bench soak test-containers test-page images push deploy undeploy forward lint-manifests overlay clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+dev: .venv/installed  ## install all for development into .venv; say what to run
+	@echo "All is in .venv: run .venv/bin/python, .venv/bin/msas, or whatever of it your editor asks for. Nothing runs by itself."
+	@echo "  make lint               ruff and mypy; .venv/bin/ruff format . formats; their settings are in pyproject.toml"
+	@echo "  make test ARGS=tests/unit   some of the tests; make test runs all of them"
+	@echo "  make run                the service from this folder, on http://127.0.0.1:5000"
+	@echo "docs/contributing.md has the rules, docs/architecture.md the way through the code."
 
 demo: .venv/installed  ## separate a song and exit      [SONG=path] [OUT=out] [MODEL=name]
 	@.venv/bin/python -m local demo --out "$(OUT)" $(if $(SONG),--song "$(SONG)") $(if $(MODEL),--model "$(MODEL)")
