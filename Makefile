@@ -13,7 +13,7 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 dev: .venv/installed  ## install all for development into .venv; say what to run
-	@echo "All is in .venv: run .venv/bin/python, .venv/bin/msas, or whatever of it your editor asks for. Nothing runs by itself."
+	@echo "All is in .venv: run .venv/bin/python, .venv/bin/msas, and give .venv/bin/python to your editor."
 	@echo "  make lint               ruff and mypy; .venv/bin/ruff format . formats; their settings are in pyproject.toml"
 	@echo "  make test ARGS=tests/unit   some of the tests; make test runs all of them"
 	@echo "  make run                the service from this folder, on http://127.0.0.1:5000"

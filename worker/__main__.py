@@ -26,7 +26,7 @@ def main() -> int:
     except SettingsError as error:
         print(error, file=sys.stderr)
         return 2
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while weights are fetched there is nothing to hand back
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until a job is claimed, Ctrl-C ends the process at once
     log.start("worker", connect(settings), settings.log_list)
     logger = logging.getLogger("msas.worker")
     try:

@@ -17,7 +17,7 @@ from msas.logs import log
 
 _log = logging.getLogger("msas.worker")
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
-_SHORT_MINUTES = 0.5  # of cost; songs that cost less take as long as those that cost this much
+_SHORT_MINUTES = 0.5  # of cost; shorter songs are taken to cost this much
 
 
 class Draining(Exception):
@@ -25,14 +25,14 @@ class Draining(Exception):
 
 
 class Drain:
-    """`begun` once the worker was told to stop; `due` once the `seconds` that a job in hand has left are over."""
+    """`begun`: the worker was told to stop. `due`: the `seconds` in which its job may finish have passed since."""
 
     def __init__(self, seconds: float) -> None:
         self._seconds, self._until = seconds, math.inf
         self._begun, self._listening = threading.Event(), False
 
     def install(self) -> None:
-        """Begin at SIGTERM or SIGINT; a second one ends the process at once. In the main thread only."""
+        """Begin to drain at SIGTERM or SIGINT; a second signal ends the process at once. Main thread only."""
         for number in _SIGNALS:
             signal.signal(number, self._on_signal)
 
@@ -49,23 +49,23 @@ class Drain:
         return time.monotonic() >= self._until
 
     def expect(self, seconds: float | None) -> None:
-        """Expect that the job in hand takes so long; where less time is left, it is due now. None: nobody knows."""
+        """The job will take `seconds` more (None: unknown). Where less time is left, it is due now."""
         left = self._until - time.monotonic()
         if seconds is not None and 0 < left < seconds:
             self._until = time.monotonic()
-            log.event(_log, "no time for the song", seconds_needed=round(seconds, 1), seconds_left=round(left, 1))
+            log.event(_log, "too little time left", seconds_needed=round(seconds, 1), seconds_left=round(left, 1))
 
     def overdue(self, seconds: float) -> bool:
-        """Say whether it has been due for `seconds`."""
+        """Return whether it has been due for at least `seconds`."""
         return time.monotonic() >= self._until + seconds
 
     def wait(self, seconds: float) -> bool:
-        """Wait for `seconds`, or until told to stop; say whether that was so."""
+        """Wait for `seconds`, or until told to stop; return whether it was told."""
         return self._begun.wait(seconds)
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Let a signal raise Draining right inside the block, which may wait for long and hold nothing."""
+        """Let a signal raise Draining inside the block, which may wait for long and must hold no job."""
         self._listening = True
         try:
             if self.begun:
@@ -83,7 +83,7 @@ class Drain:
 
 
 class TimeLeft:
-    """Estimates how many seconds the song in hand will still take, from the songs of this worker before it."""
+    """Estimates how many seconds the current song will still take, from its progress and from earlier songs."""
 
     def __init__(self) -> None:
         self._paces: dict[str, float] = {}  # model -> seconds of separating for a minute of cost
@@ -93,13 +93,13 @@ class TimeLeft:
         self._progress_at_begin = self._progress = 0.0
 
     def begin(self, job: Job) -> None:
-        """A job is in hand."""
+        """Begin to estimate this job."""
         self._model = job.options.model if job.options else ""
         self._cost = max(_SHORT_MINUTES, cost_minutes(job.options, job.seconds)) if job.seconds else 0.0
         self._stage = Stage.FETCHING
 
     def note(self, stage: Stage, progress: float) -> None:
-        """The job is at this stage, with this progress, 0 to 1."""
+        """Note the stage and the progress, 0 to 1, of the job."""
         now = time.monotonic()
         if stage is Stage.SEPARATING:
             if self._stage is not stage:
@@ -110,7 +110,7 @@ class TimeLeft:
         self._stage = stage
 
     def seconds(self) -> float | None:
-        """Return how long the song will still take; None where nothing is known, or only its end is left."""
+        """Return how long the song will still take; None where that is unknown, or separating has ended."""
         now = time.monotonic()
         if self._stage in (Stage.ENCODING, Stage.STORING):
             return None

@@ -16,28 +16,28 @@ from msas.logs import log
 from msas.queue import Consumer, Lease
 from worker.drain import Drain, Draining, TimeLeft
 
-_SOONEST_SECONDS = 0.25  # news of a job is carried no more often than this
+_SOONEST_SECONDS = 0.25  # at least, between two renewals
 _ASK_AGAIN_SECONDS = 0.5
-LONGEST_BEAT_SECONDS = 25.0  # at a Redis that takes calls and answers none, until we give up; 20.7 were measured
-_OVERDUE_SECONDS = 5.0  # that a drained job may take to notice, before the worker ends under its hands
+LONGEST_BEAT_SECONDS = 25.0  # that a call to a Redis that does not answer may take; 20.7 s were measured
+_OVERDUE_SECONDS = 5.0  # after which a drained job that did not stop is handed back, and the process ended
 
 _log = logging.getLogger("msas.worker")
 
 
 class LeaseLost(Exception):
-    """The job is in other hands now: stop, and change nothing."""
+    """Another worker has the job: stop, and change nothing."""
 
 
 class Cancelled(Exception):
-    """The job is to be removed: stop, and remove what was stored of it."""
+    """The job was cancelled: stop, and delete what was stored of it."""
 
 
 class Liveness:
-    """Whether the heartbeat thread still runs. It runs whether or not Redis answers; until it has begun, `alive` is
-    true, since a model may take minutes to load."""
+    """Whether the heartbeat thread runs, be Redis away or not. `alive` until the thread has begun, since a model may
+    take minutes to load."""
 
     def __init__(self, lease_seconds: float) -> None:
-        """Not alive once nothing was marked for `lease_seconds`, and for longer than Redis can block the thread."""
+        """Not alive after `lease_seconds` without a mark, or after LONGEST_BEAT_SECONDS if that is longer."""
         self._most, self._marked = max(lease_seconds, LONGEST_BEAT_SECONDS), math.inf
 
     def mark(self) -> None:
@@ -50,7 +50,7 @@ class Liveness:
 
 
 class Heartbeat:
-    """Beats every `seconds`, idle or not, and sooner when there is news of the job in hand."""
+    """Renews the lease every `seconds`, idle or not, and sooner when the job's stage or progress has changed."""
 
     def __init__(self, consumer: Consumer, seconds: float, drain: Drain, liveness: Liveness) -> None:
         self._consumer, self._seconds = consumer, seconds
@@ -71,7 +71,7 @@ class Heartbeat:
 
     @contextmanager
     def holding(self, lease: Lease) -> Iterator[None]:
-        """Carry the news of `lease` until the block ends."""
+        """Renew `lease`, with its stage and progress, until the block ends."""
         self._time_left.begin(lease.job)
         self._lease = lease
         try:
@@ -80,16 +80,16 @@ class Heartbeat:
             self._lease = None
 
     def report(self, stage: Stage, progress: float) -> None:
-        """Note how far the job in hand is. Raises LeaseLost, Cancelled or Draining where the work should stop."""
+        """Note the job's stage and progress. Raises LeaseLost, Cancelled or Draining where the work must stop."""
         lease = self._in_hand()
         lease.stage, lease.progress = stage, progress
         self._time_left.note(stage, progress)
         self._news.set()
 
     def confirm(self) -> None:
-        """Ask Redis, for as long as it takes, whether the job is still ours; raises as `report` does.
+        """Ask Redis, until it answers, whether this worker still holds the job; raises as `report` does.
 
-        For moments after which a worker that lost its lease would do harm: before anything is published.
+        To be called before anything is published.
         """
         while True:
             lease = self._in_hand()
@@ -100,14 +100,14 @@ class Heartbeat:
             self._over.wait(_ASK_AGAIN_SECONDS)
 
     def pause(self) -> None:
-        """Wait a moment for a server that is away; raises as `report` does."""
+        """Wait half a second for a server that is away; raises as `report` does."""
         self._in_hand()
         self._over.wait(_ASK_AGAIN_SECONDS)
         self._in_hand()
 
     def _in_hand(self) -> Lease:
         lease = self._lease
-        if lease is None or lease.status == "lost":  # None: of an upload that outlived its job
+        if lease is None or lease.status == "lost":  # None: an upload that goes on after its job
             raise LeaseLost
         if lease.status == "cancelled":
             raise Cancelled
@@ -133,11 +133,11 @@ class Heartbeat:
             self._consumer.renew(lease)
             if lease and self._drain.overdue(_OVERDUE_SECONDS):
                 self._end_under(lease)
-        except QueueUnavailable as problem:  # no reason to stop computing
+        except QueueUnavailable as problem:  # the separation goes on
             log.event(_log, "heartbeat missed", logging.WARNING, why=problem.detail)
 
     def _end_under(self, lease: Lease) -> None:
-        """Hand back a job that does not notice that its time is over, and end the process."""
+        """Hand back a job that did not stop in time, and end the process."""
         lease.release()
         self._consumer.deregister()
         log.event(_log, "job handed back", logging.WARNING, why="it did not stop in time")

@@ -25,7 +25,7 @@ from msas.report import Report
 from worker.heartbeat import Liveness
 from worker.system import peak_rss_mb
 
-# How a job can end for this worker, as its log says it; `lost`: in other hands by now, or nobody could be told.
+# How a job can end at this worker, as in its log. `lost`: another worker has it, or Redis did not answer.
 RESULTS = ("succeeded", "failed", "cancelled", "handed back", "put off", "to be tried again", "lost")
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
 _FACTORS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
@@ -33,10 +33,10 @@ _SILENCE_SECONDS = 5.0
 
 
 class WorkerMetrics:
-    """One worker's metrics; `registry` shows them."""
+    """One worker's metrics, in `registry`."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # or each count would have its birthday beside it
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # else each counter has a second metric with the time of its creation
         self.registry = registry = CollectorRegistry()
         self._jobs = Counter("msas_jobs", "Jobs by their result at this worker", ["result"], registry=registry)
         self._stages = Histogram(
@@ -63,14 +63,14 @@ class WorkerMetrics:
         self._busy = Gauge("msas_worker_busy", "1 while a job runs, else 0", registry=registry)
         peak = Gauge("msas_peak_rss_bytes", "Peak resident memory of this worker in bytes", registry=registry)
         peak.set_function(lambda: 1e6 * (peak_rss_mb() or 0))
-        for result in RESULTS:  # from 0 on, or Prometheus would miss the first of each
+        for result in RESULTS:  # from 0 on, else Prometheus misses the first of each
             self._jobs.labels(_label(result))
         for stage in Stage:
             self._stages.labels(stage.value)
 
     @contextmanager
     def job(self, attempt: int) -> Iterator[None]:
-        """Count a job that was claimed, for the `attempt`th time; in the block it is in work."""
+        """Count a claimed job and the number of its attempt; it runs in the block."""
         self._attempts.observe(attempt)
         with self._busy.track_inprogress():
             yield
@@ -82,7 +82,7 @@ class WorkerMetrics:
             self._lost.inc()
 
     def separated(self, report: Report) -> None:
-        """Count what the report on a separation says of its speed."""
+        """Count the seconds of each stage and the speed of a separation."""
         for stage, seconds in (report.stage_seconds or {}).items():
             self._stages.labels(stage).observe(seconds)
         self._factor.labels(report.model, report.device).observe(report.real_time_factor or 0.0)
@@ -97,13 +97,13 @@ def _label(result: str) -> str:
 
 
 class MetricsServer(ThreadingTCPServer):
-    """Serves both pages on all addresses, IPv6 ones too where the system has any, in threads of its own."""
+    """Serves /metrics and /healthz on all IPv4 and IPv6 addresses, in threads."""
 
     allow_reuse_address, daemon_threads = True, True
     address_family = socket.AF_INET6 if socket.has_dualstack_ipv6() else socket.AF_INET
 
     def __init__(self, port: int, liveness: Liveness, registry: CollectorRegistry) -> None:
-        """Raises OSError where the port can not be had."""
+        """Raises OSError where the port is taken."""
         self.liveness, self.registry = liveness, registry
         super().__init__(("", port), _Pages)
 
@@ -125,7 +125,7 @@ class _Pages(BaseHTTPRequestHandler):
             self._answer(200, generate_latest(self.server.registry), CONTENT_TYPE_LATEST)
         elif self.path == "/healthz":
             alive = self.server.liveness.alive
-            self._answer(200 if alive else 503, b"live\n" if alive else b"the heartbeat stands still\n")
+            self._answer(200 if alive else 503, b"live\n" if alive else b"the heartbeat has stopped\n")
         else:
             self._answer(404, b"only /metrics and /healthz are here\n")
 
@@ -140,4 +140,4 @@ class _Pages(BaseHTTPRequestHandler):
         return "MSaaS"
 
     def log_message(self, *_: object) -> None:
-        """Probes come every few seconds, and say nothing."""
+        """Probes come every few seconds: do not log them."""

@@ -26,7 +26,7 @@ _log = logging.getLogger("msas.worker")
 
 
 class Models:
-    """Decides once, at the start, which models are offered; loads each engine when first asked for."""
+    """Decides at the start which models this worker offers; loads each engine when it is first needed."""
 
     def __init__(self, settings: Settings, runtime: Runtime, metrics: WorkerMetrics) -> None:
         """Raises ModelUnavailable where the default model can not be loaded."""
@@ -40,7 +40,7 @@ class Models:
 
     @property
     def about(self) -> dict[str, Any]:
-        """Return the device and precision that models run in, and which of those on offer are in the cache by now."""
+        """Return the device and precision that models run with, and which of the offered models are in the cache."""
         cached = [model.name for model in self.offer if self._is_cached(model.name)]
         return {"device": self._runtime.name, "precision": self._runtime.precision, "cached": cached}
 
@@ -57,17 +57,17 @@ class Models:
         return self._engine(name)
 
     def _engine(self, name: str) -> Engine:
-        """Keep the default for good, and the one other that was last asked for: each may fill a gigabyte."""
+        """Return the engine; keep the default one and the last other one in memory, since each may need a gigabyte."""
         if name == self._resident.name:
             return self._resident
         if self._other is None or self._other.name != name:
             self._other = None
-            self._runtime.free_memory()  # before the next one wants its own
+            self._runtime.free_memory()  # before the next model is loaded
             self._other = self._load(name)
         return self._other
 
     def _choose(self, wanted: str) -> str:
-        """Return the default model's name. Raises ModelUnavailable where `wanted` is nobody's."""
+        """Return the default model's name. Raises ModelUnavailable where there is no model `wanted`."""
         if wanted != AUTO:
             known = [LITE.name] + (
                 demucs_weights.in_folder(self._repo) if self._repo else [model.name for model in DEMUCS]
@@ -77,11 +77,11 @@ class Models:
             return wanted
         if demucs_weights.is_cached(BEST) or (demucs_weights.hub_answers() and _fetched_in_time(BEST)):
             return BEST
-        log.event(_log, "model fallback", wanted=BEST, model=LITE.name, why="its weights can not be had quickly")
+        log.event(_log, "model fallback", wanted=BEST, model=LITE.name, why="its weights are not available quickly")
         return LITE.name
 
     def _offer(self) -> list[Model]:
-        """List the default model, then all others that can be had."""
+        """List the default model, then all others that can be loaded."""
         models = {self.default: _describe(self._resident)}
         if lite_weights.is_cached(self._cache):
             models[LITE.name] = LITE
@@ -112,7 +112,7 @@ def _describe(engine: Engine) -> Model:
 
 
 def _fetched_in_time(name: str) -> bool:
-    """Fetch the weights of `name` in a process of its own, which can be ended when it takes too long."""
+    """Fetch the weights of `name` in a process, which is ended after AUTO_FETCH_SECONDS; return whether it did."""
     try:
         fetched = subprocess.run(
             [sys.executable, "-m", "worker.fetch", ONLY_WEIGHTS, name],

@@ -24,9 +24,9 @@ _log = logging.getLogger("msas.worker")
 
 
 def watched(settings: Settings) -> tuple[WorkerMetrics, Liveness]:
-    """Return the metrics and the liveness of this worker; where METRICS_PORT is set, serve both there from now on.
+    """Return the metrics and the liveness of this worker, and serve both at METRICS_PORT where it is set.
 
-    Raises SettingsError where that port can not be had.
+    Raises SettingsError where that port is taken.
     """
     metrics, liveness = WorkerMetrics(), Liveness(settings.lease_seconds)
     if settings.metrics_port:
@@ -39,9 +39,9 @@ def watched(settings: Settings) -> tuple[WorkerMetrics, Liveness]:
 
 
 def serve(settings: Settings, models: Engines, metrics: WorkerMetrics, liveness: Liveness, **about: Any) -> int:
-    """Serve jobs with `models` until SIGTERM or SIGINT; `about` is said in the log beside the worker's name.
+    """Run jobs with `models` until SIGTERM or SIGINT; `about` is logged beside the worker's name.
 
-    Return the exit status: 0 told to stop, SICK where this worker must not go on.
+    Return the exit status: 0, or SICK where this worker must not go on.
     """
     drain = Drain(settings.drain_seconds)
     drain.install()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-FAILURES = 3  # of different songs in a row, after which the worker is to blame
-# After such an error PyTorch can use the GPU no more until the process starts anew. A lack of memory passes.
+FAILURES = 3  # of different songs in a row: then the worker is the cause, not the songs
+# After such an error PyTorch can't use the GPU until the process is started again. A lack of memory is temporary.
 _GPU_ERROR, _NO_MEMORY = "CUDA error:", "out of memory"
 
 
 class Sickness:
-    """Counts unforeseen failures. `illness` says in words why the worker is sick; it is empty while all is well."""
+    """Counts unforeseen failures. `illness` is the reason why the worker is sick, in words; empty while it is not."""
 
     def __init__(self) -> None:
         self.illness = ""
@@ -21,7 +21,7 @@ class Sickness:
         self._failed.clear()
 
     def failed(self, songhash: str, error: BaseException) -> None:
-        """Note a failure that is not the song's fault as far as we know."""
+        """Note a failure whose cause is not known to be the song."""
         self._failed.add(songhash)
         if self.gpu_lost(error):
             self.illness = "the GPU can not be used any more"
@@ -30,7 +30,7 @@ class Sickness:
 
     @staticmethod
     def gpu_lost(error: BaseException) -> bool:
-        """Say whether the error, or what led to it, is one of the GPU that lasts."""
+        """Return whether the error, or one of its causes, is a lasting error of the GPU."""
         texts = [str(each) for each in _chain(error)]
         return any(_GPU_ERROR in text and _NO_MEMORY not in text for text in texts)
 

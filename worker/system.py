@@ -22,7 +22,7 @@ _PREFIX, _LOCK = "msas-worker-", "lock"  # of the scratch folder
 
 
 def cores(cgroups: Path = _CGROUPS) -> int:
-    """Return how many cores this process may use: those it is bound to, or its container's quota if that is less."""
+    """Return how many cores this process may use: those it is bound to, or its container's quota if less."""
     bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     for quota in (_quota_of_version_2, _quota_of_version_1):
         with suppress(OSError, ValueError):  # not this version of cgroups, or no quota
@@ -43,8 +43,8 @@ def _quota_of_version_1(cgroups: Path) -> int:
 
 
 def tune_malloc() -> None:
-    """Let glibc keep the memory that the networks free. By default each layer's buffers go back to the kernel, which
-    must clear all their pages again. Elsewhere than on glibc, do nothing."""
+    """Let glibc keep the memory that the networks free; by default the kernel takes each layer's buffers back, and
+    clears their pages. Does nothing without glibc."""
     try:
         libc = ctypes.CDLL("libc.so.6")
     except OSError:
@@ -55,14 +55,14 @@ def tune_malloc() -> None:
 
 
 def lower_thread_priority() -> None:
-    """Give the calling thread the lowest priority: it gets the CPU time that the networks leave."""
+    """Give the calling thread the lowest priority, below the networks."""
     if sys.platform == "linux":
-        with suppress(OSError):  # it is a courtesy, nothing more
+        with suppress(OSError):  # not allowed: the thread runs at its old priority
             os.setpriority(os.PRIO_PROCESS, 0, 19)
 
 
 def peak_rss_mb() -> float | None:
-    """Return the most memory, in megabytes, that this process ever held; None where the system does not say."""
+    """Return the peak memory of this process in megabytes; None where the system does not tell it."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -72,11 +72,11 @@ def peak_rss_mb() -> float | None:
 
 @contextmanager
 def scratch_folder() -> Iterator[str]:
-    """Make a folder in the system's temporary one (TMPDIR) and hold it until the block ends; remove those of the dead.
+    """Make a folder in TMPDIR for the block, and delete the folders that killed workers left there.
 
-    The lock in it dies with its owner, whatever ends that, and holds across containers that share the volume.
+    Each folder holds a file lock, which ends with its process, also between containers that share the volume.
     """
-    _remove_those_of_the_dead()
+    _remove_abandoned_folders()
     folder, lock = _new_folder()
     with lock:
         try:
@@ -95,11 +95,11 @@ def _new_folder() -> tuple[Path, TextIO]:
             if folder.exists():
                 return folder, lock
             lock.close()
-        # another worker, which started at the same moment, took us for dead
+        # another worker deleted the folder before it was locked
 
 
-def _remove_those_of_the_dead() -> None:
+def _remove_abandoned_folders() -> None:
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-        with suppress(OSError), (folder / _LOCK).open("r+") as lock:  # held, or just gone
+        with suppress(OSError), (folder / _LOCK).open("r+") as lock:  # locked, or deleted meanwhile
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Ends the process when decoder, engine or encoder hang. Waiting for Redis or the store does not count."""
+"""Ends the process when decoder, engine or encoder hang; waiting for Redis or the store does not count."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-_MOST_OFTEN = 1.0  # seconds between two settings of the timer, each of which starts a thread of C's
+_MOST_OFTEN = 1.0  # seconds between two settings of the timer, each of which starts a thread
 
 
 class Watchdog:
     """Watches the blocks of code that must make progress, in any number of threads.
 
-    A block that neither ends nor reports progress for `seconds` hangs in code that nobody can interrupt. Then the
-    process prints where each thread stands and ends with status 1, and its lease runs out. The timer is C's, which
-    needs no lock of Python's. Code outside of these blocks may wait for as long as it likes.
+    A block that neither ends nor reports progress for `seconds` hangs in native code, which Python can't interrupt.
+    Then the process prints the stack of each thread and ends with status 1, and its lease runs out. The timer is a
+    thread of faulthandler's, which does not need Python's lock. Code outside of these blocks may wait for any time.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -31,7 +31,7 @@ class Watchdog:
 
     @contextmanager
     def watching(self) -> Iterator[None]:
-        """Watch over the block, which must not wait for another machine."""
+        """Watch the block, which must not wait for another machine."""
         self._set(threading.get_ident(), time.monotonic())
         try:
             yield
@@ -39,7 +39,7 @@ class Watchdog:
             self._set(threading.get_ident(), None)
 
     def each(self, items: Iterable[T]) -> Iterator[T]:
-        """Yield `items`, and watch over the making of each, not over what is done with it."""
+        """Yield `items`; watch the making of each, not its use."""
         iterator = iter(items)
         while True:
             with self.watching():
@@ -50,7 +50,7 @@ class Watchdog:
             yield item
 
     def progress(self) -> None:
-        """Say that the calling thread makes progress, if it is in such a block."""
+        """Note that the calling thread makes progress, if it is in such a block."""
         if threading.get_ident() in self._since:
             self._set(threading.get_ident(), time.monotonic())
 
@@ -63,7 +63,7 @@ class Watchdog:
             self._set_timer()
 
     def _set_timer(self) -> None:
-        """Let the timer end the process when the oldest block is overdue, at most the margin sooner."""
+        """Set the timer to when the oldest block is overdue, or at most the margin earlier."""
         if not self._since:
             faulthandler.cancel_dump_traceback_later()
             self._due = None

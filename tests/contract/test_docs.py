@@ -85,7 +85,20 @@ def test_every_package_of_the_service_is_pinned_and_the_client_asks_for_ranges()
 def test_make_without_a_target_lists_the_targets() -> None:
     listed = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True)
 
-    for target in ("help", "dev", "demo", "run", "logs", "doctor", "test", "test-long", "test-page", "lint", "bench", "soak"):
+    for target in (
+        "help",
+        "dev",
+        "demo",
+        "run",
+        "logs",
+        "doctor",
+        "test",
+        "test-long",
+        "test-page",
+        "lint",
+        "bench",
+        "soak",
+    ):
         assert f"make {target} " in listed.stdout
 
 

@@ -37,7 +37,7 @@ def test_a_song_that_needs_more_time_than_is_left_is_handed_back_at_once(rig: Ri
     assert exit_code == 0
     assert rig.queue.list_all_jobs() == ([long, waiting], [], [])
     assert rig.job(long).attempt == 0
-    [decision] = events(worker, "no time for the song")
+    [decision] = events(worker, "too little time left")
     assert decision["seconds_needed"] > decision["seconds_left"] > 0
 
 
@@ -52,7 +52,7 @@ def test_a_song_that_needs_less_time_than_is_left_is_finished(rig: Rig) -> None:
     assert exit_code == 0
     rig.check([song])
     assert rig.job(song).attempt == 1
-    assert events(worker, "no time for the song") == []
+    assert events(worker, "too little time left") == []
 
 
 def test_a_song_of_which_nothing_is_known_goes_on(rig: Rig) -> None:

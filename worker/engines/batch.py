@@ -16,16 +16,16 @@ Separate: TypeAlias = Callable[[Tensor, Sequence[int]], Tensor]
 
 _MOST = 16
 _SHARE = 0.7  # of the free memory that a batch may fill
-_CALM = 32  # runs without a lack of memory, after which twice as many windows are tried
+_CALM = 32  # runs that had enough memory, after which twice as many windows are tried
 
 
 class Batches:
-    """Runs windows through a network; `size` of them at once, for some time fewer where memory ran out."""
+    """Runs windows through a network, `size` of them at once; fewer for some time after memory ran out."""
 
     def __init__(
         self, separate: Separate, device: torch.device, window: int, sources: int, exact: Separate | None = None
     ) -> None:
-        """On a GPU, try one silent window of `window` samples, for all `sources`, to learn how many fit.
+        """On a GPU, run one silent window of `window` samples, for all `sources`, to estimate how many fit.
 
         `exact` does what `separate` does in float32, for windows in which a lower precision overflowed.
         """

@@ -22,7 +22,7 @@ from msas.errors import ModelUnavailable
 def read(name: str, repo: Path | None) -> Any:
     """Read the model `name`: from the folder `repo` where one is given, else from the cache or the model hub.
 
-    Raises ModelUnavailable. The files of `repo` are the operator's own: Demucs unpickles them.
+    Raises ModelUnavailable. Demucs unpickles the files of `repo`, so they must be trusted.
     """
     cached = repo is None and is_cached(name)
     if repo is None and not cached and not hub_answers():
@@ -50,7 +50,7 @@ def in_folder(repo: Path) -> list[str]:
 
 
 def is_cached(name: str) -> bool:
-    """Say whether the model hub's cache on this machine holds all of the pretrained model `name`."""
+    """Return whether the model hub's cache on this machine holds all of the pretrained model `name`."""
     repo = f"{DEFAULT_NAMESPACE}/{hf_repo_name(name)}"
     bag = try_to_load_from_cache(repo, f"{name}.yaml")
     if not isinstance(bag, str):
@@ -61,7 +61,7 @@ def is_cached(name: str) -> bool:
 
 @cache
 def hub_answers(seconds: float = 3.0) -> bool:
-    """Say whether the model hub may and can be reached, within `seconds` even where name lookup hangs."""
+    """Return whether the model hub answers, after at most `seconds`, even where name lookup hangs."""
     if constants.HF_HUB_OFFLINE:  # the hub's own variable; our images set it
         return False
     answered = threading.Event()
@@ -81,7 +81,7 @@ def hub_answers(seconds: float = 3.0) -> bool:
 
 @contextmanager
 def _cache_only() -> Iterator[None]:
-    """Keep the hub's client from asking the hub about files that are here: offline, it would retry for long."""
+    """Let the hub's client use its cache alone: offline, it would retry for long."""
     before = constants.HF_HUB_OFFLINE
     constants.HF_HUB_OFFLINE = True
     try:

@@ -29,7 +29,7 @@ CHECKPOINTS = {
     "accompaniment": ("1", "3e4d6ede1ecad091468550773e77934aac3f1e039c0697fc9039aba9b935e344"),
 }
 _FETCH_SECONDS = 300
-# All that the checkpoints need beside tensors: NumPy arrays of float32, and how NumPy pickles them.
+# What the checkpoints need beside tensors: NumPy arrays of float32, as NumPy pickles them.
 _ALLOWED: list[Any] = [
     (_reconstruct, "numpy.core.multiarray._reconstruct"),
     np.ndarray,
@@ -39,7 +39,7 @@ _ALLOWED: list[Any] = [
 
 
 def is_cached(cache: Path) -> bool:
-    """Say whether `cache` holds the weights."""
+    """Return whether `cache` holds the weights."""
     return all(_file(cache, instrument).is_file() for instrument in CHECKPOINTS)
 
 

@@ -27,7 +27,7 @@ from msas.logs import log
 from msas.settings import Settings, SettingsError
 from worker.system import cores
 
-# OpenVINO reports its use to its makers when it is imported, unless the package that does so is not there.
+# OpenVINO sends usage statistics when it is imported, unless this package is missing.
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 if TYPE_CHECKING:
     from openvino import Core
@@ -44,7 +44,7 @@ class Runtime:
     """The device and the precision that every network of this worker runs with."""
 
     def __init__(self, settings: Settings) -> None:
-        """Choose them as DEVICE and PRECISION say. Raises SettingsError where they can not be had."""
+        """Choose them by DEVICE and PRECISION. Raises SettingsError where this machine does not have them."""
         self._cache = settings.cache_dir.expanduser() / "openvino"
         self.device = _device(settings.device)
         self.threads = cores()
@@ -81,14 +81,14 @@ class Runtime:
         return None if self.precision == "float32" else self._in_torch(network, torch.float32)
 
     def free_memory(self) -> None:
-        """Give back what networks took that nobody refers to any more; some refer to themselves."""
+        """Free the memory of networks that are no longer used, also of those with reference cycles."""
         gc.collect()
         if self.device.type == "cuda":
             torch.cuda.empty_cache()
 
     @property
     def name(self) -> str:
-        """Name what the networks run on, for people."""
+        """Return the device's name, for people."""
         if self.device.type == "cuda":
             return torch.cuda.get_device_name(self.device)
         return f"CPU, {self.threads} thread{'s' if self.threads > 1 else ''}"
@@ -133,19 +133,19 @@ class Runtime:
             try:
                 _export_once(network, example, path)
                 if not path.is_file():
-                    break  # nor would it be exported anywhere else
+                    break  # another folder would not help
                 return self._compile(path)
             except OSError as error:
                 log.event(_log, "cache not writable", logging.WARNING, why=str(error))
             except RuntimeError as error:
                 log.event(_log, "export damaged", logging.WARNING, path=str(path), why=str(error)[:200])
                 with suppress(OSError):
-                    path.unlink()  # for the next start to make it anew
+                    path.unlink()  # the next start exports it again
         log.event(_log, "network runs in PyTorch", logging.WARNING, why="it could not be exported")
         return None
 
     def _folders(self) -> Iterator[Path]:
-        """Yield where exports are kept: the cache; where that can not be written, as in images, our own folder."""
+        """Yield the folders for exports: the cache, then, where that is read-only as in images, a temporary folder."""
         yield self._cache
         yield _own_folder()
 
@@ -171,7 +171,7 @@ def network_digest(network: nn.Module) -> str:
 
 @cache
 def _own_folder() -> Path:
-    """Return a folder that lives as long as this process."""
+    """Return a temporary folder, deleted when this process ends."""
     folder = tempfile.TemporaryDirectory(prefix="msas-exports-")
     atexit.register(folder.cleanup)
     return Path(folder.name)
@@ -187,7 +187,7 @@ def _device(wanted: str) -> torch.device:
 
 
 def _export_name(network: nn.Module, example: Sequence[Tensor], digest: str) -> str:
-    """Name an export by all that makes it what it is: weights, shapes, versions, and the code around the network."""
+    """Return an export's name, made from weights, shapes, versions, and the code around the network."""
     shapes = [tuple(tensor.shape) for tensor in example]
     ours = sorted({type(each).__module__ for each in network.modules() if type(each).__module__.startswith("worker.")})
     code = [inspect.getsource(sys.modules[name]) for name in ours]
@@ -196,12 +196,12 @@ def _export_name(network: nn.Module, example: Sequence[Tensor], digest: str) -> 
 
 
 def _export_once(network: nn.Module, example: Sequence[Tensor], path: Path) -> None:
-    """Export, unless it is done already, or another worker does it at this moment: then wait for that one."""
+    """Export the network, unless it is exported; wait where another worker is exporting it."""
     if path.is_file():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_suffix(".lock").open("w") as lock:
-        with suppress(OSError):  # some network file systems have no locks: there each worker exports for itself
+        with suppress(OSError):  # some network file systems have no locks; then each worker exports by itself
             fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.is_file():
             log.event(_log, "exporting network", to=path.name)
@@ -209,8 +209,8 @@ def _export_once(network: nn.Module, example: Sequence[Tensor], path: Path) -> N
 
 
 def _export_apart(network: nn.Module, example: Sequence[Tensor], path: Path) -> None:
-    """Export in a process of its own: it takes four times the memory that running the network does."""
-    # By way of a file: between processes PyTorch hands tensors over in /dev/shm, of which containers have little.
+    """Export in a separate process, since it needs four times the memory of the network."""
+    # In a file: PyTorch would pass tensors through /dev/shm, which is small in containers.
     with tempfile.TemporaryDirectory(dir=path.parent) as folder:
         handed_over = Path(folder) / "network"
         torch.save((network, tuple(example)), handed_over)
@@ -222,11 +222,11 @@ def _export_apart(network: nn.Module, example: Sequence[Tensor], path: Path) -> 
 def _export(handed_over: Path, path: Path) -> None:
     from openvino import convert_model, save_model
 
-    network, example = torch.load(handed_over, weights_only=False)  # written by our parent a moment ago
+    network, example = torch.load(handed_over, weights_only=False)  # written by the parent process
     shapes = [list(tensor.shape) for tensor in example]
     with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        warnings.simplefilter("ignore")  # of the tracer: shapes become constants, which is what we want
+        warnings.simplefilter("ignore")  # of the tracer, that shapes become constants, as they should
         model = convert_model(network, example_input=example, input=shapes)
         save_model(model, Path(folder) / path.name, compress_to_fp16=False)
-        for suffix in (".bin", ".xml"):  # who sees the .xml finds its weights
+        for suffix in (".bin", ".xml"):  # the .xml last, so that its weights exist
             (Path(folder) / path.name).with_suffix(suffix).replace(path.with_suffix(suffix))

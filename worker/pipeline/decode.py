@@ -1,4 +1,4 @@
-"""Decodes a song's file into blocks of samples, as often as wanted, never as a whole."""
+"""Decodes a song's file into blocks of samples, any number of times, never as a whole."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from msas.errors import NotAudio
 from worker.engines import MixtureStats, Samples
 
 _BLOCK_SECONDS = 1.0
-LOUDEST = 100.0  # 40 dB above full scale; what is louder is no music, and overflows in networks and encoders
+LOUDEST = 100.0  # 40 dB above full scale; louder samples would overflow in networks and encoders
 
 
 @dataclass
 class Mixture:
-    """The song at `path`, as far as it can be decoded. `info` is what its container says.
+    """The song at `path`, as far as it can be decoded. `info` is what its container tells.
 
-    `length` is its length in samples at its own rate, `info.rate`; known once it was surveyed.
+    `length` is in samples at its own rate, `info.rate`, and known after `survey`.
     """
 
     path: Path
@@ -35,7 +35,7 @@ class Mixture:
 
     @classmethod
     def open(cls, path: Path) -> Mixture:
-        """Look at the song without decoding it. Raises a BadSong."""
+        """Read the song's headers. Raises a BadSong."""
         with path.open("rb") as file, open_song(file) as (container, stream):
             return cls(path, describe(file, container, stream))
 
@@ -62,7 +62,7 @@ class Mixture:
     def blocks(self, rate: int) -> Iterator[Samples]:
         """Yield the mixture in blocks of about a second: float32 of shape (2, n) at `rate` Hz.
 
-        Mono is doubled, more than two channels are mixed down. The blocks' end sets `length`.
+        Mono is doubled, more than two channels are mixed down. After the last block `length` is set.
         """
         parts: list[Samples] = []
         for part in self._parts(rate):
@@ -97,7 +97,7 @@ class Mixture:
 
 
 def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFrame]:
-    """Yield what can be decoded: a damaged packet is left out, a file cut off ends early."""
+    """Yield what can be decoded: damaged packets are left out, a truncated file ends early."""
     packets = container.demux(stream)
     while True:
         try:
@@ -113,7 +113,7 @@ def _frames(container: InputContainer, stream: AudioStream) -> Iterator[AudioFra
 
 
 def _form(frame: AudioFrame) -> tuple[int, str, str]:
-    """Return what must stay the same for one resampler: files glued together may change it on the way."""
+    """Return what one resampler can't change: concatenated files may change it in the middle."""
     return frame.sample_rate, frame.layout.name, frame.format.name
 
 

@@ -19,7 +19,7 @@ from worker.system import peak_rss_mb
 
 
 class Stopwatch:
-    """How many seconds were spent in each stage, until now in the one that was entered last."""
+    """Measures the seconds of each stage."""
 
     def __init__(self) -> None:
         self._since = time.monotonic()
@@ -40,19 +40,19 @@ class Stopwatch:
 
 
 class SumCheck:
-    """How far the mixture stands above its difference from the sum of all stems, before they are encoded."""
+    """Measures the mixture over its difference from the sum of all stems, before they are encoded."""
 
     def __init__(self, all_stems: bool) -> None:
         self._all, self._signal, self._difference = all_stems, 0.0, 0.0
 
     def add(self, mixture: Samples, sources: Samples) -> None:
-        """Take in a stretch: mixture of shape (2, n), sources of shape (stems, 2, n)."""
+        """Add a stretch: mixture of shape (2, n), sources of shape (stems, 2, n)."""
         if self._all:
             self._signal += _energy(mixture)
             self._difference += _energy(mixture - sources.sum(axis=0))
 
     def db(self) -> float | None:
-        """Return it in dB; None where not all stems were made, or where there is nothing to compare."""
+        """Return the ratio in dB; None where not all stems were made, or one side is silent."""
         if not (0 < self._signal < math.inf and 0 < self._difference < math.inf):
             return None
         return round(10 * math.log10(self._signal / self._difference), 2)

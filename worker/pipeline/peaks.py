@@ -45,7 +45,7 @@ class Peaks:
         self._low, self._high = np.zeros(count, np.float32), np.zeros(count, np.float32)
 
     def add(self, block: Samples) -> None:
-        """Take in the next samples, shape (2, n), full scale at 1."""
+        """Add the next samples, shape (2, n), full scale at 1."""
         size = block.shape[1]
         if size == 0:
             return
@@ -59,13 +59,13 @@ class Peaks:
         self._position += size
 
     def encoded(self) -> str:
-        """Return them as signed bytes in base64. Silence, and what only ever lies on one side of it, touches 0."""
+        """Return the peaks as signed bytes in base64. The lowest value is at most 0, the highest at least 0."""
         pairs = np.stack([self._low, self._high], axis=1) * _FULL_SCALE
         return base64.b64encode(np.rint(pairs.clip(-_FULL_SCALE, _FULL_SCALE)).astype(np.int8).tobytes()).decode()
 
 
 def build_peaks(songhash: str, rate: int, length: int, frame: int, tracks: Mapping[str, Any]) -> dict[str, Any]:
-    """Put the file's content together; `tracks` are the finished StemFiles of the song's stems and mixture."""
+    """Return the file's content; `tracks` are the encoded stems and the mixture."""
     return {
         "hash": songhash,
         "rate": rate,

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class ReaderGone(Exception):
-    """Nobody will read what is put; the reader's own error says why."""
+    """The reader has stopped; its own error says why."""
 
 
 class BoundedQueue(Generic[T]):
@@ -37,13 +37,13 @@ class BoundedQueue(Generic[T]):
             self._change.notify_all()
 
     def end(self, error: BaseException | None = None) -> None:
-        """Say that nothing follows; with `error`, that the reader is to raise it at once."""
+        """End the queue; with `error`, the reader raises it at once."""
         with self._change:
             self._ended, self._error = True, error
             self._change.notify_all()
 
     def leave(self) -> None:
-        """Say that nobody reads any more."""
+        """Stop reading: `put` raises ReaderGone from now on."""
         with self._change:
             self._left = True
             self._items.clear()
@@ -64,7 +64,7 @@ class BoundedQueue(Generic[T]):
 
 @contextmanager
 def prefetch(items: Callable[[], Iterable[T]], size: int) -> Iterator[Iterator[T]]:
-    """Let a thread of its own run through `items()`, at most `size` items ahead of who reads them here."""
+    """Iterate over `items()` in a thread, at most `size` items ahead of the reader."""
     queue = BoundedQueue[T](size)
 
     def run() -> None:

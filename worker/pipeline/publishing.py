@@ -17,15 +17,15 @@ from msas.store.stems import Attempt
 def attempt_at(store: Store, songhash: str) -> Iterator[Attempt]:
     """Begin an attempt at the song. Where the block fails, what the attempt stored is removed, as far as possible.
 
-    Raises StoreRefused where the store refuses for a reason that lasts what the block stores: to separate the song
-    again would be of no use.
+    Raises StoreRefused where the store refuses what the block stores for a reason that lasts, so that separating the
+    song again would not help.
     """
     attempt = store.begin_attempt(songhash)
     try:
         yield attempt
     except Exception as error:
         if isinstance(error, StoreUnavailable) and not error.is_lasting:
-            raise  # it would not remove anything now
+            raise  # the store would not delete anything either
         with suppress(StoreUnavailable):
             store.remove_attempt(attempt)
         if isinstance(error, StoreUnavailable):

@@ -34,8 +34,8 @@ from worker.pipeline.stem import EncodedStem, align
 from worker.system import lower_thread_priority
 from worker.watchdog import Watchdog
 
-# Where in a job's progress, 0 to 1, each stage begins and ends. Encoding and storing go on all the while the
-# engine separates; as stages they are what is left of that at the end.
+# Where in a job's progress, 0 to 1, each stage begins and ends. Stems are encoded and stored while the engine
+# separates; these two stages are only what is left of that at the end.
 _SPAN = {
     Stage.FETCHING: (0.0, 0.01),
     Stage.DECODING: (0.01, 0.02),
@@ -48,16 +48,16 @@ _STRETCHES_AHEAD = 2  # that the engine may be ahead of an encoder
 
 
 class Watch(Protocol):
-    """Whoever is told how far the work is, and says by raising that it should end."""
+    """Is told the job's progress, and raises where the work must stop."""
 
     def report(self, stage: Stage, progress: float) -> None:
         """Note the stage, and the job's progress, 0 to 1."""
 
     def confirm(self) -> None:
-        """Make sure that the job is still ours."""
+        """Check that this worker still holds the job."""
 
     def pause(self) -> None:
-        """Wait a moment for the store, which is away."""
+        """Wait a short time while the store is away."""
 
 
 def separate_song(
@@ -70,12 +70,12 @@ def separate_song(
     scratch: str,
     limits: SongLimits,
 ) -> Report:
-    """Separate the job's song, which must keep the `limits`; store its stems, then its report; return the report that
-    is published then: another attempt's, where that was faster.
+    """Separate the job's song, within the `limits`; store its stems, then its report. Return the published report,
+    which is another attempt's where that was faster.
 
     Where the store is away when the song is fetched, raises StoreUnavailable; where it is away later, waits for it.
-    Raises a Problem, or what `watch` raises. Leaves no file behind in the folder `scratch`. Memory does not
-    depend on the song's length. The `watchdog` watches over decoder, engine and encoders.
+    Raises a Problem, or what `watch` raises. Leaves no file in the folder `scratch`. Memory does not depend on the
+    song's length. The `watchdog` watches decoder, engine and encoders.
     """
     options = options.for_stems(engine.stems)
     stopwatch = Stopwatch()
@@ -121,7 +121,7 @@ def separate_song(
 
 
 class _Stems:
-    """The stems of a job, and the mixture, on their way to the store, each in a thread that encodes what it uploads.
+    """The stems of a job and the mixture, each with a thread that encodes and uploads it.
 
     `frame` is how many samples their format encodes together.
     """
@@ -134,8 +134,7 @@ class _Stems:
         self.threads: dict[str, Future[None]] = {}
 
     def put(self, stretch: Samples, sources: Samples) -> None:
-        """Hand on a stretch of the mixture, shape (2, n), and of all sources, shape (stems, 2, n); their sum to the
-        one that is the rest."""
+        """Pass on a stretch of the mixture, shape (2, n), and of all sources, shape (stems, 2, n)."""
         parts = chain(sources, [sources.sum(axis=0)] if self.rest else [], [stretch])
         for (name, queue), part in zip(self.queues.items(), parts, strict=True):
             try:
@@ -145,7 +144,7 @@ class _Stems:
                 raise
 
     def finish(self) -> dict[str, EncodedStem]:
-        """Wait until all stems are stored; return them. Raises what one of them met."""
+        """Wait until all stems are stored; return them. Raises what a thread raised."""
         for queue in self.queues.values():
             queue.end()
         for thread in self.threads.values():
@@ -163,7 +162,7 @@ def _stems(
     store: Store,
     watchdog: Watchdog,
 ) -> Iterator[_Stems]:
-    """Open all stems of the attempt; at the end of the block, those that are not finished leave nothing behind."""
+    """Open all stems of the attempt; an error in the block ends their threads."""
     stems = _Stems(names, options.rest)
     to_rate = stem_rate(options, mixture.info.rate)
     length = _length(mixture, to_rate)
@@ -172,7 +171,7 @@ def _stems(
             for name, queue in stems.queues.items():
                 blocks = pad_or_trim(resampled(queue, rate, to_rate), length)
                 if name in (stems.rest, MIXTURE):
-                    # Of the song as it is: what the engine heard may have been resampled for it.
+                    # From the song at its own rate: the engine's mixture may be resampled.
                     pairs = align(pad_or_trim(watchdog.each(mixture.blocks(to_rate)), length), blocks)
                     blocks = starmap(_first if name == MIXTURE else np.subtract, pairs)
                 encoder = open_encoder(options, to_rate, length, _tags(mixture, name))
