@@ -30,7 +30,7 @@ class FolderStore:
     def __init__(self, song: Path, out: Path) -> None:
         self._song, self._out = song, out
 
-    def patient(self, _: object) -> FolderStore:
+    def retrying(self, _: object) -> FolderStore:
         return self
 
     def fetch_song(self, _: str, path: Path) -> None:
@@ -54,7 +54,7 @@ class FolderStore:
     def end_attempt(self, _: Attempt) -> None:
         pass
 
-    def withdraw(self, _: Attempt) -> None:
+    def remove_attempt(self, _: Attempt) -> None:
         pass
 
 
