@@ -7,7 +7,7 @@ ENGINE ?= $(notdir $(shell command -v docker || command -v podman))
 TAG    ?= v1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo run logs doctor test test-long lint bench soak test-containers test-page images push deploy undeploy forward lint-manifests overlay clean
+.PHONY: help dev demo run logs doctor test test-long lint bench soak test-containers test-page screenshots images push deploy undeploy forward lint-manifests overlay clean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ test-containers: .venv/installed  ## build the images and run the manifests' pod
 test-page: .venv/installed  ## drive the page in Debian's Chromium, which root gets installed
 	@.venv/bin/python -m tests.page
 	@$(PYTEST) 2 tests/page $(ARGS)
+
+screenshots: .venv/installed  ## take the pictures of docs/page.md, and draw the page's icons
+	@.venv/bin/python -m tests.page
+	@.venv/bin/python -m tests.page.screenshots
 
 images:  ## msas-rest and msas-worker      [TAG=v1] [MODELS="htdemucs lite"] [TORCH_INDEX=url] [BUILD_FLAGS=...]
 	@$(ENGINE) build $(BUILD_FLAGS) --file rest/Dockerfile --tag msas-rest:$(TAG) .

@@ -2,6 +2,7 @@
 
 import { backoff, call, key } from "./service/api.js";
 import { set } from "./dom.js";
+import { setUpHelp } from "./player/controls/keys.js";
 import { parseLink } from "./player/song-link.js";
 import { UploadForm } from "./upload-form.js";
 import { LibraryView } from "./songs/library-view.js";
@@ -171,6 +172,7 @@ at("forget-key").onclick = () => {
   key.forget();
   location.reload();
 };
+setUpHelp(at("keys"), at("show-keys"));
 window.addEventListener("hashchange", openLinkedSong);
 openLinkedSong();
 poller.run();

@@ -1,5 +1,7 @@
 // Making DOM elements; formatting times and sizes for people.
 
+import { ICONS } from "./third_party/lucide/icons.js";
+
 /** Make an element: `properties` by name, attributes where the name has a dash or is `role`; then its children. */
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
@@ -14,6 +16,29 @@ export function element(tag, properties = {}, ...children) {
 /** Make a button. */
 export function button(text, onclick, properties = {}) {
   return element("button", { type: "button", onclick, ...properties }, text);
+}
+
+/** Make an icon, which screen readers ignore. */
+export function icon(name) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  for (const [attribute, value] of [["viewBox", "0 0 24 24"], ["class", "icon"], ["aria-hidden", "true"]]) made.setAttribute(attribute, value);
+  made.innerHTML = ICONS[name] ?? ICONS.any;
+  return made;
+}
+
+/** Make a button with an icon; its text is for screen readers, and its title tells what it does. */
+export function iconButton(name, text, onclick, properties = {}) {
+  const made = element("button", { type: "button", onclick, title: text, ...properties });
+  setLabel(made, name, text, true);
+  return made;
+}
+
+/** Give an element an icon and a text, which only screen readers get if it is `hidden`. */
+export function setLabel(target, name, text, hidden = false) {
+  const label = `${name} ${text}${hidden ? " hidden" : ""}`;
+  if (target.dataset.label === label) return;
+  target.dataset.label = label;
+  target.replaceChildren(icon(name), element("span", { className: hidden ? "visually-hidden" : "" }, text));
 }
 
 /** Set a property only if its value changes: a screen reader announces every change, and the focus may get lost. */

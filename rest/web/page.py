@@ -25,11 +25,19 @@ WELCOME = """MSaaS, Music Separation as a Service.
 POST a song to /apiv1/separate, ask /apiv1/status/<songhash>, fetch /apiv1/track/<songhash>/<stem>.
 """
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; manifest-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _DOCUMENT = "index.html"
-_KINDS = {"css": "text/css", "html": "text/html", "js": "text/javascript", "svg": "image/svg+xml"}
+_KINDS = {
+    "css": "text/css; charset=utf-8",
+    "html": "text/html; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "png": "image/png",
+    "svg": "image/svg+xml; charset=utf-8",
+    "webmanifest": "application/manifest+json; charset=utf-8",
+}
+_IN_WORKERS = "/worker/"  # modules in such a folder run in a worker, which fetches them when it starts
 _FOREVER, _ASK_EACH_TIME = "public, max-age=31536000, immutable", "no-cache"
 
 
@@ -44,7 +52,7 @@ class File:
     def answer(self, caching: str) -> Response:
         """Send it, compressed where the caller can read that."""
         small = bool(request.accept_encodings["gzip"])
-        response = Response(self.zipped if small else self.plain, content_type=f"{self.kind}; charset=utf-8")
+        response = Response(self.zipped if small else self.plain, content_type=self.kind)
         if small:
             response.content_encoding = "gzip"
         response.vary.update(["Accept-Encoding", "Accept"])
@@ -69,7 +77,9 @@ def page() -> Page:
     found = {path.relative_to(folder).as_posix(): path.read_bytes() for path in sorted(ours)}
     digest = hashlib.sha256(b"".join(name.encode() + content for name, content in found.items())).hexdigest()[:16]
     modules = "".join(
-        f'<link rel="modulepreload" href="/page/{digest}/{name}">\n' for name in found if name.endswith(".js")
+        f'<link rel="modulepreload" href="/page/{digest}/{name}">\n'
+        for name in found
+        if name.endswith(".js") and _IN_WORKERS not in name
     )
     document = found[_DOCUMENT].decode().replace("{digest}", digest).replace("{modules}", modules)
     found[_DOCUMENT] = document.encode()

@@ -26,6 +26,12 @@ export class Mix extends EventTarget {
     this.#dispatchChange();
   }
 
+  /** Toggle `mute` or `solo` of the stem with a number, from 0; do nothing if there is none. */
+  toggle(number, field) {
+    const name = this.names[number];
+    if (name) this.set(name, { [field]: !this.get(name)[field] });
+  }
+
   setOriginal(on) {
     this.original = on;
     this.#dispatchChange();

@@ -1,16 +1,20 @@
 // The player of one song: connects the transport bar, the lanes of the tracks, the mix, the loop, and playback.
 
 import { StemReplaced, call, readBody } from "../service/api.js";
-import { button, clock, element, set } from "../dom.js";
+import { element, icon, set } from "../dom.js";
+import { actionFor } from "./controls/keys.js";
+import { LoopControls } from "./controls/loop-controls.js";
+import { TempoControls } from "./controls/tempo-controls.js";
+import { Transport } from "./controls/transport.js";
 import { copyLink, downloadLink, mixUrl } from "./downloads.js";
-import { Lanes } from "./lanes.js";
-import { LoopControls } from "./loop-controls.js";
+import { FinePeaks } from "./lanes/fine-peaks.js";
+import { Lanes } from "./lanes/lanes.js";
 import { Mix } from "./mix.js";
 import { formatLink } from "./song-link.js";
-import { TempoControls } from "./tempo-controls.js";
 import { Playback } from "./sound/playback.js";
 import { SliceCache } from "./sound/slice-cache.js";
 import { MIXTURE, tracksByName } from "./tracks.js";
+import { Viewport } from "./viewport.js";
 
 const RATES = [8_000, 96_000]; // Hz, the lowest and the highest that every browser plays
 let activePlayer = null; // only one song plays at a time
@@ -21,10 +25,15 @@ export class Player {
   #mix;
   #loop = null;
   #tempo = null;
+  #transport = null;
+  #viewport = null;
   #peaks = null;
   #playback = null;
   #context = null;
+  #slices = null;
+  #finePeaks = null;
   #frame = 0;
+  #countIn = false;
   #error = element("p", { className: "error", role: "alert", hidden: true });
   #onStemsReplaced;
   element = element("div", { className: "player", role: "group", "aria-label": "Player" });
@@ -43,49 +52,72 @@ export class Player {
     } catch (error) {
       this.#showError(error.message);
     }
-    const names = [...this.#tracks.keys()].filter((name) => name !== MIXTURE && this.#peaks?.tracks[name]);
-    this.#mix = new Mix(names);
-    this.#mix.addEventListener("change", () => this.#applyMix());
+    this.#mix = new Mix([...this.#tracks.keys()].filter((name) => name !== MIXTURE && this.#peaks?.tracks[name]));
+    if (this.#peaks) this.#makeControls();
     const showError = (message) => this.#showError(message);
-    const lanes = new Lanes(this.#tracks, this.#peaks, this.#mix, {
-      seekTo: (fraction) => this.#seek(fraction * this.#seconds),
-      loop: (from, to) => this.#loop.setRegion(from * this.#seconds, to * this.#seconds),
-      showError,
+    const lanes = new Lanes({
+      tracks: this.#tracks, peaks: this.#peaks, mix: this.#mix, viewport: this.#viewport, loop: this.#loop, showError,
+      seekTo: (seconds) => this.#seek(seconds), position: () => this.#position,
     });
-    this.element.append(
-      ...(this.#peaks ? [this.#transportBar()] : []),
-      this.#error,
-      lanes.element,
-      element(
-        "p", { className: "links" },
-        this.#peaks && downloadLink(() => this.#mixUrl(), "Download this mix", showError),
-        downloadLink(() => `/apiv1/archive/${status.hash}.zip`, "All stems as ZIP", showError),
-        copyLink(() => formatLink(status.hash, this.settings)),
-      ),
+    if (this.#peaks) this.#finePeaks = new FinePeaks(this.#viewport, this.#peaks, this.#slices, lanes.waveforms);
+    const links = element(
+      "p", { className: "links" },
+      this.#peaks && downloadLink(() => mixUrl(status, this.#tracks, this.#mix, this.#loop), [icon("download"), "Download this mix"], showError),
+      downloadLink(() => `/apiv1/archive/${status.hash}.zip`, [icon("archive"), "All stems as ZIP"], showError),
+      copyLink(() => formatLink(status.hash, this.settings)),
     );
+    this.element.append(this.#error, lanes.element, links, ...(this.#transport ? [this.#transport.element] : []));
     if (this.#peaks) this.#render();
   }
 
-  #transportBar() {
-    this.toggle = button("Play", () => this.#playOrPause(), { className: "main play" });
-    this.slider = element("input", {
-      type: "range", min: 0, max: this.#seconds, step: 0.01, value: 0, className: "position", "aria-label": "Position",
-      oninput: () => this.#seek(this.slider.valueAsNumber),
-      onkeydown: (event) => this.#stepByKey(event),
-    });
-    this.time = element("span", { className: "time" });
-    this.originalButton = button("Original", () => this.#mix.setOriginal(!this.#mix.original), { "aria-pressed": "false", title: "The song as it was" });
-    const originalButton = this.#tracks.has(MIXTURE) ? this.originalButton : null;
+  #makeControls() {
+    // An offline context decodes before the first gesture, from which on a browser allows sound.
+    this.#slices = new SliceCache(new OfflineAudioContext(2, 1, this.#contextRate), this.#peaks, this.#tracks, this.#status.options.bit_depth);
+    const { tempo_bpm: bpm = null, key = null } = this.#status;
+    this.#viewport = new Viewport(this.#seconds);
     this.#loop = new LoopControls(this.#seconds, () => this.#position);
+    this.#tempo = new TempoControls(bpm, key);
+    this.#transport = new Transport({
+      seconds: this.#seconds, hasOriginal: this.#tracks.has(MIXTURE), hasBeat: Boolean(bpm),
+      groups: [this.#loop.element, this.#tempo.element], actions: this.#actions,
+    });
+    this.#viewport.addEventListener("change", () => this.#render());
     this.#loop.addEventListener("change", () => this.#applyLoop());
-    this.#tempo = new TempoControls();
-    this.#tempo.addEventListener("change", () => this.#applyTempo());
+    this.#tempo.addEventListener("change", () => this.#playback?.setTempoAndKey(this.#tempo.tempo, this.#tempo.semitones));
+    this.#mix.addEventListener("change", () => this.#applyMix());
     document.addEventListener("keydown", this.#onKey);
-    return element(
-      "div", { className: "transport" },
-      this.toggle, this.slider, this.time, originalButton, this.#loop.element, this.#tempo.element,
-    );
   }
+
+  /** What buttons and keys do. */
+  #actions = {
+    play: () => this.#actions.playOrPause(),
+    playOrPause: () => (this.#playback?.playing ? this.#playback.pause() : this.play()),
+    seek: (seconds) => this.#seek(seconds),
+    step: (direction) => this.#seek(this.#position + direction * this.#transport.stepSeconds),
+    toStart: () => this.#seek(0),
+    setLoopStart: () => this.#loop.setStart(),
+    setLoopEnd: () => this.#loop.setEnd(),
+    toggleLoop: () => this.#loop.toggle(),
+    toggleMute: (number) => this.#mix.toggle(number, "mute"),
+    toggleSolo: (number) => this.#mix.toggle(number, "solo"),
+    toggleOriginal: () => this.#tracks.has(MIXTURE) && this.#mix.setOriginal(!this.#mix.original),
+    toggleCountIn: () => this.#setCountIn(!this.#countIn && Boolean(this.#status.tempo_bpm)),
+    changeTempo: (difference) => this.#tempo.apply({ tempo: this.#tempo.tempo + difference }),
+    transpose: (semitones) => this.#tempo.apply({ semitones: this.#tempo.semitones + semitones }),
+    zoom: (factor) => this.#viewport.zoom(factor, this.#position),
+  };
+
+  /** Keys are for the player that has the focus, or, where none has, for the one that plays. */
+  #onKey = (event) => {
+    const { activeElement, body } = document;
+    const inside = this.element.contains(activeElement) || (activeElement !== body && activeElement.contains(this.element));
+    const isMeant = inside || (activeElement === body && (activePlayer ?? this) === this);
+    const action = isMeant && actionFor(event);
+    if (!action) return;
+    event.preventDefault();
+    const [name, value] = action;
+    this.#actions[name](value);
+  };
 
   /** The position, in seconds, the mix, the loop, the tempo and the semitones, as a link holds them. */
   get settings() {
@@ -109,67 +141,55 @@ export class Player {
     if (this.#peaks) this.#ensurePlayback().play();
   }
 
-  /** Stop, and free the decoded sound. */
   close() {
     document.removeEventListener("keydown", this.#onKey);
+    this.#finePeaks?.close();
+    this.#stop();
+  }
+
+  /** Stop, and free the decoded sound. */
+  #stop() {
     if (activePlayer === this) activePlayer = null;
     cancelAnimationFrame(this.#frame);
     this.#playback?.close();
     this.#context?.close();
+    this.#slices?.clear();
     this.#playback = this.#context = null;
   }
 
   get #position() {
-    return this.#playback ? this.#playback.position : this.slider.valueAsNumber;
+    return this.#playback ? this.#playback.position : this.#transport.position;
+  }
+
+  /** The song's sample rate, or the nearest one that every browser plays, in Hz. */
+  get #contextRate() {
+    return Math.min(Math.max(this.#peaks.rate, RATES[0]), RATES[1]);
   }
 
   get #seconds() {
     return this.#peaks.samples / this.#peaks.rate;
   }
 
-  /** Keys [ and ] set the start and the end of the loop of the player that plays, or has the focus. */
-  #onKey = (event) => {
-    const { activeElement, body } = document;
-    const isMeant = this.element.contains(activeElement) || (activeElement === body && (activePlayer ?? this) === this);
-    if (!isMeant || event.metaKey) return;
-    if (event.key === "[") this.#loop.setStart();
-    else if (event.key === "]") this.#loop.setEnd();
-  };
-
   #applyLoop() {
     const { start, end, on } = this.#loop;
-    this.element.classList.toggle("looping", on);
-    this.element.style.setProperty("--from", start / this.#seconds);
-    this.element.style.setProperty("--to", end / this.#seconds);
     if (on) this.#playback?.setLoop(start, end);
     else this.#playback?.setLoop();
+    this.#render();
   }
 
-  #applyTempo() {
-    this.#playback?.setTempoAndKey(this.#tempo.tempo, this.#tempo.semitones);
-  }
-
-  /** The address of what is heard: the mix within the loop; for the original, the mixture or a mix of all stems. */
-  #mixUrl() {
-    const { original, names } = this.#mix;
-    if (original && !this.#loop.on) return this.#tracks.get(MIXTURE).url;
-    const gains = names.map((name) => [name, original ? 1 : this.#mix.gain(name)]);
-    return mixUrl(this.#status, Object.fromEntries(gains), this.#loop);
-  }
-
-  #playOrPause() {
-    if (this.#playback?.playing) this.#playback.pause();
-    else this.play();
+  #setCountIn(on) {
+    this.#countIn = on;
+    if (this.#playback) this.#playback.countInBpm = on ? this.#status.tempo_bpm : null;
+    this.#render();
   }
 
   /** Return the playback, with a context at the song's sample rate. It is made on the first gesture, as browsers require. */
   #ensurePlayback() {
-    if (activePlayer !== this) activePlayer?.close();
+    if (activePlayer !== this) activePlayer?.#stop();
     activePlayer = this;
     if (this.#playback) return this.#playback;
-    this.#context = new AudioContext({ sampleRate: Math.min(Math.max(this.#peaks.rate, RATES[0]), RATES[1]), latencyHint: "playback" });
-    const sliceCache = new SliceCache(this.#context, this.#peaks, this.#tracks, this.#status.options.bit_depth);
-    this.#playback = new Playback(this.#context, sliceCache, this.#peaks, this.#mix.names);
+    this.#context = new AudioContext({ sampleRate: this.#contextRate, latencyHint: "playback" });
+    this.#playback = new Playback(this.#context, this.#slices, this.#peaks, this.#mix.names);
     this.#playback.addEventListener("change", () => this.#render());
     this.#playback.addEventListener("failure", ({ detail: error }) => {
       if (error instanceof StemReplaced) {
@@ -179,8 +199,9 @@ export class Player {
       this.#showError(error ? `${error.message} ${this.#playback?.playing ? "Trying again." : "Press Play to go on."}` : "");
     });
     this.#applyMix();
-    this.#applyTempo();
-    this.#playback.seek(this.slider.valueAsNumber);
+    this.#playback.setTempoAndKey(this.#tempo.tempo, this.#tempo.semitones);
+    this.#playback.countInBpm = this.#countIn ? this.#status.tempo_bpm : null;
+    this.#playback.seek(this.#transport.position);
     this.#applyLoop();
     return this.#playback;
   }
@@ -188,23 +209,16 @@ export class Player {
   #seek(seconds) {
     const to = Math.min(Math.max(0, seconds), this.#seconds);
     if (this.#playback) this.#playback.seek(to);
-    else this.slider.value = to;
+    else this.#transport.position = to;
     this.#render();
-  }
-
-  #stepByKey(event) {
-    const step = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -4, PageUp: 4 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    this.#seek(this.slider.valueAsNumber + step * Math.min(5, this.#seconds / 20));
   }
 
   #applyMix() {
     const { original, names } = this.#mix;
-    this.originalButton.setAttribute("aria-pressed", String(original));
     if (original) this.#playback?.include(MIXTURE);
     for (const name of names) this.#playback?.setVolume(name, original ? 0 : this.#mix.gain(name));
     if (this.#tracks.has(MIXTURE)) this.#playback?.setVolume(MIXTURE, original ? 1 : 0);
+    this.#render();
   }
 
   #showError(message) {
@@ -213,15 +227,18 @@ export class Player {
   }
 
   #render() {
-    const playback = this.#playback;
+    const { playing = false, loading = false } = this.#playback ?? {};
     const position = this.#position;
-    if (playback) this.slider.value = position;
-    this.slider.setAttribute("aria-valuetext", `${clock(position)} of ${clock(this.#seconds)}`);
-    set(this.time, "textContent", `${clock(position)} / ${clock(this.#seconds)}`);
-    this.element.style.setProperty("--at", position / this.#seconds);
-    set(this.toggle, "textContent", playback?.playing ? "Pause" : "Play");
-    this.toggle.setAttribute("aria-busy", String(Boolean(playback?.loading)));
+    if (this.#playback) this.#transport.position = position;
+    if (playing) this.#viewport.follow(position);
+    this.#transport.show({ position, playing, loading, original: this.#mix.original, countIn: this.#countIn });
+    const { start, end, on } = this.#loop;
+    const places = { "--at": position, "--from": on ? start : 0, "--to": on ? end : 0 };
+    for (const [name, seconds] of Object.entries(places)) {
+      this.element.style.setProperty(name, Math.min(Math.max(-0.1, this.#viewport.fractionAt(seconds)), 1.1));
+    }
+    this.element.classList.toggle("looping", on);
     cancelAnimationFrame(this.#frame);
-    if (playback?.playing) this.#frame = requestAnimationFrame(() => this.#render());
+    if (playing) this.#frame = requestAnimationFrame(() => this.#render());
   }
 }

@@ -1,6 +1,6 @@
 // The list of songs in the page: one item for each song, with its status, its actions and its player.
 
-import { button, element, set } from "../dom.js";
+import { button, element, icon, set, setLabel } from "../dom.js";
 import { Player } from "../player/player.js";
 import { requestStatus } from "../service/polling.js";
 import { statusText } from "./status-text.js";
@@ -35,6 +35,9 @@ export class LibraryView {
       const { text, progress, error, kind } = statusText(song);
       set(item.name, "textContent", song.name || "A song");
       set(item.status, "textContent", text);
+      set(item.facts, "textContent", describeMusic(song.status ?? {}));
+      set(item.facts, "hidden", !item.facts.textContent);
+      item.cover.style.setProperty("--hue", hueOf(song.name));
       set(item.error, "textContent", error ?? "");
       set(item.error, "hidden", !error);
       set(item.bar, "hidden", progress === null);
@@ -54,14 +57,18 @@ export class LibraryView {
 
   #make(song) {
     const item = {
+      cover: element("span", { className: "cover" }, icon("music")),
       name: element("h3"),
       status: element("p", { className: "status" }),
+      facts: element("p", { className: "facts", hidden: true }),
       bar: element("progress", { max: 1, "aria-label": "Progress" }),
       error: element("p", { className: "error" }),
       actions: element("div", { className: "actions" }),
       slot: element("div"),
     };
-    item.root = element("li", { className: "song", tabIndex: -1 }, item.name, item.status, item.bar, item.error, item.actions, item.slot);
+    const texts = element("div", {}, item.name, item.status, item.facts);
+    const head = element("div", { className: "song-head" }, item.cover, texts, item.actions);
+    item.root = element("li", { className: "song", tabIndex: -1 }, head, item.bar, item.error, item.slot);
     this.#items.set(song, item);
     return item;
   }
@@ -142,7 +149,8 @@ export class LibraryView {
 
   /** Show on the button whether the player is open. */
   #labelButton({ open, player }) {
-    set(open, "textContent", player ? "Close" : "Listen");
+    setLabel(open, player ? "close" : "headphones", player ? "Close" : "Listen");
+    open.classList.toggle("main", !player);
     open.setAttribute("aria-expanded", String(Boolean(player)));
   }
 
@@ -175,6 +183,17 @@ export class LibraryView {
     for (const song of this.#items.keys()) if (!listed.has(song)) this.#removeItem(song);
     const roots = songs.filter((song) => this.#items.has(song)).map((song) => this.#items.get(song).root);
     roots.forEach((root, i) => list.children[i] !== root && list.insertBefore(root, list.children[i] ?? null));
-    document.getElementById("empty").hidden = this.#library.songs.length > 0;
+    document.getElementById("empty").hidden = songs.length > 0;
+    document.body.classList.toggle("has-songs", songs.length > 0);
   }
+}
+
+/** Return the tempo and the key of a song, where its status has them. */
+function describeMusic({ tempo_bpm: bpm, key }) {
+  return [bpm && `${Math.round(bpm)} BPM`, key].filter(Boolean).join(", ");
+}
+
+/** Return a colour for a name, in degrees of hue: always the same one. */
+function hueOf(name) {
+  return [...name].reduce((sum, letter) => (sum * 31 + letter.codePointAt(0)) % 360, 7);
 }

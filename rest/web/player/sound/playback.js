@@ -2,6 +2,8 @@
 
 import { backoff } from "../../service/api.js";
 import { Stretcher } from "../stretch/stretcher.js";
+import { countIn } from "./count-in.js";
+import { Outputs } from "./outputs.js";
 import { Sequence } from "./sequence.js";
 import { Timeline } from "./timeline.js";
 
@@ -11,26 +13,24 @@ const START_SECONDS = 0.5; // of sound that are there before the first of it pla
 const SCHEDULE_MS = 200;
 const SEEK_DELAY_MS = 80; // after a seek, before its sound is fetched: dragging fetches none
 const NO_OUTPUT_MS = 3_000;
-const FADE_SECONDS = 0.01;
 export const SHORTEST_LOOP_SECONDS = 0.1;
 
 /** Dispatches `change` when it starts, stops or moves, and `failure` with the error that keeps it from playing, or null. */
 export class Playback extends EventTarget {
   playing = false;
   loading = false;
+  countInBpm = null; // beats a minute of the song, if one bar is counted before it plays
   #context;
   #slices;
   #peaks;
   #names;
-  #gains = new Map();
-  #volumes = new Map(); // the last one set for each track: a gain's own value is late in some browsers
+  #outputs;
   #position = 0; // in seconds of song, where it is paused or was started
   #timeline = null; // what is scheduled
   #loop = null; // its `begin` and `end` in samples
   #tempo = 1;
   #semitones = 0;
   #stretcher = new Stretcher();
-  #sources = [];
   #run = 0; // counts starts and stops: what an older one still awaits is ignored
   #failing = false;
 
@@ -40,14 +40,7 @@ export class Playback extends EventTarget {
     this.#slices = slices;
     this.#peaks = peaks;
     this.#names = new Set(names);
-    const out = context.createGain();
-    out.connect(context.destination);
-    for (const name of Object.keys(peaks.tracks)) {
-      const gain = context.createGain();
-      gain.connect(out);
-      this.#gains.set(name, gain);
-      this.#volumes.set(name, 1);
-    }
+    this.#outputs = new Outputs(context, Object.keys(peaks.tracks));
   }
 
   get seconds() {
@@ -78,14 +71,7 @@ export class Playback extends EventTarget {
 
   /** Set a track's volume, 0 to 1. */
   setVolume(name, volume) {
-    const before = this.#volumes.get(name);
-    if (volume === before) return;
-    this.#volumes.set(name, volume);
-    const { gain } = this.#gains.get(name);
-    const now = this.#context.currentTime;
-    gain.cancelScheduledValues(now);
-    gain.setValueAtTime(before, now);
-    gain.linearRampToValueAtTime(volume, now + FADE_SECONDS);
+    this.#outputs.setVolume(name, volume);
   }
 
   /** Play this track too, from now on; its sound is not fetched before. */
@@ -96,7 +82,7 @@ export class Playback extends EventTarget {
   }
 
   play() {
-    if (!this.playing) this.#start(this.#position >= this.seconds ? 0 : this.#position);
+    if (!this.playing) this.#start(this.#position >= this.seconds ? 0 : this.#position, 0, this.countInBpm);
   }
 
   pause() {
@@ -123,7 +109,8 @@ export class Playback extends EventTarget {
     }
   }
 
-  async #start(position, delay = 0) {
+  /** Play from a position, `delay` ms from now; count one bar before, if there is a tempo to count in. */
+  async #start(position, delay = 0, countInBpm = null) {
     const run = this.#cancelRun();
     this.#position = position;
     this.playing = this.loading = true;
@@ -137,18 +124,21 @@ export class Playback extends EventTarget {
       const parts = [await sequence.next()];
       while (run === this.#run && sequence.complete < START_SECONDS && !sequence.ended) parts.push(await sequence.next());
       for (let lead = LEAD_SECONDS; run === this.#run; lead *= 2) {
-        const start = this.#toSample(this.#context.currentTime + lead);
+        const earliest = this.#context.currentTime + lead;
+        const clicks = countInBpm ? countIn(this.#context, earliest, countInBpm * sequence.tempo) : { sources: [], end: earliest };
+        for (const click of clicks.sources) this.#outputs.connect(click);
+        const start = this.#outputs.toSample(clicks.end);
         this.#timeline = new Timeline(rate, sequence.tempo, start);
         for (const part of parts) this.#schedule(part, start);
         await sleep(0);
         if (run !== this.#run) return;
-        if (this.#context.currentTime < start) {
+        if (this.#context.currentTime < earliest) {
           this.loading = false;
           this.#dispatchChange();
           await this.#scheduleAhead(sequence, start, run);
           return;
         }
-        this.#stopSources(); // scheduled too late: they would not start together
+        this.#outputs.stop(); // scheduled too late: they would not start together
       }
     } catch (error) {
       if (run === this.#run) this.#fail(error);
@@ -159,7 +149,7 @@ export class Playback extends EventTarget {
     const stretched = this.#tempo !== 1 || this.#semitones !== 0;
     const stretch = stretched && {
       stretcher: this.#stretcher, tempo: this.#tempo, semitones: this.#semitones, names: [...this.#names],
-      weights: () => Object.fromEntries(this.#volumes),
+      weights: () => this.#outputs.volumes,
     };
     return new Sequence({ peaks: this.#peaks, loop: this.#loop, begin, load: (index) => this.#load(index, run), rate: this.#context.sampleRate, stretch: stretch || null });
   }
@@ -211,35 +201,12 @@ export class Playback extends EventTarget {
 
   #schedule(part, start) {
     this.#timeline.add(part);
-    for (const { name, buffer, time, offset, duration } of part.sounds) {
-      const source = new AudioBufferSourceNode(this.#context, { buffer });
-      source.connect(this.#gains.get(name));
-      source.start(this.#toSample(start + time), this.#toSample(offset), duration && this.#toSample(duration));
-      this.#sources.push(source);
-      source.onended = () => {
-        source.disconnect();
-        this.#sources = this.#sources.filter((each) => each !== source);
-      };
-    }
-  }
-
-  /** Round a time to the nearest sample of the context. */
-  #toSample(seconds) {
-    return Math.round(seconds * this.#context.sampleRate) / this.#context.sampleRate;
+    this.#outputs.schedule(part.sounds, start);
   }
 
   #cancelRun() {
-    this.#stopSources();
+    this.#outputs.stop();
     return ++this.#run;
-  }
-
-  #stopSources() {
-    for (const source of this.#sources) {
-      source.onended = null;
-      source.stop();
-      source.disconnect();
-    }
-    this.#sources = [];
   }
 
   #end() {

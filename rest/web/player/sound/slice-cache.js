@@ -32,6 +32,16 @@ export class SliceCache {
     return found;
   }
 
+  /** Resolve to a slice like `get`, without keeping it. */
+  getOnce(name, index) {
+    return this.#cache.get(`${name} ${index}`) ?? this.#load(name, index);
+  }
+
+  /** Free all slices. */
+  clear() {
+    this.#cache.clear();
+  }
+
   async #load(name, index) {
     const { url, bytes, sha256 } = this.#tracks.get(name);
     const place = { peaks: this.#peaks, starts: this.#peaks.tracks[name].starts, index, bytes };

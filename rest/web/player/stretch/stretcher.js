@@ -15,7 +15,7 @@ export class Stretcher {
    */
   start(settings) {
     if (!this.#worker) {
-      this.#worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
+      this.#worker = new Worker(new URL("./worker/worker.js", import.meta.url), { type: "module" });
       this.#worker.onmessage = ({ data: { id, blocks } }) => {
         this.#waiting.get(id).resolve(blocks);
         this.#waiting.delete(id);

@@ -109,7 +109,7 @@ def test_tracks_that_are_stretched_stay_in_step_to_the_sample(player: Visit) -> 
     """All tracks are cut at the same places: a copy of a channel at half the volume stays that."""
     different = player.page.evaluate("""async () => {
       const { src } = document.querySelector("script");
-      const { Splicer } = await import(src.replace("app.js", "player/stretch/splicer.js"));
+      const { Splicer } = await import(src.replace("app.js", "player/stretch/worker/splicer.js"));
       const splicer = new Splicer(0.7, 2, 44100);
       const noise = Float32Array.from({ length: 44100 }, () => Math.random() - 0.5);
       const [one, other] = splicer.push([noise, noise.map((sample) => sample / 2)]);

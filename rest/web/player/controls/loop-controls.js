@@ -1,13 +1,13 @@
 // The loop's controls: its start (A) and end (B) as fields, buttons that set them to the position, and on or off.
 
-import { button, element } from "../dom.js";
-import { SHORTEST_LOOP_SECONDS } from "./sound/playback.js";
+import { button, element, iconButton, setLabel } from "../../dom.js";
+import { SHORTEST_LOOP_SECONDS } from "../sound/playback.js";
 
 /** Dispatches `change` when the loop does. */
 export class LoopControls extends EventTarget {
   #seconds;
   #position;
-  #toggle = button("Loop", () => this.#set(this.start, this.end, !this.on), { "aria-pressed": "false", title: "Repeat from A to B" });
+  #toggle = iconButton("loop", "Loop", () => this.toggle(), { "aria-pressed": "false", className: "toggle", title: "Repeat from A to B: key L" });
   #fields;
   start = 0;
   end;
@@ -22,9 +22,10 @@ export class LoopControls extends EventTarget {
       type: "number", min: 0, max: seconds, step: "any", "aria-label": `Loop ${name}, in seconds`,
       onchange: () => this.#set(...this.#fields.map((each) => each.valueAsNumber), true),
     });
+    setLabel(this.#toggle, "loop", "Loop");
     this.#fields = [field("start"), field("end")];
     this.element = element(
-      "span", { className: "loop", role: "group", "aria-label": "Loop" },
+      "span", { className: "group loop", role: "group", "aria-label": "Loop" },
       this.#toggle,
       button("A", () => this.setStart(), { "aria-label": "Start the loop here", title: "Start the loop here: key [" }),
       this.#fields[0],
@@ -32,6 +33,10 @@ export class LoopControls extends EventTarget {
       this.#fields[1],
     );
     this.#show();
+  }
+
+  toggle() {
+    this.#set(this.start, this.end, !this.on);
   }
 
   setStart() {

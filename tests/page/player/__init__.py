@@ -1,0 +1,1 @@
+"""The page's player: what is heard, and its controls."""
