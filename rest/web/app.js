@@ -173,6 +173,8 @@ at("forget-key").onclick = () => {
   location.reload();
 };
 setUpHelp(at("keys"), at("show-keys"));
+// Only in a secure context, and not in every browser's private windows: without it, the browser's own page says so.
+navigator.serviceWorker?.register(new URL("./worker/offline.js", import.meta.url), { scope: "/" }).catch(() => {});
 window.addEventListener("hashchange", openLinkedSong);
 openLinkedSong();
 poller.run();

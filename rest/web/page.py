@@ -37,7 +37,8 @@ _KINDS = {
     "svg": "image/svg+xml; charset=utf-8",
     "webmanifest": "application/manifest+json; charset=utf-8",
 }
-_IN_WORKERS = "/worker/"  # modules in such a folder run in a worker, which fetches them when it starts
+_IN_WORKERS = "/worker/"  # scripts in such a folder run in a worker, which fetches them when it starts
+_SERVICE_WORKER = "worker/offline.js"
 _FOREVER, _ASK_EACH_TIME = "public, max-age=31536000, immutable", "no-cache"
 
 
@@ -79,7 +80,7 @@ def page() -> Page:
     modules = "".join(
         f'<link rel="modulepreload" href="/page/{digest}/{name}">\n'
         for name in found
-        if name.endswith(".js") and _IN_WORKERS not in name
+        if name.endswith(".js") and _IN_WORKERS not in f"/{name}"
     )
     document = found[_DOCUMENT].decode().replace("{digest}", digest).replace("{modules}", modules)
     found[_DOCUMENT] = document.encode()
@@ -117,4 +118,7 @@ def asset(path: FilePath) -> Response:
     found = page().files.get(path.name)
     if found is None or path.name == _DOCUMENT:
         raise NotFound(f"The page has no file {path.name[:80]!r}; reload it.")
-    return found.answer(_FOREVER if path.digest == page().digest else _ASK_EACH_TIME)
+    answer = found.answer(_FOREVER if path.digest == page().digest else _ASK_EACH_TIME)
+    if path.name == _SERVICE_WORKER:
+        answer.headers["Service-Worker-Allowed"] = "/"
+    return answer
