@@ -38,7 +38,7 @@ _KINDS = {
     "webmanifest": "application/manifest+json; charset=utf-8",
 }
 _IN_WORKERS = "/worker/"  # scripts in such a folder run in a worker, which fetches them when it starts
-_SERVICE_WORKER = "worker/offline.js"
+_SERVICE_WORKER = "offline.js"
 _FOREVER, _ASK_EACH_TIME = "public, max-age=31536000, immutable", "no-cache"
 
 
@@ -119,6 +119,6 @@ def asset(path: FilePath) -> Response:
     if found is None or path.name == _DOCUMENT:
         raise NotFound(f"The page has no file {path.name[:80]!r}; reload it.")
     answer = found.answer(_FOREVER if path.digest == page().digest else _ASK_EACH_TIME)
-    if path.name == _SERVICE_WORKER:
+    if path.name.endswith(f"/{_SERVICE_WORKER}"):
         answer.headers["Service-Worker-Allowed"] = "/"
     return answer
