@@ -99,6 +99,10 @@ def _parser() -> argparse.ArgumentParser:
     mix.add_argument("--gain", action="append", type=_gain, default=[], metavar="STEM=FACTOR", help=about)
     mix.add_argument("--start", type=_seconds, metavar="SECONDS", help="default: the song's beginning")
     mix.add_argument("--end", type=_seconds, metavar="SECONDS", help="default: the song's end")
+    about = "0.5 to 1.5 times the song's tempo, without a change of pitch"
+    mix.add_argument("--tempo", type=_factor, default=1.0, metavar="FACTOR", help=about)
+    about = "semitones, -6 to 6; drums keep their pitch"
+    mix.add_argument("--transpose", type=int, default=0, metavar="SEMITONES", help=about)
     about = "its suffix, .mp3, .flac or .wav, is the format; default: the hash's first digits and -mix.mp3"
     mix.add_argument("-o", "--out", type=_mix_file, metavar="FILE", help=about)
     remove = command("rm", commands.remove, "remove a song with its stems, or one stem, from the service")
@@ -123,6 +127,13 @@ def _seconds(text: str) -> float:
         return _number(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds") from None
+
+
+def _factor(text: str) -> float:
+    try:
+        return _number(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number") from None
 
 
 def _number(text: str) -> float:

@@ -168,16 +168,19 @@ class Client:
         gains: Mapping[str, float] | None = None,
         start: float | None = None,
         end: float | None = None,
+        tempo: float = 1,
+        transpose: int = 0,
     ) -> Path:
         """Save a mix of the song's stems as `path`, whose suffix is the format: .mp3, .flac or .wav.
 
         `gains` are factors, 0 to 15.85 (24 dB); stems without one have 1. `start` and `end` are in seconds.
+        `tempo` is a factor, 0.5 to 1.5; `transpose` -6 to 6 semitones, which drums keep out of.
         Raises ValueError for another suffix, NotReady, NotFound, Refused.
         """
         target = Path(path)
         if target.suffix not in MIX_FORMATS:
             raise ValueError(f"A mix is one of {', '.join(MIX_FORMATS)}, not {target.suffix!r}.")
-        query = mix_query(gains or {}, start, end)
+        query = mix_query(gains or {}, start, end, tempo, transpose)
         return save_mix(self._transport, _path("mix", f"{song}{target.suffix}"), query, target)
 
     def remove(self, song: str | Job, stem: str | None = None) -> None:

@@ -95,7 +95,7 @@ def queue(client: Client, chosen: Namespace) -> int:
 
 def mix(client: Client, chosen: Namespace) -> int:
     out = chosen.out or Path(f"{chosen.hash[:8]}-mix.mp3")
-    path = client.mix(chosen.hash, out, dict(chosen.gain), chosen.start, chosen.end)
+    path = client.mix(chosen.hash, out, dict(chosen.gain), chosen.start, chosen.end, chosen.tempo, chosen.transpose)
     print(json.dumps({"hash": chosen.hash, "file": str(path)}) if chosen.json else path)
     return DONE
 

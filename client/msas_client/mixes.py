@@ -15,10 +15,13 @@ _CHUNK = 256 * 1024
 _TRIES = 4
 
 
-def mix_query(gains: Mapping[str, float], start: float | None, end: float | None) -> dict[str, str]:
-    """Return the query of a mix: `gains` are factors by stem, `start` and `end` seconds."""
-    given: dict[str, Any] = {"start": start, "end": end}
+def mix_query(
+    gains: Mapping[str, float], start: float | None, end: float | None, tempo: float = 1, transpose: int = 0
+) -> dict[str, str]:
+    """Return the query of a mix: `gains` are factors by stem, `start` and `end` seconds, `transpose` semitones."""
+    given: dict[str, Any] = {"start": start, "end": end, "tempo": None if tempo == 1 else tempo}
     query = {name: f"{value:.9f}" for name, value in given.items() if value is not None}
+    query |= {"transpose": str(transpose)} if transpose else {}
     return {**query, **({"gains": ",".join(f"{stem}:{gain:.9f}" for stem, gain in gains.items())} if gains else {})}
 
 

@@ -13,32 +13,19 @@ from msas.formats import Samples, open_encoder, pad_or_trim, resampled, stem_rat
 from msas.store import Store
 from rest.mix.decoders import decode_flac, decode_mp3, decode_wav
 from rest.mix.plan import MixPlan, Source
+from rest.mix.stretching import BlockReader, stretched
 
 _BLOCK = 32_768  # samples that are mixed and encoded at once
 _BLOCKS_AHEAD = 2
+_UNPITCHED = ("drums",)  # stems that are not transposed
 
 
-class StemReader:
+class StemReader(BlockReader):
     """Reads the samples of a stem in blocks of any size. Raises ObjectMissing where the store has no such stem."""
 
     def __init__(self, store: Store, plan: MixPlan, source: Source) -> None:
-        self.gain = np.float32(source.gain)
-        self._blocks = _decode(store, plan, source)
-        self._waiting = np.zeros((2, 0), np.float32)
-        self._skip = source.skip
-
-    def read(self, count: int) -> Samples:
-        """Return the next `count` samples, shape (2, count); silence after the stem's end."""
-        while self._waiting.shape[1] < self._skip + count:
-            block = next(self._blocks, None)
-            if block is None:
-                missing = self._skip + count - self._waiting.shape[1]
-                block = np.zeros((2, missing), np.float32)
-            self._waiting = np.concatenate([self._waiting, block], axis=1)
-            dropped = min(self._skip, self._waiting.shape[1])
-            self._waiting, self._skip = self._waiting[:, dropped:], self._skip - dropped
-        found, self._waiting = self._waiting[:, :count], self._waiting[:, count:]
-        return found
+        super().__init__(_decode(store, plan, source), source.skip)
+        self.name, self.gain = source.name, np.float32(source.gain)
 
 
 def _decode(store: Store, plan: MixPlan, source: Source) -> Iterator[Samples]:
@@ -56,12 +43,27 @@ def encode_mix(store: Store, plan: MixPlan) -> Iterator[bytes]:
     """Yield the bytes of the mix's file. Raises ObjectMissing before the first of them where a stem is missing."""
     readers = [StemReader(store, plan, source) for source in plan.sources]
     rate = stem_rate(plan.options, plan.rate)
-    length = -(-plan.samples * rate // plan.rate)
+    length = -(-plan.stretched_samples * rate // plan.rate)
     with closing(open_encoder(plan.options, rate, length, {"title": plan.title})) as encoder:
         yield encoder.begin()
-        for block in pad_or_trim(resampled(_decoded_ahead(_mix(readers, plan.samples)), plan.rate, rate), length):
+        for block in pad_or_trim(resampled(_decoded_ahead(_mix_as_planned(readers, plan)), plan.rate, rate), length):
             yield encoder.encode(block)
         yield encoder.end()
+
+
+def _mix_as_planned(readers: list[StemReader], plan: MixPlan) -> Iterator[Samples]:
+    """Yield the mix at its tempo and in its key. Stems that are transposed alike are mixed, then stretched."""
+    if plan.tempo == 1 and plan.semitones == 0:
+        yield from _mix(readers, plan.samples)
+        return
+    groups = [
+        BlockReader(stretched(_mix(group, plan.samples), plan.rate, plan.tempo, semitones))
+        for semitones in {0, plan.semitones}
+        if (group := [each for each in readers if (0 if each.name in _UNPITCHED else plan.semitones) == semitones])
+    ]
+    for begin in range(0, plan.stretched_samples, _BLOCK):
+        count = min(_BLOCK, plan.stretched_samples - begin)
+        yield np.sum([np.zeros((2, count), np.float32), *(group.read(count) for group in groups)], axis=0)
 
 
 def _mix(readers: list[StemReader], samples: int) -> Iterator[Samples]:

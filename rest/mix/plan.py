@@ -27,6 +27,7 @@ class Source:
 class MixPlan:
     """A mix of `samples` samples at `rate` Hz (those of the stems), of the stems of a separation.
 
+    It is played at `tempo` times the song's tempo, and all but the drums `semitones` higher.
     `extension` and `bits` (of a sample; WAV alone) are those of the stems' files, `tag` is that of their names in the
     store. `format`, `mp3_bitrate` (kbit/s) and `bit_depth` are those of the mix. `settings` holds the variables from
     which the store's address and keys are read.
@@ -44,6 +45,13 @@ class MixPlan:
     mp3_bitrate: int
     bit_depth: int
     settings: dict[str, str] = field(repr=False)
+    tempo: float = 1.0
+    semitones: int = 0
+
+    @property
+    def stretched_samples(self) -> int:
+        """The mix's length at its tempo, in samples at `rate`."""
+        return round(self.samples / self.tempo)
 
     @property
     def options(self) -> Options:

@@ -1,4 +1,4 @@
-"""Reads a mix's gains and region from a request's query."""
+"""Reads a mix's gains, region, tempo and transposition from a request's query."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from msas.errors import BadOption, UnknownStem
 
 MAX_GAIN = 10 ** (24 / 20)  # 24 dB
+TEMPO_RANGE = (0.5, 1.5)
+MOST_SEMITONES = 6
 _DECIMAL = re.compile(r"\d{1,9}(\.\d{0,9})?|\.\d{1,9}")
 _END_TOLERANCE_SECONDS = 0.01  # beyond the song's end, for callers that round its length
 
@@ -48,6 +50,25 @@ def parse_region(start: str, end: str, samples: int, rate: int) -> tuple[int, in
     if first >= last:
         raise BadOption(f"'start' must be before 'end', and before the song's end at {samples / rate:.3f} s.")
     return first, last
+
+
+def parse_tempo(text: str) -> float:
+    """Return the tempo as a factor of the song's; 1 where `text` is empty. Raises BadOption."""
+    tempo = _decimal(text) if text else 1.0
+    slowest, fastest = TEMPO_RANGE
+    if not slowest <= tempo <= fastest:
+        raise BadOption(f"The option 'tempo' must be a number from {slowest} to {fastest}, but is {text[:80]!r}.")
+    return tempo
+
+
+def parse_semitones(text: str) -> int:
+    """Return by how many semitones to transpose; 0 where `text` is empty. Raises BadOption."""
+    if text and not (re.fullmatch(r"[+-]?\d", text.strip()) and abs(int(text)) <= MOST_SEMITONES):
+        raise BadOption(
+            f"The option 'transpose' must be a whole number of semitones from -{MOST_SEMITONES} to {MOST_SEMITONES}, "
+            f"but is {text[:80]!r}."
+        )
+    return int(text or 0)
 
 
 def _to_sample(name: str, text: str, rate: int) -> int:

@@ -155,7 +155,7 @@ CLIENT = {
     "Client.download": "(self, song, folder, stem=None)",
     "Client.place_for": "(self, status, out, name='', taken=())",
     "Client.save": "(self, tracks, folder)",
-    "Client.mix": "(self, song, path, gains=None, start=None, end=None)",
+    "Client.mix": "(self, song, path, gains=None, start=None, end=None, tempo=1, transpose=0)",
     "Client.remove": "(self, song, stem=None)",
     "Client.queue": "(self)",
     "Client.models": "(self)",

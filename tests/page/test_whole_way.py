@@ -44,7 +44,7 @@ def test_a_song_is_dropped_looped_slowed_muted_transposed_downloaded_and_sent_to
     mix = decode(tmp_path / "mix.mp3")
     songhash = visit.songhash()
     expected = requests.get(
-        f"{service.url}/apiv1/mix/{songhash}.mp3?gains=vocals:0&start=6.08&end=9.12", timeout=20
+        f"{service.url}/apiv1/mix/{songhash}.mp3?gains=vocals:0&start=6.08&end=9.12&tempo=0.7&transpose=2", timeout=20
     ).content
     (tmp_path / "expected.mp3").write_bytes(expected)
     assert np.array_equal(mix, decode(tmp_path / "expected.mp3"))

@@ -20,12 +20,17 @@ export function downloadLink(getUrl, content, showError) {
   return link;
 }
 
-/** Return the address of what is heard: the mix within the loop; for the original, the mixture or a mix of all stems. */
-export function mixUrl({ hash, options }, tracks, mix, loop) {
-  if (mix.original && !loop.on) return tracks.get(MIXTURE).url;
+/**
+ * Return the address of what is heard: the mix within the loop, at its tempo and in its key; for the original, the mixture or
+ * a mix of all stems.
+ */
+export function mixUrl({ hash, options }, tracks, mix, loop, { tempo, semitones }) {
+  if (mix.original && !loop.on && tempo === 1 && !semitones) return tracks.get(MIXTURE).url;
   const given = mix.names.map((name) => [name, mix.original ? 1 : mix.gain(name)]).filter(([, gain]) => gain !== 1);
   const query = new URLSearchParams(given.length ? { gains: given.map((each) => each.join(":")).join(",") } : {});
   if (loop.on) [["start", loop.start], ["end", loop.end]].forEach(([name, value]) => query.set(name, value.toFixed(6)));
+  if (tempo !== 1) query.set("tempo", tempo);
+  if (semitones) query.set("transpose", semitones);
   return `/apiv1/mix/${hash}.${options.format}${query.size ? `?${query}` : ""}`;
 }
 

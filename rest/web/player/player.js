@@ -62,7 +62,7 @@ export class Player {
     if (this.#peaks) this.#finePeaks = new FinePeaks(this.#viewport, this.#peaks, this.#slices, lanes.waveforms);
     const links = element(
       "p", { className: "links" },
-      this.#peaks && downloadLink(() => mixUrl(status, this.#tracks, this.#mix, this.#loop), [icon("download"), "Download this mix"], showError),
+      this.#peaks && downloadLink(() => mixUrl(status, this.#tracks, this.#mix, this.#loop, this.#tempo), [icon("download"), "Download this mix"], showError),
       downloadLink(() => `/apiv1/archive/${status.hash}.zip`, [icon("archive"), "All stems as ZIP"], showError),
       copyLink(() => formatLink(status.hash, this.settings)),
     );
