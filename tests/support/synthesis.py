@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 
 from tests.support.audio import RATE, Wave
@@ -47,6 +49,7 @@ def _times(seconds: float) -> Wave:
     return np.arange(round(seconds * RATE), dtype=np.float32) / np.float32(RATE)
 
 
+@cache
 def _tone(midi: int, seconds: float, tuning_hz: float) -> Wave:
     """Return a plucked tone with six harmonics."""
     times, hertz = _times(seconds), tuning_hz * 2 ** ((midi - 69) / 12)
@@ -55,18 +58,21 @@ def _tone(midi: int, seconds: float, tuning_hz: float) -> Wave:
     return tone
 
 
+@cache
 def _kick() -> Wave:
     times = _times(0.2)
     kick: Wave = np.sin(2 * np.pi * (50 * times + 3 * np.exp(-30 * times))) * np.exp(-15 * times)
     return kick
 
 
+@cache
 def _snare() -> Wave:
     times = _times(0.15)
     snare: Wave = noise(0.15, seed=1)[0] * 5 * np.exp(-25 * times)
     return snare
 
 
+@cache
 def _hat() -> Wave:
     times = _times(0.05)
     hat: Wave = np.diff(noise(0.05, seed=2)[0], prepend=np.float32(0)) * 2 * np.exp(-80 * times)
