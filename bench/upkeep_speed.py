@@ -88,7 +88,7 @@ class _Side:
         self._fill(count)
         self._sweep = Sweep(self.queue, store, leader, keep_days=7, first_check_seconds=60)
         self._comparison = Comparison(self.queue, store, leader, pause=lambda _: None)
-        leader.record_progress(swept_at=self.queue.now(), run_id=UpkeepRecord(self.queue).run_id())
+        leader.record_upkeep(swept_at=self.queue.now(), run_id=UpkeepRecord(self.queue).run_id())
 
     def sweep(self) -> None:
         self._sweep.run()

@@ -1,4 +1,4 @@
-"""Starts Redis, the store, REST and a worker on one machine, and stops them."""
+"""Starts Redis, the store, REST and a worker on one machine, starts again those that end, and stops them."""
 
 from __future__ import annotations
 

@@ -28,6 +28,7 @@ class Problem(Exception):
     └── Unavailable        a server is away or full; the same call may succeed later
         ├── QueueUnavailable
         ├── StoreUnavailable
+        ├── StoreFull
         ├── BeingRemoved
         ├── QueueFull      RedisFull, which is also a QueueUnavailable
         ├── TooBusy

@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask_openapi3.openapi import OpenAPI
 
 from msas.queue import Queue
-from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
 from rest.api import archive, health, jobs, links, models, openapi, retry, separate, tracks
 from rest.api.schemas import ProblemAnswer
 from rest.eta import Eta
+from rest.job_reader import Results
 from rest.long_poll import LongPolls
 from rest.metrics import RestMetrics
 from rest.middleware import auth, capacity, errors, headers, origin, request_metrics

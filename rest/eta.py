@@ -14,7 +14,7 @@ from msas.job import Status
 from msas.queue import JobView, Queue
 from msas.queue.stats import QueueStats
 from msas.report import Report
-from msas.results import Results
+from rest.job_reader import Results
 
 _FRESH_SECONDS = 5.0  # so long is one look at the queue good for all who ask
 _EXACT = 100  # jobs at the head of the queue whose own lengths count

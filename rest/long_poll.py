@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from msas.errors import Problem, Unavailable
 from msas.queue import JobView
-from msas.results import Results
+from rest.job_reader import Results
 
 _POLL_SECONDS = 0.25
 

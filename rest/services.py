@@ -11,10 +11,10 @@ from msas.errors import NoWorker, UnknownSong
 from msas.job import SONGHASH
 from msas.models import Model
 from msas.queue import JobView, Queue
-from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
 from rest.eta import Eta
+from rest.job_reader import Results
 from rest.long_poll import LongPolls
 from rest.metrics import RestMetrics
 from rest.middleware.auth import sees

@@ -1,4 +1,4 @@
-"""Draining: after SIGTERM no new job is claimed, and the job in hand is finished in time or handed back."""
+"""Draining: after SIGTERM no job is claimed; the job in hand is finished if the time left allows it, or handed back."""
 
 from __future__ import annotations
 

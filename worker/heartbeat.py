@@ -1,4 +1,4 @@
-"""The heartbeat thread: renews the lease while the engine computes, and stops the job if it is lost or cancelled."""
+"""The heartbeat thread: renews the lease, stores progress, and stops a job that is lost, cancelled or out of time."""
 
 from __future__ import annotations
 

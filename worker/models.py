@@ -16,7 +16,7 @@ from msas.settings import Settings
 from worker.engines import Engine, demucs, demucs_weights, lite_weights
 from worker.engines.lite import LiteEngine
 from worker.engines.runtime import Runtime
-from worker.fetch import ONLY_WEIGHTS
+from worker.fetch_models import ONLY_WEIGHTS
 from worker.metrics import WorkerMetrics
 
 AUTO, BEST = "auto", "htdemucs"
@@ -115,7 +115,7 @@ def _fetched_in_time(name: str) -> bool:
     """Fetch the weights of `name` in a process, which is ended after AUTO_FETCH_SECONDS; return whether it did."""
     try:
         fetched = subprocess.run(
-            [sys.executable, "-m", "worker.fetch", ONLY_WEIGHTS, name],
+            [sys.executable, "-m", "worker.fetch_models", ONLY_WEIGHTS, name],
             cwd=Path(__file__).parent.parent,
             capture_output=True,
             timeout=AUTO_FETCH_SECONDS,

@@ -17,7 +17,7 @@ from msas_client.batch import FAILED, UNREACHABLE, in_a_sentence, in_json
 from msas_client.client import DEFAULT_ADDRESS, MIX_FORMATS, Client
 from msas_client.commands import INTERRUPTED, Command
 from msas_client.errors import MsasError, NotReachable
-from msas_client.options import add_options
+from msas_client.flags import add_options
 
 _EXAMPLES = """\
 examples:

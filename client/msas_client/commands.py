@@ -1,4 +1,4 @@
-"""The subcommands of `msas` (separate, get, status, queue, rm, models): each prints, and returns the exit status."""
+"""The subcommands of `msas` (separate, get, mix, status, queue, rm, models): each prints, returns the exit status."""
 
 from __future__ import annotations
 

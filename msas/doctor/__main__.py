@@ -11,8 +11,8 @@ import sys
 from collections.abc import Iterator
 from dataclasses import asdict
 
+from msas.doctor.check_access import check_settings
 from msas.doctor.check_redis import check_redis
-from msas.doctor.check_settings import check_settings
 from msas.doctor.check_store import check_store
 from msas.doctor.check_workers import check_workers
 from msas.doctor.finding import Finding, Verdict

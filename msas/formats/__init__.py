@@ -1,11 +1,11 @@
-"""Encoders of stems and mixes: MP3, WAV, FLAC. Each encodes a stream of samples of known length."""
+"""Chooses the encoder (MP3, WAV, FLAC) and the sample rate for the options of a stem or a mix."""
 
 from __future__ import annotations
 
 from msas.formats.encoder import Encoder
 from msas.formats.flac import HIGHEST_RATE, FlacEncoder
 from msas.formats.mp3 import Mp3Encoder, mp3_rate
-from msas.formats.samples import Samples, pad_or_trim, resampled
+from msas.formats.sample_streams import Samples, pad_or_trim, resampled
 from msas.formats.wav import WavEncoder
 from msas.options import Options
 

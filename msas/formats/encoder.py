@@ -7,7 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from msas.formats.samples import Samples
+from msas.formats.sample_streams import Samples
 
 
 class Encoder(Protocol):

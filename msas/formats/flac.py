@@ -13,7 +13,7 @@ from av.audio.frame import AudioFrame
 from av.packet import Packet
 
 from msas.formats.encoder import quantise
-from msas.formats.samples import Samples
+from msas.formats.sample_streams import Samples
 
 HIGHEST_RATE = 655_350
 _STREAMINFO, _VORBIS_COMMENT, _LAST = 0, 4, 0x80

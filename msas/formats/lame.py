@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import lameenc
 import numpy as np
 
-from msas.formats.samples import Samples
+from msas.formats.sample_streams import Samples
 
 _JOINT_STEREO = 1
 # 7 and above are equal, fast, and at 320 kbit/s closer to the waveform than LAME's default.

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from msas.formats.lame import Lame
-from msas.formats.samples import Samples
+from msas.formats.sample_streams import Samples
 
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 _MPEG_1_RATE = 32000  # Hz; at this rate and above, a frame has 1152 samples, else 576

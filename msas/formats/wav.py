@@ -10,7 +10,7 @@ import struct
 import numpy as np
 
 from msas.formats.encoder import quantise
-from msas.formats.samples import Samples
+from msas.formats.sample_streams import Samples
 
 _PCM, _FLOAT = 1, 3
 _INFO = {"title": b"INAM", "artist": b"IART", "album": b"IPRD"}

@@ -1,6 +1,6 @@
 """The job queue in Redis: enqueue, claim, settle, cancel, callbacks. The only package that names a Redis key."""
 
-from msas.queue.admission import Bounds, JobLookup
+from msas.queue.bounds import Bounds, JobLookup
 from msas.queue.callbacks import CallbackQueue
 from msas.queue.connection import connect
 from msas.queue.consumer import Consumer, Lease, LeaseStatus

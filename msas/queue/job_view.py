@@ -1,4 +1,4 @@
-"""A job as its callers see it: built from the fields that Redis has of it, and from its report in the store."""
+"""A job in the fields of Redis: writes those of a new job, and reads them as the JobView that callers see."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class JobView:
 
     `progress` is 0 to 1. `error` says why the job failed, or why it is tried again. `callback` describes the delivery
     of its callbacks. `owners` are the names of the keys that sent it. `version` changes when the job ends and when a
-    stem is removed. The `report` of a job that succeeded is in the store; msas/results.py adds it.
+    stem is removed. The `report` of a job that succeeded is in the store; rest/job_reader.py adds it.
     """
 
     songhash: str

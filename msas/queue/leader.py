@@ -37,10 +37,10 @@ class Leader:
         if time.monotonic() >= self._renew_at and not self.acquire_leadership():
             raise LeadershipLost
 
-    def record_progress(self, **fields: str | int) -> None:
+    def record_upkeep(self, **fields: str | int) -> None:
         """Store fields of the upkeep's Progress; '' removes one. Raises LeadershipLost where another process leads."""
         facts = (str(x) for item in fields.items() for x in item)
-        if not self._queue.scripts.run("record_progress", self._name, *facts):
+        if not self._queue.scripts.run("record_upkeep", self._name, *facts):
             raise LeadershipLost
 
     def release_leadership(self) -> None:

@@ -12,11 +12,11 @@ from redis import Redis
 from msas.cost import cost_minutes
 from msas.errors import TooMany
 from msas.job import Job, Status
-from msas.queue.admission import RETRY_AFTER_SECONDS, UNBOUNDED, Bounds, JobLookup
+from msas.queue.bounds import RETRY_AFTER_SECONDS, UNBOUNDED, Bounds, JobLookup
 from msas.queue.callback_record import callback_id, callback_json
 from msas.queue.connection import Scripts, connect, translate_errors
 from msas.queue.job_view import JobView, build_job_view, job_fields
-from msas.queue.offers import merge_offers
+from msas.queue.merge_offers import merge_offers
 from msas.settings import Settings
 
 _MOST_CALLBACKS, _MOST_CALLBACK_BYTES = 100, 256 * 1024  # pending ones of one song; each read of its job reads them
@@ -194,18 +194,18 @@ class Queue:
         """
         return bool(self.scripts.run("restore_result", songhash, ended_at, "1" if is_incomplete else ""))
 
-    def forget_stem(self, job: JobView, owner: str = "") -> int:
+    def note_stem_removed(self, job: JobView, owner: str = "") -> int:
         """Record that a stem of a succeeded job is removed, so that the same song, sent again, is separated again.
 
         Returns 1; 0 where the job has not succeeded; -1 where `owner` is given and the job has other owners; -2 where
         the job's version is no longer that of `job`.
         """
-        answer: int = self.scripts.run("forget_stem", job.songhash, job.version, owner)
+        answer: int = self.scripts.run("note_stem_removed", job.songhash, job.version, owner)
         return answer
 
     def note_report_changed(self, job: JobView) -> None:
         """Change the job's version after its report was rewritten, so that processes read the report again."""
-        self.scripts.run("forget_stem", job.songhash, f"{job.version.partition(' ')[0]} ", "")
+        self.scripts.run("note_stem_removed", job.songhash, f"{job.version.partition(' ')[0]} ", "")
 
     def ended_before(self, before: int, most: int = 1000, *, with_cancelled: bool = True) -> list[str]:
         """Return at most `most` jobs that ended `before`, in ms of Redis' clock, first the cancelled ones, then in the
@@ -229,7 +229,9 @@ class Queue:
         """Register workers that have a message in their list but no lease, because Redis lost its last seconds."""
         with translate_errors():
             for key in self.redis.scan_iter(f"{self.prefix}run:*", count=_SCAN_COUNT):
-                self.scripts.run("register_worker", cast(bytes, key).removeprefix(f"{self.prefix}run:".encode()))
+                self.scripts.run(
+                    "register_missing_worker", cast(bytes, key).removeprefix(f"{self.prefix}run:".encode())
+                )
 
     def now(self) -> int:
         """Return the time by Redis' clock, in ms."""

@@ -1,4 +1,4 @@
-"""S3's conditional writes: objects are stored only if no other process stored them meanwhile."""
+"""S3 writes, whole or part by part, that succeed only where no other process stored the object meanwhile."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The full comparison of Redis with the store: page by page, once in COMPARE_SECONDS and after Redis lost data."""
+"""Compares all of Redis with the store, page by page, and repairs the differences; daily, and after Redis lost data."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from msas.logs import log
 from msas.queue import Leader, Queue, UpkeepRecord
 from msas.removal import remove_ended
 from msas.store import Store
-from msas.store.listing import BEGINNING, StoredSong, list_songs
+from msas.store.song_listing import BEGINNING, StoredSong, list_songs
 from msas.upkeep.recovery import Recovery, restore_result
 
 PAGE = 500  # songs
@@ -70,14 +70,14 @@ class Comparison:
         if found.run_id != run_id:
             yield from self._recover_jobs()
         if found.run_id != run_id or not found.cursor:
-            self._leader.record_progress(run_id=run_id, cursor=BEGINNING, bytes=0, skipped=0)
+            self._leader.record_upkeep(run_id=run_id, cursor=BEGINNING, bytes=0, skipped=0)
         yield from self._compare_all()
         self._complete()
         log.event(_log, "compared", seconds=round(time.monotonic() - since, 1), **self.counts)
 
     def _complete(self) -> None:
         size, now = self._record.progress().bytes, self._queue.now()
-        self._leader.record_progress(compared_at=now, cursor="", bytes="", stored_bytes=size, counted_at=now)
+        self._leader.record_upkeep(compared_at=now, cursor="", bytes="", stored_bytes=size, counted_at=now)
 
     def _recover_jobs(self) -> Iterator[None]:
         """Enqueue lost jobs, and register missing workers, before the rest of the comparison."""
@@ -102,7 +102,7 @@ class Comparison:
             reported = {song.songhash for song in page if song.has_report}
             self._compare_page([song for song in page if song.is_song], listed)
             self._remove_lost([each for each in ended[at:end] if each not in reported], began)
-            self._leader.record_progress(cursor=cursor, bytes=size, skipped=skipped + self._recovery.skipped)
+            self._leader.record_upkeep(cursor=cursor, bytes=size, skipped=skipped + self._recovery.skipped)
             at = end
             yield
         self._remove_lost(ended[at:], began)

@@ -1,4 +1,4 @@
-"""The regular sweep: enqueues and restores what changed lately and was lost, deletes what has expired."""
+"""The regular sweep: restores what was lost lately; deletes what has expired and, in a full store, the oldest."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Sweep:
         self._check_ended(spans[0])
         self._remove_expired(now - self._keep_ms)
         self._make_room(now)
-        self._leader.record_progress(swept_at=now)
+        self._leader.record_upkeep(swept_at=now)
         if self.counts:
             log.event(_log, "swept", **self.counts)
 
@@ -111,7 +111,7 @@ class Sweep:
         if not self._max_bytes or found.stored_bytes is None or found.stored_bytes <= most:
             return
         if now - found.counted_at > _FRESH_MS:
-            self._leader.record_progress(compared_at=0)  # the comparison counts again; a later sweep decides
+            self._leader.record_upkeep(compared_at=0)  # the comparison counts again; a later sweep decides
             return
         count = 0
         before = now - _HOUR_MS

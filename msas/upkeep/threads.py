@@ -1,4 +1,4 @@
-"""Maintenance threads: each process reclaims lost jobs; one REST process at a time compares Redis with the store."""
+"""Maintenance threads: each process reclaims lost jobs; one REST process at a time sweeps and compares."""
 
 from __future__ import annotations
 

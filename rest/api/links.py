@@ -17,7 +17,7 @@ from rest.uploads.receive import read_list
 
 blueprint = APIBlueprint("links", __name__, abp_security=NEEDS_KEY)
 
-_PATHS_ABOUT = "paths of stems (/apiv1/track/...) and of ZIPs (/apiv1/archive/...)"
+_PATHS_ABOUT = "paths of stems (/apiv1/track/...), ZIPs (/apiv1/archive/...) and mixes (/apiv1/mix/...)"
 _PATHS, _PATHS_BYTES = '{"paths": ["/apiv1/archive/<songhash>.zip", ...]}', 16_000
 
 

@@ -1,4 +1,4 @@
-"""GET /apiv1/track, /apiv1/peaks and /apiv1/remove of one stem: sends stems and their waveforms, removes stems."""
+"""GET of tracks and peaks, DELETE or GET /apiv1/remove of one stem: sends stems and waveforms, removes stems."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def _prune_job(songhash: str, name: str) -> tuple[Stem, JobView]:
             if job.report and (stem := _stem_name(name)) in job.report.removed:
                 services().store.delete_stem(job.report, stem)  # its removal may have been cut short
             raise
-        pruned = services().queue.forget_stem(job, "" if sees_all() else caller())
+        pruned = services().queue.note_stem_removed(job, "" if sees_all() else caller())
         if pruned > 0:
             return found, job
         if pruned == -1:

@@ -21,7 +21,7 @@ from msas.queue.callback_record import DeliveryRecord, DeliveryState
 from msas.queue.callbacks import PendingCallback
 from msas.settings import Settings
 from rest.callbacks.address_policy import AddressPolicy, Resolve, resolve
-from rest.callbacks.http import CallbackHttp, Failed, Refused
+from rest.callbacks.safe_post import CallbackHttp, Failed, Refused
 
 # Seconds from one try to the next: nine tries in about eight hours.
 WAITS = (5, 30, 120, 600, 1800, 3600, 7200, 14400)

@@ -1,4 +1,4 @@
-"""Receives a song's request body (JSON, multipart form, or bare bytes) into a temporary file."""
+"""Receives request bodies: a song (JSON, form, bare bytes) into a temporary file, or a list; cuts off slow senders."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Upload:
 def receive(request: Request, most_mb: int) -> Iterator[Upload]:
     """Take the song in `request` into a file that has no name and vanishes with the block, however that ends.
 
-    Raises TooLarge beyond `most_mb`, EmptySong, MissingSong, UnknownBody, Incomplete, or what `read_json` does.
+    Raises TooLarge beyond `most_mb`, EmptySong, MissingSong, UnknownBody, or what `read_json` does.
     """
     most = int(most_mb * 1e6)
     with TemporaryFile() as unnamed, services().capacity.spooling() as spooled:

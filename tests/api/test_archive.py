@@ -14,10 +14,10 @@ import requests
 
 from local import Service
 from msas.queue import JobView
-from msas.results import Results
 from msas.store import Store
 from msas_client import Client
 from rest.app import create_app
+from rest.job_reader import Results
 from tests.support.audio import RATE, STEMS, true_waves, write
 from tests.support.requests import as_json, new_song, problem, separate
 

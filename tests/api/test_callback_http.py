@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis.strategies import text
 
 from rest.callbacks.address_policy import AddressPolicy, Resolve, is_public, resolve
-from rest.callbacks.http import CallbackHttp, Failed, Refused, Target
+from rest.callbacks.safe_post import CallbackHttp, Failed, Refused, Target
 from tests.support.http_receivers import CERTIFICATE, Receiver, Request, Say, answer, receiving, without_end
 
 HERE = AddressPolicy(networks=(ip_network("127.0.0.1"),))

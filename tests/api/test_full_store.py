@@ -29,7 +29,7 @@ def rig(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 def fill(rig: Rig, share: float) -> None:
     """Let the store hold this share of what it may, and REST learn of it."""
-    Leader(rig.queue, 60, "counter").record_progress(stored_bytes=round(share * 1e9))
+    Leader(rig.queue, 60, "counter").record_upkeep(stored_bytes=round(share * 1e9))
     eventually(lambda: metric(rig, "msas_store_bytes") == share * 1e9)
 
 

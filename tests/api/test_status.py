@@ -25,11 +25,11 @@ from msas.queue import Consumer, Queue, connect
 from msas.queue.connection import connect_blocking
 from msas.queue.stats import QueueCounts, QueueStats
 from msas.report import Report, SongFacts
-from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
 from msas_client import Client
 from rest.eta import Eta, Pace
+from rest.job_reader import Results
 from tests.queue.fixtures import claim_job
 from tests.queue.fixtures import report as report_of_worker
 from tests.support.another_rest import rest_with_own_queue

@@ -16,9 +16,9 @@ from local.servers import free_ports
 from msas.errors import StoreUnavailable
 from msas.queue import Queue
 from msas.report import Report
-from msas.results import Results
 from msas.store import Store
 from msas_client import Client
+from rest.job_reader import Results
 from tests.support.audio import RATE, true_waves, write
 
 

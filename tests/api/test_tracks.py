@@ -139,13 +139,13 @@ def test_a_stem_of_a_song_that_another_process_removes_is_refused_and_leaves_not
     service: Service, removable: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store.from_settings(service.settings)
-    forget_stem = Queue.forget_stem
+    note_stem_removed = Queue.note_stem_removed
 
     def too_late(queue: Queue, job: JobView, owner: str) -> int:
         remove(queue, store, removable)
-        return forget_stem(queue, job, owner)
+        return note_stem_removed(queue, job, owner)
 
-    monkeypatch.setattr(Queue, "forget_stem", too_late)
+    monkeypatch.setattr(Queue, "note_stem_removed", too_late)
     answer = create_app(service.settings).test_client().delete(f"/apiv1/remove/{removable}/vocals")
 
     assert answer.status_code == 409

@@ -50,7 +50,7 @@ def test_rest_adds_less_than_250_mb_to_its_base(images: Podman) -> None:
 
 
 def test_the_worker_image_holds_its_model(images: Podman) -> None:
-    assert images.once(WORKER, "python", "-m", "worker.fetch", "lite") == "lite: in the cache\n"
+    assert images.once(WORKER, "python", "-m", "worker.fetch_models", "lite") == "lite: in the cache\n"
 
 
 def test_a_model_that_is_not_in_the_image_ends_the_worker_with_a_sentence(images: Podman) -> None:

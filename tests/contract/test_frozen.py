@@ -134,7 +134,7 @@ def test_queue_that_met_every_event_has_these_redis_keys_and_no_others(settings:
     queue.reclaim()
     leader = Leader(queue, 60, "leader")
     leader.acquire_leadership()
-    leader.record_progress(cursor="-")
+    leader.record_upkeep(cursor="-")
     UpkeepRecord(queue).note_received("0" * 56, 1)
     jobs = [replace(FULL_JOB, songhash=f"{number:056x}") for number in range(7)]
     for job in (jobs[0], jobs[5]):
@@ -214,7 +214,7 @@ def test_job_hash_has_these_fields_at_each_step(redis: Redis, queue: Queue, work
     CallbackQueue(queue).record_delivery(pending, pending.delivery)
     status = queue.job(first.job.songhash)
     assert status
-    queue.forget_stem(status)
+    queue.note_stem_removed(status)
     names["callback over, stem removed"] = first.names()
     second = JobHash(redis, queue, 2)
     take(worker).fail(ERROR)

@@ -114,7 +114,7 @@ def test_a_lost_reply_while_a_song_is_removed_costs_nothing(
 @pytest.mark.usefixtures("worker")
 def test_a_lost_reply_while_one_stem_is_removed_costs_nothing(rest_rig: Rig, proxy: FaultProxy, finished: str) -> None:
     """Fault 22."""
-    proxy.lose_reply_to = name_in_request(rest_rig, "forget_stem")
+    proxy.lose_reply_to = name_in_request(rest_rig, "note_stem_removed")
 
     assert remove(rest_rig, f"{finished}/drums") == 200
 

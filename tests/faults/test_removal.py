@@ -101,7 +101,7 @@ def test_a_song_removed_at_once_with_its_stems_is_gone(rest_rig: Rig) -> None:
 def test_a_song_removed_while_a_stem_of_it_is_being_removed_is_gone(rest_rig: Rig, finished: str) -> None:
     """Fault 68. The song goes between the change of the job and that of the report."""
     status = rest_rig.job(finished)
-    assert rest_rig.queue.forget_stem(status) == 1
+    assert rest_rig.queue.note_stem_removed(status) == 1
     rest_rig.removed(finished)
 
     assert status.report
@@ -114,7 +114,7 @@ def test_a_song_removed_while_a_stem_of_it_is_being_removed_is_gone(rest_rig: Ri
 def test_a_removal_that_was_cut_short_is_completed_when_it_is_sent_again(rest_rig: Rig, finished: str) -> None:
     """Fault 68. Its REST died, or the store was away, between the change of the job and that of the report."""
     status = rest_rig.job(finished)
-    assert rest_rig.queue.forget_stem(status) == 1
+    assert rest_rig.queue.note_stem_removed(status) == 1
 
     [answer] = removed_at_once(rest_rig, f"{finished}/vocals.wav")
 
@@ -131,7 +131,7 @@ def test_a_stem_removed_while_its_song_is_separated_again_comes_back_with_the_ot
     rest_rig.finish([song])
     removed_at_once(rest_rig, f"{song}/drums")
     status = rest_rig.job(song)
-    assert rest_rig.queue.forget_stem(status) == 1
+    assert rest_rig.queue.note_stem_removed(status) == 1
     post(rest_rig, content)
     rest_rig.finish([song])
 
@@ -152,7 +152,7 @@ def test_a_report_changed_while_its_song_is_separated_again_costs_no_attempt(res
     rest_rig.finish([song])
     removed_at_once(rest_rig, f"{song}/drums")
     status = rest_rig.job(song)
-    assert rest_rig.queue.forget_stem(status) == 1
+    assert rest_rig.queue.note_stem_removed(status) == 1
     post(rest_rig, content, model="sleep-1")
     eventually(lambda: rest_rig.separations(song) == 2)
 

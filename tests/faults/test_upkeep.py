@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from msas.queue import Leader, LeadershipLost, UpkeepRecord
-from msas.store.listing import list_songs
+from msas.store.song_listing import list_songs
 from msas.upkeep.sweep import Sweep
 from tests.support.processes import eventually
 from tests.support.reconcile import DAY, PAGE, Keeper, known, lost_jobs
@@ -15,7 +15,7 @@ from tests.support.rig import Rig
 def test_another_process_continues_where_the_leader_was_killed(rig: Rig) -> None:
     """Fault 74. What the first process had done is not done again."""
     songs = lost_jobs(rig, 7)
-    Leader(rig.queue, 600, "before").record_progress(run_id=UpkeepRecord(rig.queue).run_id())
+    Leader(rig.queue, 600, "before").record_upkeep(run_id=UpkeepRecord(rig.queue).run_id())
     killed, heir = Keeper(rig), Keeper(rig)
     killed.run(2)
     done = known(rig, songs)
@@ -62,7 +62,7 @@ def test_a_cursor_of_a_process_that_no_longer_leads_is_not_kept(rig: Rig) -> Non
     assert second.leader.acquire_leadership()
 
     with pytest.raises(LeadershipLost):
-        first.leader.record_progress(cursor="f")
+        first.leader.record_upkeep(cursor="f")
 
     assert UpkeepRecord(rig.queue).progress().cursor == ""
 
@@ -155,7 +155,7 @@ def test_an_old_count_of_the_store_is_renewed_before_any_song_is_removed(rig: Ri
     """Fault 78. The sum in Redis is wrong by far; songs are not removed because of it."""
     songs, keeper = finished_hours_ago(rig, 2, 3), Keeper(rig)
     whole = stored_bytes(rig)
-    keeper.leader.record_progress(stored_bytes=100 * whole, counted_at=rig.queue.now() - 7 * HOUR_MS)
+    keeper.leader.record_upkeep(stored_bytes=100 * whole, counted_at=rig.queue.now() - 7 * HOUR_MS)
 
     swept(rig, 10 * whole)
     is_due = keeper.comparison.is_due(DAY)

@@ -10,7 +10,7 @@ import pytest
 from local import Service
 from msas.job import Status
 from msas.queue import Leader, UpkeepRecord
-from msas.store.listing import list_songs
+from msas.store.song_listing import list_songs
 from msas.upkeep.sweep import Sweep
 from tests.support.in_process import stored_messages
 from tests.support.processes import eventually
@@ -56,7 +56,7 @@ def test_a_comparison_is_due_once_a_day_and_once_redis_was_started_anew_or_lost_
     keeper.run()
     after = keeper.comparison.is_due(DAY)
     short = keeper.comparison.is_due(0.0)
-    keeper.leader.record_progress(compared_at=rig.queue.now() - round(1000 * DAY))
+    keeper.leader.record_upkeep(compared_at=rig.queue.now() - round(1000 * DAY))
     late = keeper.comparison.is_due(DAY)
     keeper.run()
 
@@ -146,7 +146,7 @@ def test_a_comparison_that_skipped_a_song_is_repeated_after_an_hour(rig: Rig) ->
 
     keeper.run()
     soon = keeper.comparison.is_due(DAY)
-    keeper.leader.record_progress(compared_at=rig.queue.now() - 3_601_000)
+    keeper.leader.record_upkeep(compared_at=rig.queue.now() - 3_601_000)
 
     assert not soon
     assert keeper.comparison.is_due(DAY)
@@ -247,6 +247,6 @@ def test_a_sweep_publishes_a_song_that_failed_although_its_report_was_stored(rig
 def test_a_sweep_after_redis_clock_went_back_looks_at_everything_again(rig: Rig) -> None:
     [songhash] = lost_jobs(rig, 1)
     received_ago(rig, songhash, 61)
-    Leader(rig.queue, 600, "sweeper").record_progress(swept_at=rig.queue.now() + 3_600_000)
+    Leader(rig.queue, 600, "sweeper").record_upkeep(swept_at=rig.queue.now() + 3_600_000)
 
     assert sweep(rig).counts["enqueued"] == 1

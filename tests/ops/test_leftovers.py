@@ -37,7 +37,7 @@ def separated_twice(rig: Rig) -> str:
     song = rig.accept_content(content, options)
     rig.finish([song])
     status = rig.job(song)
-    assert rig.queue.forget_stem(status) == 1
+    assert rig.queue.note_stem_removed(status) == 1
     assert status.report
     rig.store.delete_stem(status.report, "drums")
     rig.accept_content(content, options)
@@ -52,7 +52,7 @@ def test_a_stem_of_a_replaced_separation_is_downloaded_to_its_end(rig: Rig) -> N
     status = rig.job(song)
     download = rig.store.open_stem(song, "vocals", "wav")
     begin = rig.store.open_stem(song, "vocals", "wav", 0, 1000)
-    assert rig.queue.forget_stem(status) == 1
+    assert rig.queue.note_stem_removed(status) == 1
     assert status.report
     rig.store.delete_stem(status.report, "drums")
 

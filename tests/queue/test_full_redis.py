@@ -82,7 +82,7 @@ def test_jobs_are_removed_pruned_published_and_called_back_while_redis_is_full(
     queue.enqueue(job(1))
     full()
 
-    pruned = queue.forget_stem(get_job(queue))
+    pruned = queue.note_stem_removed(get_job(queue))
     [pending] = CallbackQueue(queue).take_due(1, 60)
     noted = CallbackQueue(queue).record_delivery(pending, DeliveryRecord())
     published = [queue.restore_result(job(number).songhash, 1) for number in (1, 2)]

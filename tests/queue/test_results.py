@@ -101,11 +101,11 @@ def test_a_stem_of_an_unknown_or_unfinished_job_is_not_removed(queue: Queue) -> 
     queue.cancel(job().songhash, "me")
     queue.delete_cancelled(job().songhash, "me")
 
-    assert queue.forget_stem(finished) == 0
+    assert queue.note_stem_removed(finished) == 0
     assert queue.job(job().songhash) is None
 
     queue.enqueue(job())
-    assert queue.forget_stem(finished) == 0
+    assert queue.note_stem_removed(finished) == 0
     assert queue.enqueue(job()) == (False, Status.QUEUED)
 
 
@@ -113,7 +113,7 @@ def test_a_job_that_lost_a_stem_is_enqueued_again(queue: Queue, worker: Workers)
     queue.enqueue(job())
     claim_job(worker()).succeed()
 
-    assert queue.forget_stem(get_job(queue)) == 1
+    assert queue.note_stem_removed(get_job(queue)) == 1
 
     assert queue.enqueue(job()) == (True, Status.QUEUED)
 
@@ -145,14 +145,14 @@ def test_a_stem_is_removed_only_from_the_version_that_its_remover_read(queue: Qu
     queue.restore_result(job().songhash, 1000)
     first = get_job(queue)
 
-    pruned = [queue.forget_stem(first), queue.forget_stem(first), queue.forget_stem(get_job(queue))]
+    pruned = [queue.note_stem_removed(first), queue.note_stem_removed(first), queue.note_stem_removed(get_job(queue))]
 
     assert pruned == [1, -2, 1]
 
 
 def test_a_changed_report_gives_the_job_another_version(queue: Queue, worker: Workers) -> None:
     queue.restore_result(job().songhash, 1000)
-    queue.forget_stem(get_job(queue))
+    queue.note_stem_removed(get_job(queue))
     read_meanwhile = get_job(queue)
 
     queue.note_report_changed(read_meanwhile)

@@ -189,7 +189,9 @@ MUTATIONS: dict[str, Line | Method] = {
     "prelude: the error stays": Line(
         "prelude", "'progress', 'error', 'waits', 'lost')", "'progress', 'waits', 'lost')"
     ),
-    "forget_stem: an unfinished job is pruned": Line("forget_stem", "if status ~= 'succeeded' then return 0 end"),
+    "note_stem_removed: an unfinished job is pruned": Line(
+        "note_stem_removed", "if status ~= 'succeeded' then return 0 end"
+    ),
     "dead_letter: a repeated burial is a second dead letter": Line("dead_letter", " == 1 then", " >= 0 then"),
     "take_callbacks: a callback is not held": Line("take_callbacks", "redis.call('ZADD', CALLBACKS, hold, member)"),
     "take_callbacks: callbacks of unfinished jobs are due": Line(
@@ -308,7 +310,7 @@ MUTATIONS: dict[str, Line | Method] = {
     "release_leadership: another's leadership ends": Line(
         "release_leadership", "if redis.call('GET', LEADER) ~= ARGV[1] then return 0 end"
     ),
-    "register_worker: forgotten workers stay unknown": Method(Queue, "register_missing_workers", do_nothing),
+    "register_missing_worker: forgotten workers stay unknown": Method(Queue, "register_missing_workers", do_nothing),
 }
 
 if chosen := os.environ.get("MUTANT"):

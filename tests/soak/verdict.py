@@ -12,7 +12,7 @@ from functools import partial
 
 from msas.errors import Problem
 from msas.job import Status
-from msas.results import Results
+from rest.job_reader import Results
 from tests.soak.clients import Clients
 from tests.soak.fleet import MOST_STUCK, Fleet
 from tests.support.rig import Rig

@@ -12,7 +12,7 @@ from msas.job import Job
 from msas.options import Options
 from msas.queue import CallbackQueue, Consumer, Queue
 from rest.callbacks.address_policy import AddressPolicy
-from rest.callbacks.http import CallbackHttp
+from rest.callbacks.safe_post import CallbackHttp
 from rest.callbacks.sender import CallbackSender
 from tests.queue.fixtures import claim_job
 from tests.support.http_receivers import Receiver as Hook

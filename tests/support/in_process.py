@@ -32,9 +32,9 @@ from msas.options import Options
 from msas.queue import Consumer, Queue
 from msas.removal import remove
 from msas.report import MIXTURE, Report, Stem
-from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
+from rest.job_reader import Results
 from rest.uploads.receive import Upload
 from tests.support.fake_s3 import MemoryMinio
 from tests.support.faults import Decide, Wire, WiredMinio, WiredRedis, own_redis

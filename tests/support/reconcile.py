@@ -23,7 +23,7 @@ def reconcile(queue: Queue, store: Store, keep_days: float = 7, grace_seconds: f
     leader = Leader(queue, 60, LEADER)
     if not leader.acquire_leadership():
         queue.redis.delete(f"{queue.prefix}leader")
-    leader.record_progress(run_id="", swept_at=0)
+    leader.record_upkeep(run_id="", swept_at=0)
     sweep = Sweep(queue, store, leader, keep_days=keep_days, first_check_seconds=0)
     sweep.run()
     comparison = Comparison(queue, store, leader, grace_seconds=grace_seconds, pause=lambda _: None)

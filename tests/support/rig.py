@@ -28,9 +28,9 @@ from msas.options import Options
 from msas.queue import Queue
 from msas.queue.job_view import JobView
 from msas.removal import remove
-from msas.results import Results
 from msas.settings import Settings
 from msas.store import Store
+from rest.job_reader import Results
 from tests.support.forked_child import ForkedChild
 from tests.support.processes import environment_with, eventually
 

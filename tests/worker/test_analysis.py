@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.audio import RATE, Wave, true_waves
 from tests.support.synthesis import noise, synthesize
-from worker.pipeline.analysis import analysing
+from worker.pipeline.tempo_and_key import analysing
 
 BLOCK = 100_003  # samples, no multiple of any window
 

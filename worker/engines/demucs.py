@@ -13,9 +13,9 @@ from demucs.apply import BagOfModels
 
 from msas.models import stem_order
 from worker.engines import demucs_weights
-from worker.engines.hybrid_demucs import SubModel
 from worker.engines.overlap_add import SegmentPlan, overlap_add, starts, triangle
 from worker.engines.runtime import Runtime
+from worker.engines.submodel import SubModel
 from worker.engines.types import MixtureStats, Progress, Samples, SeparationParams
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
-from msas.formats.samples import Samples as Samples
+from msas.formats.sample_streams import Samples as Samples
 
 Progress: TypeAlias = Callable[[float], None]
 

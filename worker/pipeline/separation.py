@@ -24,13 +24,13 @@ from msas.store import Store
 from msas.store.s3_errors import ObjectMissing
 from msas.store.stems import Attempt
 from worker.engines import Engine, NotFinite, Samples, SeparationParams
-from worker.pipeline.analysis import analysing
+from worker.pipeline.bounded_queue import BoundedQueue, ReaderGone, prefetch
+from worker.pipeline.build_report import Stopwatch, SumCheck, build_report
 from worker.pipeline.decode import Mixture
-from worker.pipeline.measure import Stopwatch, SumCheck, build_report
 from worker.pipeline.peaks import build_peaks
-from worker.pipeline.prefetch import BoundedQueue, ReaderGone, prefetch
 from worker.pipeline.publishing import attempt_at, publish
 from worker.pipeline.stem import EncodedStem, align
+from worker.pipeline.tempo_and_key import analysing
 from worker.system import lower_thread_priority
 from worker.watchdog import Watchdog
 

@@ -1,5 +1,6 @@
--- Scripts.run puts this in front of each script, after the settings LEASE and RETRY in ms. KEYS[1] is the queue; all
--- other keys are named after it, so that they share its slot.
+-- prelude: keys and functions of all scripts: lines of owners, parked jobs, bounds, callbacks, retries, ends of jobs.
+-- Put in front of each script, after the settings LEASE and RETRY in ms. KEYS[1] is the queue; all other keys are named
+-- after it, so that they share its slot.
 local PREFIX, CALLBACKS = '{' .. KEYS[1] .. '}:', '{' .. KEYS[1] .. '}:callbacks'
 local QUEUE, DELAYED, DEAD, WORKERS = KEYS[1], PREFIX .. 'delayed', PREFIX .. 'dead', PREFIX .. 'workers'
 local CLAIMS, STRAYS, ENDED, TICK = PREFIX .. 'claims', PREFIX .. 'strays', PREFIX .. 'ended', PREFIX .. 'tick'

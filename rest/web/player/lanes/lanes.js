@@ -1,7 +1,7 @@
 // One lane for each track: its name, mute, solo and volume, its waveform, and its download; above them the ruler.
 
 import { button, element, icon, size } from "../../dom.js";
-import { downloadLink } from "../downloads.js";
+import { downloadLink } from "../links.js";
 import { MIXTURE, title } from "../tracks.js";
 import { Ruler } from "./ruler.js";
 import { Waveform } from "./waveform.js";

@@ -1,7 +1,7 @@
 // Plays all tracks of a song in step: schedules each slice at a sample of the audio context's clock.
 
 import { backoff } from "../../service/api.js";
-import { Stretcher } from "../stretch/stretcher.js";
+import { Stretcher } from "../stretch/stretch-client.js";
 import { countIn } from "./count-in.js";
 import { Outputs } from "./outputs.js";
 import { Sequence } from "./sequence.js";

@@ -1,8 +1,8 @@
 // The sounds of a song in the order in which they are played: slice after slice, in a loop again and again, stretched if
 // the tempo or the key is changed.
 
-import { LAG_SECONDS } from "../stretch/stretcher.js";
-import { loadCrossfade, loadPart } from "./parts.js";
+import { LAG_SECONDS } from "../stretch/stretch-client.js";
+import { loadCrossfade, loadPart } from "./scheduled-parts.js";
 
 const STRETCHED_SECONDS = 1; // of song that are stretched at once, so that sound begins soon
 

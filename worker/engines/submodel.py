@@ -1,4 +1,4 @@
-"""Wraps hybrid Demucs models as networks that OpenVINO can run; STFT and inverse stay in PyTorch, in float32."""
+"""Makes one network of a Demucs model ready to run; a hybrid one without its STFT, so that OpenVINO can export it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python -m worker.fetch [--weights] MODEL...`: downloads models into the cache, for images and first starts.
+"""`python -m worker.fetch_models [--weights] MODEL...`: downloads models into the cache and exports their networks.
 
 With `--weights`, only what must be downloaded; else the networks are exported for this machine's runtime too.
 """

@@ -1,4 +1,4 @@
--- forget_stem: record that a stem of a succeeded job is removed; the same song, sent again, is separated again.
+-- note_stem_removed: record that a stem of a succeeded job is removed; the same song, sent again, is separated again.
 -- ARGV  1 songhash   2 the version that the remover read: time of the end, space, number of removed stems; without the
 --       number, any   3 empty; or the owner that removes the stem
 -- returns 1; 0 where the job is unknown or has not succeeded; -1 where it has other owners; -2 where its version has

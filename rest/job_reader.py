@@ -1,4 +1,4 @@
-"""Jobs as REST reads them: their fields from Redis, and the report of a job that succeeded from the store."""
+"""Reads jobs for REST: fields from Redis, reports from the store; restores in Redis a result that it lost."""
 
 from __future__ import annotations
 

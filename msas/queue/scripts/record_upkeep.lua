@@ -1,4 +1,4 @@
--- record_progress: store the progress of the leader's upkeep.
+-- record_upkeep: store the progress of the leader's upkeep.
 -- ARGV  1 process   2.. field, value of UPKEEP; an empty value removes the field
 -- returns 1; 0, without any change, where another process leads
 -- sent twice: no further change.
