@@ -62,6 +62,8 @@ def test_on_a_phone_nothing_is_wider_than_the_screen(visit: Visit, short: Path, 
     visit.choose(short)
     visit.wait_until_done("short")
     visit.wait_for_waveform("other")
+    visit.press("Loop, tempo and key")
+    assert visit.page.get_by_label("Tempo, in percent").is_visible()
     assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
     for each in visit.page.locator("button:visible, input:visible, a:visible").all():
         box = each.bounding_box()
