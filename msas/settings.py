@@ -46,6 +46,7 @@ class Settings:
     bucket_out: str = "output"
     model_name: str = "auto"
     model_repo: Path | None = None
+    models_allowed: str = ""
     cache_dir: Path = Path("~/.cache/msas")
     device: str = "auto"
     precision: str = "auto"
@@ -134,6 +135,10 @@ class Settings:
             if name not in known:
                 raise SettingsError(f"ADMIN_KEYS must be names of API_KEYS, but {name!r} is not among them.")
         return frozenset(names)
+
+    def allowed_models(self) -> frozenset[str]:
+        """Return the names in MODELS_ALLOWED, separated by commas or spaces; empty where it is."""
+        return frozenset(self.models_allowed.replace(",", " ").split())
 
     def trusted_names(self) -> list[str]:
         """Return the further host names, in lower case, that REST accepts besides those of this machine and cluster.

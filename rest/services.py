@@ -40,10 +40,6 @@ class Services:
     store_space: StoreSpace
     mixer: Mixer
 
-    def offered_models(self) -> tuple[list[Model], str]:
-        """Return the models on offer and the default's name. Raises NoWorker before any worker came up."""
-        return read_offer(self.queue.advertised_models())
-
     def job(self, songhash: str) -> JobView:
         """Return the job's status. Raises UnknownSong where there is none that the caller may see."""
         status = self.results.job(songhash) if SONGHASH.fullmatch(songhash) else None
@@ -56,7 +52,7 @@ def read_offer(offer: dict[str, Any] | None) -> tuple[list[Model], str]:
     """Return the models of an offer and the default's name. Raises NoWorker where there is none."""
     if offer is None:
         raise NoWorker("No worker has come up yet, so no model is on offer; try again in a few seconds.")
-    return [Model(m["name"], tuple(m["stems"]), m["about"]) for m in offer["models"]], offer["default"]
+    return [Model.from_json(model) for model in offer["models"]], offer["default"]
 
 
 def unknown_song() -> UnknownSong:

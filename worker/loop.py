@@ -14,7 +14,7 @@ from msas.job import Job
 from msas.logs import log
 from msas.models import Model
 from msas.options import Options
-from msas.queue import Consumer, Lease, LeaseStatus
+from msas.queue import Consumer, Lease, LeaseStatus, ModelSpeeds
 from msas.store import Store
 from worker.drain import Drain, Draining
 from worker.engines import Engine
@@ -22,6 +22,7 @@ from worker.heartbeat import Cancelled, Heartbeat, LeaseLost
 from worker.metrics import WorkerMetrics
 from worker.pipeline.separation import separate_song
 from worker.sickness import Sickness
+from worker.speeds import Speeds
 from worker.watchdog import Watchdog
 
 _PAUSE_SECONDS = 1.0  # between two calls to a server that does not answer
@@ -55,6 +56,10 @@ class Worker:
     scratch: str
     limits: SongLimits
     sickness: Sickness = field(default_factory=Sickness)
+    speeds: Speeds = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.speeds = Speeds(ModelSpeeds(self.consumer.queue))
 
     def run(self) -> bool:
         """Take turns until told to stop; wait while Redis is away. Return whether this worker is sick."""
@@ -74,6 +79,7 @@ class Worker:
         """Take one job, if there is one, and settle it. Return whether there was one."""
         offered = {"models": [vars(model) for model in self.models.offer], "default": self.models.default}
         self.consumer.advertise_models({**offered, **self.models.about})
+        self.speeds.publish()
         lease = self.consumer.claim_next(self.drain.listening())
         if lease is None:
             return False
@@ -130,6 +136,7 @@ class Worker:
         watches = (self.heartbeat, self.watchdog)
         report = separate_song(job, options, engine, self.store, *watches, self.scratch, self.limits)
         self.metrics.separated(report)
+        self.speeds.measure(report)
         self.sickness.succeeded()
 
     def _settle_unforeseen(self, lease: Lease, error: Exception) -> tuple[str, LeaseStatus | None]:

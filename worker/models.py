@@ -6,12 +6,13 @@ import logging
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from msas.errors import ModelUnavailable
 from msas.logs import log
-from msas.models import DEMUCS, LITE, Model
+from msas.models import CATALOGUE, DEMUCS, LITE, Model
 from msas.settings import Settings
 from worker.engines import Engine, demucs, demucs_weights, lite_weights
 from worker.engines.lite import LiteEngine
@@ -21,6 +22,7 @@ from worker.metrics import WorkerMetrics
 
 AUTO, BEST = "auto", "htdemucs"
 AUTO_FETCH_SECONDS = 20
+_OWN_FOLDER = "a folder of this deployment (MODEL_REPO)"
 
 _log = logging.getLogger("msas.worker")
 
@@ -33,6 +35,8 @@ class Models:
         self._runtime, self._metrics = runtime, metrics
         self._cache = settings.cache_dir.expanduser()
         self._repo = settings.model_repo and settings.model_repo.expanduser()
+        self._allowed = settings.allowed_models()
+        self._check_allowed()
         self.default = self._choose(settings.model_name)
         self._resident = self._load(self.default)
         self._other: Engine | None = None
@@ -69,29 +73,69 @@ class Models:
     def _choose(self, wanted: str) -> str:
         """Return the default model's name. Raises ModelUnavailable where there is no model `wanted`."""
         if wanted != AUTO:
-            known = [LITE.name] + (
-                demucs_weights.in_folder(self._repo) if self._repo else [model.name for model in DEMUCS]
-            )
+            known = [name for name in self._known() if self._is_allowed(name)]
             if wanted not in known:
-                raise ModelUnavailable(f"There is no model {wanted!r}; choose one of: {', '.join(known)}.")
+                raise ModelUnavailable(
+                    f"There is no model {wanted!r}, or MODELS_ALLOWED does not name it; choose one of: "
+                    f"{', '.join(known)}."
+                )
             return wanted
-        if demucs_weights.is_cached(BEST) or (demucs_weights.hub_answers() and _fetched_in_time(BEST)):
+        if self._is_allowed(BEST) and (
+            demucs_weights.is_cached(BEST) or (demucs_weights.hub_answers() and _fetched_in_time(BEST))
+        ):
             return BEST
+        if not self._is_allowed(LITE.name):
+            raise ModelUnavailable(
+                f"MODEL_NAME=auto is {BEST} or {LITE.name}, but MODELS_ALLOWED does not name {LITE.name}, and either "
+                f"not {BEST} or its weights can not be had; set MODEL_NAME to a model that it names."
+            )
         log.event(_log, "model fallback", wanted=BEST, model=LITE.name, why="its weights are not available quickly")
         return LITE.name
 
+    def _known(self) -> list[str]:
+        """Return the names of all models that can be named here, whether or not their weights can be had."""
+        return [LITE.name] + (demucs_weights.in_folder(self._repo) if self._repo else [model.name for model in DEMUCS])
+
+    def _check_allowed(self) -> None:
+        if unknown := sorted(self._allowed - set(self._known())):
+            raise ModelUnavailable(
+                f"MODELS_ALLOWED names {', '.join(map(repr, unknown))}, of which nothing is known here; "
+                f"it may name: {', '.join(self._known())}."
+            )
+
+    def _is_allowed(self, name: str) -> bool:
+        return not self._allowed or name in self._allowed
+
     def _offer(self) -> list[Model]:
-        """List the default model, then all others that can be loaded."""
-        models = {self.default: _describe(self._resident)}
+        """List the default model, then all others that can be loaded and are allowed.
+
+        Weights that nobody granted a licence for are not downloaded because a caller names the model: an operator
+        has named it, in a setting or when the weights were put into the cache.
+        """
+        models = {self.default: self._describe(self._resident)}
         if lite_weights.is_cached(self._cache):
             models[LITE.name] = LITE
         if self._repo:
-            for name in demucs_weights.in_folder(self._repo):
-                models[name] = _describe(self._engine(name))
+            for name in filter(self._is_allowed, demucs_weights.in_folder(self._repo)):
+                try:
+                    models[name] = self._describe(self._engine(name))
+                except ModelUnavailable as problem:
+                    log.event(_log, "model left out", logging.WARNING, model=name, why=problem.detail)
         else:
             online = demucs_weights.hub_answers()
-            models |= {model.name: model for model in DEMUCS if online or demucs_weights.is_cached(model.name)}
-        return list(models.values())
+            models |= {
+                model.name: model
+                for model in DEMUCS
+                if demucs_weights.is_cached(model.name)
+                or (online and (model.is_licensed or model.name in self._allowed))
+            }
+        return [model for model in models.values() if self._is_allowed(model.name)]
+
+    def _describe(self, engine: Engine) -> Model:
+        known = CATALOGUE.get(engine.name)
+        if known and known.stems == engine.stems:
+            return known if engine.name == LITE.name or not self._repo else replace(known, origin=_OWN_FOLDER)
+        return Model(engine.name, engine.stems, "A model of this deployment's own.", origin=_OWN_FOLDER)
 
     def _load(self, name: str) -> Engine:
         log.event(_log, "loading model", model=name)
@@ -102,13 +146,6 @@ class Models:
             engine = demucs.load(name, self._repo, self._runtime)
         self._metrics.loaded(name, time.monotonic() - since)
         return engine
-
-
-def _describe(engine: Engine) -> Model:
-    known = {model.name: model for model in (LITE, *DEMUCS)}.get(engine.name)
-    if known and known.stems == engine.stems:
-        return known
-    return Model(engine.name, engine.stems, "A model of this deployment's own.")
 
 
 def _fetched_in_time(name: str) -> bool:

@@ -18,7 +18,7 @@ from msas_client.client import DEFAULT_ADDRESS, Client
 from msas_client.errors import Refused
 from msas_client.inputs import expand_inputs
 from msas_client.progress import in_words
-from msas_client.types import Status
+from msas_client.types import Model, Status
 
 INTERRUPTED = 130
 Command = Callable[[Client, Namespace], int]
@@ -108,10 +108,23 @@ def remove(client: Client, chosen: Namespace) -> int:
     return DONE
 
 
+def _facts(model: Model) -> dict[str, str]:
+    size = f"{model.size_mb:.0f} MB, " if model.size_mb else ""
+    seconds = model.seconds_per_minute
+    return {
+        "licence of the weights": model.licence,
+        "weights": f"{size}{'in the cache' if model.cached else 'downloaded at first use'}",
+        "origin": model.origin,
+        "quality": model.quality,
+        "speed": f"{seconds:.1f} s of computing for a minute of song" if seconds else "",
+    }
+
+
 def models(client: Client, chosen: Namespace) -> int:
     for model in client.models():
         if chosen.json:
             print(json.dumps(asdict(model)))
         else:
             print(f"{model.name}{' (default)' if model.default else ''}: {', '.join(model.stems)}\n  {model.about}")
+            print("".join(f"  {name}: {fact}\n" for name, fact in _facts(model).items() if fact), end="")
     return DONE

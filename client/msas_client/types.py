@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 _ANALYSIS = ("tempo_bpm", "tempo_confidence", "key", "key_confidence")
@@ -75,15 +75,33 @@ class Status:
 
 @dataclass(frozen=True)
 class Model:
-    """A model on offer: the stems that it yields, and a sentence about it."""
+    """A model on offer: the stems that it yields, a sentence about it, and facts about its weights.
+
+    `licence` and `origin` are those of the weights, `size_mb` what is downloaded, `quality` what was published. Where
+    `cached` is false, a worker downloads the weights when the model is first asked for. `seconds_per_minute` is the
+    time in seconds that a minute of song takes there. Empty or None: not known.
+    """
 
     name: str
     stems: tuple[str, ...]
     about: str
     default: bool
+    licence: str = ""
+    origin: str = ""
+    size_mb: float | None = None
+    quality: str = ""
+    cached: bool = True
+    seconds_per_minute: float | None = None
 
     @classmethod
     def all_from_json(cls, found: dict[str, Any]) -> list[Model]:
         """Return the models, the default one first."""
-        models = [cls(m["name"], tuple(m["stems"]), m["about"], m["name"] == found["default"]) for m in found["models"]]
+        known = {field.name for field in fields(cls)}
+        models = [
+            cls(
+                **{name: value for name, value in model.items() if name in known}
+                | {"stems": tuple(model["stems"]), "default": model["name"] == found["default"]}
+            )
+            for model in found["models"]
+        ]
         return sorted(models, key=lambda model: not model.default)

@@ -6,6 +6,7 @@ from msas.queue.connection import connect
 from msas.queue.consumer import Consumer, Lease, LeaseStatus
 from msas.queue.job_view import JobView
 from msas.queue.leader import Leader, LeadershipLost
+from msas.queue.model_speeds import ModelSpeeds
 from msas.queue.queue import JobList, Queue
 from msas.queue.upkeep_record import Progress, Span, UpkeepRecord
 
@@ -20,6 +21,7 @@ __all__ = [
     "LeadershipLost",
     "Lease",
     "LeaseStatus",
+    "ModelSpeeds",
     "Progress",
     "Queue",
     "Span",

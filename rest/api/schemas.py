@@ -146,11 +146,19 @@ class LinksAnswer(Answer):
 
 
 class ModelAnswer(Answer):
-    """A model, the stems that it yields, and a sentence about it."""
+    """A model on offer: the stems that it yields, a sentence about it, and facts about its weights."""
 
     name: str
     stems: list[str]
     about: str
+    licence: str = Field(description="of the weights; empty: not stated")
+    origin: str = Field(description="where the weights come from; empty: not stated")
+    size_mb: float | None = Field(description="of the download, in MB; null where it is not known")
+    quality: str = Field(description="as it was published, with the source; empty where it was not")
+    cached: bool = Field(description="false: a worker downloads the weights when the model is first asked for")
+    seconds_per_minute: float | None = Field(
+        description="seconds of computing for a minute of song, measured on such workers; null before the first song"
+    )
 
 
 class ModelsAnswer(Answer):

@@ -108,10 +108,19 @@ export class UploadForm {
 
   #showSummary() {
     const model = this.#model;
-    at("model-about").textContent = `${model.name}: ${model.about}`;
+    at("model-about").textContent = [`${model.name}: ${model.about}`, ...weightFacts(model)].join(" ");
     const stems = this.#checked;
     const stemNames = stems.length === model.stems.length ? "all stems" : stems.join(", ");
     const rest = at("residual").checked ? " and the rest" : "";
     at("options-summary").textContent = `${model.name}, ${stemNames}${rest}, ${at("format").selectedOptions[0].text}`;
   }
+}
+
+/** Return sentences about the model's weights: their licence, their download, and how fast it is here. */
+function weightFacts({ licence, cached, size_mb: megabytes, seconds_per_minute: seconds }) {
+  return [
+    licence && `Licence of its weights: ${licence}.`,
+    !cached && `Its first song waits for a download${megabytes ? ` of ${Math.round(megabytes)} MB` : ""}.`,
+    seconds && `A minute of song takes about ${seconds < 10 ? seconds.toFixed(1) : Math.round(seconds)} s.`,
+  ].filter(Boolean);
 }

@@ -144,7 +144,9 @@ def test_status_queue_models_and_rm_print_what_the_api_answers(
     assert f"{songhash}  succeeded" in msas(service, "status", songhash).stdout
     assert json.loads(msas(service, "status", "--json", songhash).stdout)["status"] == "succeeded"
     assert "queue" in json.loads(msas(service, "queue", "--json").stdout)
-    assert "lite (default): vocals, drums, bass, other" in msas(service, "models").stdout
+    models = msas(service, "models").stdout
+    assert "lite (default): vocals, drums, bass, other" in models
+    assert "\n  licence of the weights: MIT\n  weights: 79 MB, in the cache\n" in models
     assert "Removed the stem bass" in msas(service, "rm", songhash, "bass").stdout
     assert msas(service, "rm", songhash).returncode == 0
     gone = msas(service, "get", songhash, "-o", tmp_path)

@@ -13,6 +13,7 @@ from unittest.mock import patch
 
 import pytest
 
+from msas.models import CATALOGUE, NONE_GRANTED
 from msas.queue.stats import QueueCounts, QueueStats
 from msas.settings import Settings
 from rest.app import create_app
@@ -80,6 +81,21 @@ def test_the_page_of_dependencies_names_every_package_of_a_project(path: str) ->
 def test_every_package_of_the_service_is_pinned_and_the_client_asks_for_ranges() -> None:
     assert [name for name in requirements("pyproject.toml") if "==" not in name] == []
     assert [name for name in requirements("client/pyproject.toml") if not re.fullmatch(r"[a-z]+>=[\d.]+", name)] == []
+
+
+def test_the_page_of_models_lists_every_model_with_its_stems_size_and_licence_and_no_other() -> None:
+    pages = {name: tuple(facts) for name, *facts, _ in rows("models.md", 5) if facts[0].startswith("vocals, ")}
+
+    defined = {
+        model.name: (
+            ", ".join(model.stems),
+            "" if model.size_mb is None else f"{model.size_mb:.0f}",
+            model.licence if model.is_licensed else NONE_GRANTED,
+        )
+        for model in CATALOGUE.values()
+    }
+    listed = {name: (stems, size, licence.split(", and ")[0]) for name, (stems, size, licence) in pages.items()}
+    assert listed == defined
 
 
 def test_make_without_a_target_lists_the_targets() -> None:

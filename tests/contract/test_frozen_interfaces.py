@@ -168,8 +168,17 @@ CLIENT = {
     "Job.download": "(self, folder, stem=None)",
     "Job.remove": "(self)",
     "Model": "object",
-    "Model.__init__": "(self, name, stems, about, default)",
+    "Model.__init__": (
+        "(self, name, stems, about, default, licence='', origin='', size_mb=None, quality='', cached=True, "
+        "seconds_per_minute=None)"
+    ),
     "Model.all_from_json": "(found)",
+    "Model.cached": "bool",
+    "Model.licence": "",
+    "Model.origin": "",
+    "Model.quality": "",
+    "Model.seconds_per_minute": "NoneType",
+    "Model.size_mb": "NoneType",
     "MsasError": "Exception",
     "MsasError.code": "error",
     "NotFound": "Refused",

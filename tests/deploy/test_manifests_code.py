@@ -36,6 +36,7 @@ LEFT = {
     "for a store elsewhere; minio/README.md says how": "MINIO_SECURE",
     "the images set them": "REST_HOST CACHE_DIR",
     "for models that are not in the image": "MODEL_REPO",
+    "the default model, and those in the image": "MODELS_ALLOWED",
     "the worker finds the best": "PRECISION",
     "limits that suit until an operator knows better": (
         "MAX_UPLOAD_MB MAX_DURATION_MINUTES MAX_COST_MINUTES MAX_OUTPUT_MB MAX_QUEUE MAX_QUEUE_PER_KEY "
