@@ -71,9 +71,9 @@ screenshots: .venv/installed  ## take the pictures of docs/page.md, and draw the
 	@.venv/bin/python -m tests.page
 	@.venv/bin/python -m tests.page.screenshots
 
-images:  ## msas-rest and msas-worker      [TAG=v1] [MODELS="htdemucs lite"] [TORCH_INDEX=url] [BUILD_FLAGS=...]
+images:  ## msas-rest and msas-worker      [TAG=v1] [MODELS="htdemucs lite"] [ROFORMER=1] [TORCH_INDEX=url] [BUILD_FLAGS=...]
 	@$(ENGINE) build $(BUILD_FLAGS) --file rest/Dockerfile --tag msas-rest:$(TAG) .
-	@$(ENGINE) build $(BUILD_FLAGS) $(if $(MODELS),--build-arg MODELS="$(MODELS)") \
+	@$(ENGINE) build $(BUILD_FLAGS) $(if $(MODELS),--build-arg MODELS="$(MODELS)") $(if $(ROFORMER),--build-arg ROFORMER=1) \
 		$(if $(TORCH_INDEX),--build-arg TORCH_INDEX="$(TORCH_INDEX)") --file worker/Dockerfile --tag msas-worker:$(TAG) .
 
 push:  ## both into a registry           REGISTRY=host/path [TAG=v1]
@@ -120,5 +120,5 @@ clean:  ## remove .venv and what the tools left (not DATA, not OUT)
 	@echo "Installing into .venv; PyTorch makes this take a few minutes the first time ..."
 	@$(PYTHON) -m venv .venv
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[rest,worker,local,dev]' --editable './client[samples]'
+		--editable '.[rest,worker,roformer,local,dev]' --editable './client[samples]'
 	@touch $@

@@ -112,7 +112,55 @@ DEMUCS = (
         FOUR_STEMS,
     ),
 )
-CATALOGUE = {model.name: model for model in (LITE, *DEMUCS)}
+_MIRROR = "from the mirror huggingface.co/Ryan5453/unblend"
+UNBLEND = (
+    Model(
+        "melband_roformer_kim",
+        ("vocals", "other"),
+        "Mel-Band RoFormer of Kimberley Jensen: vocals 2.7 dB better than htdemucs', many times slower.",
+        "MIT",
+        f"Kimberley Jensen; huggingface.co/KimberleyJSN/melbandroformer, {_MIRROR}",
+        912.9,
+        f"SDR of vocals 10.98 dB ({_MULTISONG})",
+    ),
+    Model(
+        "bs_roformer_anvuew",
+        ("vocals", "other"),
+        "BS-RoFormer of anvuew for vocals.",
+        "GPL-3.0",
+        f"anvuew; huggingface.co/anvuew/BS-RoFormer, {_MIRROR}",
+        204.3,
+        "SDR of vocals and other 12.43 dB (test songs of MUSDB18-HQ; unblend's registry)",
+    ),
+    Model(
+        "bs_roformer_sw",
+        SIX_STEMS,
+        "BS-RoFormer for six stems, of an unknown trainer.",
+        f"{NONE_GRANTED}: nobody knows who trained it",
+        f"unknown; huggingface.co/enerjazzer/BS-ROFO-SW-Fixed, {_MIRROR}",
+        698.8,
+        "",
+    ),
+    Model(
+        "scnet_small",
+        FOUR_STEMS,
+        "SCNet, small and masked: smaller than htdemucs.",
+        f"{NONE_GRANTED}: the licence of the code does not cover them; trained on MUSDB18, which is for research",
+        f"ZFTurbo; release v1.0.16 of his training code, {_MIRROR}",
+        42.4,
+        f"SDR 8.86 dB: vocals 8.35, drums 10.57, bass 11.00, other 5.51 ({_MULTISONG})",
+    ),
+    Model(
+        "scnet_xl_wide_v5",
+        FOUR_STEMS,
+        "SCNet XL: 0.8 dB better than htdemucs over all stems, and slower.",
+        f"{NONE_GRANTED}: the licence of the code does not cover them; trained on MUSDB18, which is for research",
+        f"ZFTurbo; release v1.0.15 of his training code, {_MIRROR}",
+        213.9,
+        f"SDR 9.92 dB: vocals 9.68, drums 11.58, bass 11.94, other 6.48 ({_MULTISONG})",
+    ),
+)
+CATALOGUE = {model.name: model for model in (LITE, *DEMUCS, *UNBLEND)}
 
 
 # The number of networks that process a song, where it is not one; htdemucs_ft has one for each stem.

@@ -76,7 +76,8 @@ class Options:
             if name not in stems:
                 raise _bad(f"The model {self.model!r} yields no stem {_shown(name)}", stems)
         if self.rest in stems:
-            raise BadOption(f"The model {self.model!r} yields a stem {self.rest!r} of its own; leave 'residual' out.")
+            instead = f"ask for 'stems' {self.two_stems},{self.rest}" if self.two_stems else "leave 'residual' out"
+            raise BadOption(f"The model {self.model!r} yields a stem {self.rest!r} of its own; {instead}.")
         wanted = tuple(stem for stem in stems if stem in self.stems)
         return Options(**{**asdict(self), "stems": () if wanted == stems else wanted})
 

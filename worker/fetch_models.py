@@ -8,11 +8,9 @@ from __future__ import annotations
 import sys
 
 from msas.errors import ModelUnavailable
-from msas.models import LITE
 from msas.settings import Settings
-from worker.engines import demucs, demucs_weights, lite_weights
-from worker.engines.lite import LiteEngine
 from worker.engines.runtime import Runtime
+from worker.library import Library
 
 ONLY_WEIGHTS = "--weights"
 
@@ -32,16 +30,10 @@ def main(arguments: list[str]) -> int:
 
 
 def _fetch(name: str, settings: Settings, export: bool) -> None:
-    cache = settings.cache_dir.expanduser()
-    repo = settings.model_repo and settings.model_repo.expanduser()
-    if name == LITE.name:
-        lite_weights.load(cache)
-    else:
-        demucs_weights.read(name, repo)
-    if export and name == LITE.name:
-        LiteEngine(cache, Runtime(settings))
-    elif export:
-        demucs.load(name, repo, Runtime(settings))
+    library = Library(settings)
+    library.fetch(name)
+    if export:
+        library.load(name, Runtime(settings))
 
 
 if __name__ == "__main__":

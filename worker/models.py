@@ -6,23 +6,21 @@ import logging
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from msas.errors import ModelUnavailable
 from msas.logs import log
-from msas.models import CATALOGUE, DEMUCS, LITE, Model
+from msas.models import CATALOGUE, LITE, Model
 from msas.settings import Settings
-from worker.engines import Engine, demucs, demucs_weights, lite_weights
-from worker.engines.lite import LiteEngine
+from worker.engines import Engine, demucs_weights
 from worker.engines.runtime import Runtime
 from worker.fetch_models import ONLY_WEIGHTS
+from worker.library import Library
 from worker.metrics import WorkerMetrics
 
 AUTO, BEST = "auto", "htdemucs"
 AUTO_FETCH_SECONDS = 20
-_OWN_FOLDER = "a folder of this deployment (MODEL_REPO)"
 
 _log = logging.getLogger("msas.worker")
 
@@ -33,8 +31,7 @@ class Models:
     def __init__(self, settings: Settings, runtime: Runtime, metrics: WorkerMetrics) -> None:
         """Raises ModelUnavailable where the default model can not be loaded."""
         self._runtime, self._metrics = runtime, metrics
-        self._cache = settings.cache_dir.expanduser()
-        self._repo = settings.model_repo and settings.model_repo.expanduser()
+        self._library = Library(settings)
         self._allowed = settings.allowed_models()
         self._check_allowed()
         self.default = self._choose(settings.model_name)
@@ -45,13 +42,8 @@ class Models:
     @property
     def about(self) -> dict[str, Any]:
         """Return the device and precision that models run with, and which of the offered models are in the cache."""
-        cached = [model.name for model in self.offer if self._is_cached(model.name)]
+        cached = [model.name for model in self.offer if self._library.is_cached(model.name)]
         return {"device": self._runtime.name, "precision": self._runtime.precision, "cached": cached}
-
-    def _is_cached(self, name: str) -> bool:
-        if name == LITE.name:
-            return lite_weights.is_cached(self._cache)
-        return self._repo is not None or demucs_weights.is_cached(name)
 
     def engine(self, name: str) -> Engine:
         """Return the engine of the model `name`, loaded and kept. Raises ModelUnavailable."""
@@ -73,7 +65,7 @@ class Models:
     def _choose(self, wanted: str) -> str:
         """Return the default model's name. Raises ModelUnavailable where there is no model `wanted`."""
         if wanted != AUTO:
-            known = [name for name in self._known() if self._is_allowed(name)]
+            known = [name for name in self._library.names() if self._is_allowed(name)]
             if wanted not in known:
                 raise ModelUnavailable(
                     f"There is no model {wanted!r}, or MODELS_ALLOWED does not name it; choose one of: "
@@ -92,58 +84,48 @@ class Models:
         log.event(_log, "model fallback", wanted=BEST, model=LITE.name, why="its weights are not available quickly")
         return LITE.name
 
-    def _known(self) -> list[str]:
-        """Return the names of all models that can be named here, whether or not their weights can be had."""
-        return [LITE.name] + (demucs_weights.in_folder(self._repo) if self._repo else [model.name for model in DEMUCS])
-
     def _check_allowed(self) -> None:
-        if unknown := sorted(self._allowed - set(self._known())):
+        known = self._library.names()
+        if unknown := sorted(self._allowed - set(known)):
             raise ModelUnavailable(
                 f"MODELS_ALLOWED names {', '.join(map(repr, unknown))}, of which nothing is known here; "
-                f"it may name: {', '.join(self._known())}."
+                f"it may name: {', '.join(known)}."
             )
 
     def _is_allowed(self, name: str) -> bool:
         return not self._allowed or name in self._allowed
 
     def _offer(self) -> list[Model]:
-        """List the default model, then all others that can be loaded and are allowed.
-
-        Weights that nobody granted a licence for are not downloaded because a caller names the model: an operator
-        has named it, in a setting or when the weights were put into the cache.
-        """
-        models = {self.default: self._describe(self._resident)}
-        if lite_weights.is_cached(self._cache):
-            models[LITE.name] = LITE
-        if self._repo:
-            for name in filter(self._is_allowed, demucs_weights.in_folder(self._repo)):
+        """List the default model, then all others that can be loaded and are allowed."""
+        models = [self._library.describe_engine(self._resident)]
+        online = not self._library.folder and demucs_weights.hub_answers()
+        for name in self._library.names():
+            if name != self.default and self._is_allowed(name) and self._can_be_had(name, online):
                 try:
-                    models[name] = self._describe(self._engine(name))
+                    models.append(self._library.describe(name, self._runtime))
                 except ModelUnavailable as problem:
                     log.event(_log, "model left out", logging.WARNING, model=name, why=problem.detail)
-        else:
-            online = demucs_weights.hub_answers()
-            models |= {
-                model.name: model
-                for model in DEMUCS
-                if demucs_weights.is_cached(model.name)
-                or (online and (model.is_licensed or model.name in self._allowed))
-            }
-        return [model for model in models.values() if self._is_allowed(model.name)]
+        return models
 
-    def _describe(self, engine: Engine) -> Model:
-        known = CATALOGUE.get(engine.name)
-        if known and known.stems == engine.stems:
-            return known if engine.name == LITE.name or not self._repo else replace(known, origin=_OWN_FOLDER)
-        return Model(engine.name, engine.stems, "A model of this deployment's own.", origin=_OWN_FOLDER)
+    def _can_be_had(self, name: str, online: bool) -> bool:
+        """Say whether the weights are here, or may be downloaded.
+
+        Weights that nobody granted a licence for are not downloaded because a caller names the model: an operator
+        has named it, in a setting or when the weights were put into the cache. lite is offered where it was fetched.
+        """
+        if not self._library.can_run(name):
+            if self._library.folder or name in self._allowed:
+                why = "the package unblend is not installed: pip install 'msas[roformer]'"
+                log.event(_log, "model left out", logging.WARNING, model=name, why=why)
+            return False
+        if self._library.is_cached(name):
+            return True
+        return name != LITE.name and online and (CATALOGUE[name].is_licensed or name in self._allowed)
 
     def _load(self, name: str) -> Engine:
         log.event(_log, "loading model", model=name)
         since = time.monotonic()
-        if name == LITE.name:
-            engine: Engine = LiteEngine(self._cache, self._runtime)
-        else:
-            engine = demucs.load(name, self._repo, self._runtime)
+        engine = self._library.load(name, self._runtime)
         self._metrics.loaded(name, time.monotonic() - since)
         return engine
 

@@ -58,6 +58,11 @@ MODELS = {
     "hdemucs_mmi": "vocals drums bass other",
     "mdx_extra": "vocals drums bass other",
     "mdx_extra_q": "vocals drums bass other",
+    "melband_roformer_kim": "vocals other",
+    "bs_roformer_anvuew": "vocals other",
+    "bs_roformer_sw": "vocals drums bass other guitar piano",
+    "scnet_small": "vocals drums bass other",
+    "scnet_xl_wide_v5": "vocals drums bass other",
 }
 
 # Messages and Redis. `Q` is the queue's name, MS a time in ms, ID the id of a callback.

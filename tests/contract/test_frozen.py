@@ -20,7 +20,7 @@ from redis import Redis
 from local import Service
 from msas.errors import Problem
 from msas.job import Job, songhash
-from msas.models import DEMUCS, LITE
+from msas.models import CATALOGUE
 from msas.options import Options
 from msas.queue import CallbackQueue, Consumer, Leader, Lease, ModelSpeeds, Queue, UpkeepRecord
 from msas.queue.callback_record import DeliveryState, webhook_id
@@ -32,7 +32,7 @@ from rest.app import create_app
 from tests.contract import frozen
 from tests.support.faults import own_redis
 
-MODELS = (LITE, *DEMUCS)
+MODELS = tuple(CATALOGUE.values())
 CALLBACK = {"url": "http://hook.test/", "data": {"number": 1}}
 FULL_JOB = Job("4" * 56, Options("lite", format="flac"), "song.mp3", CALLBACK, 1.5, "alice", "request-1")
 JOBS = [

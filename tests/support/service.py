@@ -23,8 +23,10 @@ from local.demo import default_song
 from local.servers import free_ports
 from msas.settings import Settings
 from msas_client import Client
+from tests.support import small_unblend
 from tests.support.forked_child import FORKING
 from worker.engines import runtime as runtimes
+from worker.engines import unblend_weights
 from worker.engines.runtime import Runtime
 
 SOURCES = ["drums", "bass", "other", "vocals"]
@@ -32,7 +34,10 @@ SOURCES = ["drums", "bass", "other", "vocals"]
 
 @pytest.fixture(scope="session")
 def model_repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A local repository in Demucs' own format: `small`, an HTDemucs, and `pair`, a bag of two more with weights."""
+    """A local repository in Demucs' own format: `small`, an HTDemucs, and `pair`, a bag of two more with weights.
+
+    Where unblend is installed, a small model of the class of `melband_roformer_kim` lies beside them under its name.
+    """
     folder = tmp_path_factory.mktemp("models")
     for seed, signature in enumerate(("small", "first", "second")):
         torch.manual_seed(seed)
@@ -48,6 +53,8 @@ def model_repo(tmp_path_factory: pytest.TempPathFactory) -> Path:
         model = HTDemucs(SOURCES, **kwargs).eval()
         package = {"klass": HTDemucs, "args": (SOURCES,), "kwargs": kwargs, "state": model.state_dict()}
         save_with_checksum(package, folder / f"{signature}.th")  # type: ignore[no-untyped-call]
+    if unblend_weights.is_installed():
+        small_unblend.save("mel", folder, "melband_roformer_kim")
     (folder / "pair.yaml").write_text("models: ['first', 'second']\nweights: [[1, 0, 1, 1], [0, 1, 1, 2]]\n")
     return folder
 

@@ -9,7 +9,7 @@ import pytest
 
 from msas.errors import BadOption
 from msas.job import BrokenMessage, Job
-from msas.models import LITE
+from msas.models import LITE, Model
 from msas.options import Options
 from tests.support.audio import STEMS
 
@@ -96,3 +96,17 @@ def test_a_message_with_an_unknown_option_value_is_broken() -> None:
 
     with pytest.raises(BrokenMessage, match="choose one of: mp3, wav, flac"):
         Job.from_message(message.encode())
+
+
+@pytest.mark.parametrize(
+    ("stems", "given", "advice"),
+    [
+        (("vocals", "no_vocals"), {"two_stems": "vocals"}, "ask for 'stems' vocals,no_vocals"),
+        (("vocals", "residual"), {"residual": True}, "leave 'residual' out"),
+    ],
+)
+def test_a_model_with_a_stem_of_the_rests_own_name_is_refused(
+    stems: tuple[str, ...], given: dict[str, Any], advice: str
+) -> None:
+    with pytest.raises(BadOption, match=f"yields a stem .* of its own; {advice}"):
+        Options.from_fields(given, [Model("clash", stems, "")], "clash")

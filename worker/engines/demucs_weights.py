@@ -44,9 +44,19 @@ def read(name: str, repo: Path | None) -> Any:
 def in_folder(repo: Path) -> list[str]:
     """Return the names of the models in the local repository `repo`: bags first, then single models of no bag."""
     models = LocalRepo(repo)
-    bags = BagOnlyRepo(repo, models).list_model()
-    in_bags = {part for bag in bags.values() for part in yaml.safe_load(Path(bag).read_text())["models"]}
-    return sorted(bags) + sorted(set(models.list_model()) - in_bags)
+    bags = {name: _parts(Path(path)) for name, path in BagOnlyRepo(repo, models).list_model().items()}
+    in_bags = {part for parts in bags.values() for part in parts}
+    return sorted(name for name, parts in bags.items() if parts) + sorted(set(models.list_model()) - in_bags)
+
+
+def _parts(path: Path) -> list[str]:
+    """Return the models of a bag; none where the YAML file describes something else."""
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (OSError, ValueError, yaml.YAMLError):
+        return []
+    parts = content.get("models") if isinstance(content, dict) else None
+    return [part for part in parts if isinstance(part, str)] if isinstance(parts, list) else []
 
 
 def is_cached(name: str) -> bool:
