@@ -16,6 +16,7 @@ import requests
 
 from local import servers
 from local.child import Child
+from local.loading import LoadingBar
 from msas.errors import Problem
 from msas.queue import Queue
 from msas.settings import Settings
@@ -90,7 +91,7 @@ class Service:
         """Return a line that says so where `auto` had to fall back on lite, else nothing."""
         if self.settings.model_name != "auto" or self.model()["name"] != "lite":
             return ""
-        return "          (chosen because htdemucs is neither in the cache nor quickly to be had from the model hub)\n"
+        return "          (until the weights of htdemucs can be had from the model hub; the worker goes on trying)\n"
 
     def keep_up(self) -> None:
         """Start again what ended, as Kubernetes would. Raises ServiceError where that is no use.
@@ -128,10 +129,18 @@ class Service:
             self._run("worker", [sys.executable, "-m", "worker"])
 
     def await_worker(self) -> None:
-        """Wait until the worker has loaded its model and says what it offers."""
-
+        """Wait until the worker has loaded its model and says what it offers; show how far its download is."""
         queue = Queue.from_settings(self.settings)
-        self._await("worker", lambda: queue.advertised_models() is not None, _MODEL_SECONDS)
+        bar = LoadingBar(queue)
+
+        def is_offered() -> bool:
+            bar.look()
+            return queue.advertised_models() is not None
+
+        try:
+            self._await("worker", is_offered, _MODEL_SECONDS, lambda: bar.bytes)
+        finally:
+            bar.close()
 
     def _take_data(self) -> None:
         self._data.mkdir(parents=True, exist_ok=True)
@@ -212,10 +221,18 @@ class Service:
         environment = {**self._environment, **self.settings.to_environment(), **own}
         self.children[name] = Child(name, command, environment, self._data / "log" / f"{name}.log")
 
-    def _await(self, name: str, ready: Callable[[], object], seconds: float = _START_SECONDS) -> None:
-        """Wait until `ready` neither raises a Problem nor returns False."""
-        child, until = self.children[name], time.monotonic() + seconds
+    def _await(
+        self,
+        name: str,
+        ready: Callable[[], object],
+        seconds: float = _START_SECONDS,
+        progress: Callable[[], object] = lambda: None,
+    ) -> None:
+        """Wait until `ready` neither raises a Problem nor returns False; at most `seconds` without `progress`."""
+        child, until, seen = self.children[name], time.monotonic() + seconds, progress()
         while child.alive and time.monotonic() < until:
+            if progress() != seen:
+                until, seen = time.monotonic() + seconds, progress()
             try:
                 if ready() is not False:
                     return

@@ -31,6 +31,7 @@ class Status(StrEnum):
 class Stage(StrEnum):
     """The stages of a running job, in order."""
 
+    LOADING = "loading model"
     FETCHING = "fetching"
     DECODING = "decoding"
     SEPARATING = "separating"

@@ -10,7 +10,7 @@ from flask import current_app
 from msas.errors import NoWorker, UnknownSong
 from msas.job import SONGHASH
 from msas.models import Model
-from msas.queue import JobView, Queue
+from msas.queue import JobView, ModelLoads, Queue
 from msas.settings import Settings
 from msas.store import Store
 from rest.eta import Eta
@@ -51,6 +51,11 @@ class Services:
 def read_offer(offer: dict[str, Any] | None) -> tuple[list[Model], str]:
     """Return the models of an offer and the default's name. Raises NoWorker where there is none."""
     if offer is None:
+        for load in ModelLoads(services().queue).read():
+            raise NoWorker(
+                f"The worker still downloads the weights of the model {load.model} ({load.bytes / 1e6:.0f} of "
+                f"{load.total_bytes / 1e6:.0f} MB), so no model is on offer; try again in a minute."
+            )
         raise NoWorker("No worker has come up yet, so no model is on offer; try again in a few seconds.")
     return [Model.from_json(model) for model in offer["models"]], offer["default"]
 

@@ -8,7 +8,7 @@ import sys
 
 from msas.errors import ModelUnavailable
 from msas.logs import log
-from msas.queue import connect
+from msas.queue import ModelLoads, Queue, connect
 from msas.settings import Settings, SettingsError
 from worker.engines.runtime import Runtime
 from worker.models import Models
@@ -30,7 +30,7 @@ def main() -> int:
     log.start("worker", connect(settings), settings.log_list)
     logger = logging.getLogger("msas.worker")
     try:
-        models = Models(settings, runtime, counts)
+        models = Models(settings, runtime, counts, ModelLoads(Queue.from_settings(settings)))
     except ModelUnavailable as problem:
         log.event(logger, "no model", logging.ERROR, code=problem.code, why=problem.detail)
         return 1

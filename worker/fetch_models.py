@@ -1,7 +1,4 @@
-"""`python -m worker.fetch_models [--weights] MODEL...`: downloads models into the cache and exports their networks.
-
-With `--weights`, only what must be downloaded; else the networks are exported for this machine's runtime too.
-"""
+"""`python -m worker.fetch_models MODEL...`: downloads models into the cache and exports their networks, for images."""
 
 from __future__ import annotations
 
@@ -12,28 +9,36 @@ from msas.settings import Settings
 from worker.engines.runtime import Runtime
 from worker.library import Library
 
-ONLY_WEIGHTS = "--weights"
+_STEP = 0.1  # of a download, after which a line says how far it is
 
 
-def main(arguments: list[str]) -> int:
+def main(names: list[str]) -> int:
     """Fetch each model; return the exit status."""
     settings = Settings.from_environment()
-    for name in arguments:
+    library = Library(settings)
+    for name in names:
         try:
-            if name != ONLY_WEIGHTS:
-                _fetch(name, settings, export=ONLY_WEIGHTS not in arguments)
-                print(f"{name}: in the cache")
+            if name not in library.names():
+                raise ModelUnavailable(f"There is no model {name!r}; choose one of: {', '.join(library.names())}.")
+            library.fetch(name, _Lines(name))
+            library.load(name, Runtime(settings))
+            print(f"{name}: in the cache", flush=True)
         except ModelUnavailable as problem:
             print(problem.detail, file=sys.stderr)
             return 1
     return 0
 
 
-def _fetch(name: str, settings: Settings, export: bool) -> None:
-    library = Library(settings)
-    library.fetch(name)
-    if export:
-        library.load(name, Runtime(settings))
+class _Lines:
+    """Prints how far a download is."""
+
+    def __init__(self, name: str) -> None:
+        self._name, self._next = name, 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        if total and done >= self._next * total:
+            self._next = done / total + _STEP
+            print(f"{self._name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB", flush=True)
 
 
 if __name__ == "__main__":

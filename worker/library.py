@@ -10,6 +10,7 @@ from msas.settings import Settings
 from worker.engines import Engine, demucs, demucs_weights, lite_weights, unblend, unblend_weights
 from worker.engines.lite import LiteEngine
 from worker.engines.runtime import Runtime
+from worker.weights import hub
 
 _OWN_FOLDER = "a folder of this deployment (MODEL_REPO)"
 _NAMED_UNBLEND = frozenset(model.name for model in UNBLEND)
@@ -65,14 +66,16 @@ class Library:
             return unblend.load(name, self.folder, runtime)
         return demucs.load(name, self.folder, runtime)
 
-    def fetch(self, name: str) -> None:
+    def fetch(self, name: str, on_bytes: hub.OnBytes = lambda _done, _total: None) -> None:
         """Download the weights of the model into the cache, unless they are there. Raises ModelUnavailable."""
+        if self.is_cached(name):
+            return
         if name == LITE.name:
-            lite_weights.load(self._cache)
-        elif self._is_unblend(name):
-            unblend_weights.find(name, self.folder)
+            lite_weights.fetch(self._cache)
+        elif name in _NAMED_UNBLEND:
+            hub.fetch([unblend_weights.hub_file(name)], on_bytes)
         else:
-            demucs_weights.read(name, self.folder)
+            demucs_weights.fetch(name, on_bytes)
 
     def _in_folder(self) -> list[str]:
         assert self.folder

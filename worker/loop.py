@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from msas.cost import SongLimits
 from msas.errors import Problem, QueueUnavailable, StoreRefused, StoreUnavailable, Unavailable
-from msas.job import Job
+from msas.job import Job, Stage
 from msas.logs import log
 from msas.models import Model
 from msas.options import Options
@@ -39,7 +39,9 @@ class Engines(Protocol):
     @property
     def about(self) -> Mapping[str, Any]: ...
 
-    def engine(self, name: str) -> Engine: ...
+    def engine(self, name: str, loading: Callable[[], None] = ...) -> Engine: ...
+
+    def refresh(self) -> None: ...
 
 
 @dataclass
@@ -77,6 +79,7 @@ class Worker:
 
     def turn(self) -> bool:
         """Take one job, if there is one, and settle it. Return whether there was one."""
+        self.models.refresh()
         offered = {"models": [vars(model) for model in self.models.offer], "default": self.models.default}
         self.consumer.advertise_models({**offered, **self.models.about})
         self.speeds.publish()
@@ -132,7 +135,7 @@ class Worker:
         if found and not found[0].removed:
             return
         options = job.options or Options(self.models.default)
-        engine = self.models.engine(options.model)
+        engine = self.models.engine(options.model, partial(self.heartbeat.report, Stage.LOADING, 0.0))
         watches = (self.heartbeat, self.watchdog)
         report = separate_song(job, options, engine, self.store, *watches, self.scratch, self.limits)
         self.metrics.separated(report)

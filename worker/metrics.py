@@ -65,7 +65,7 @@ class WorkerMetrics:
         peak.set_function(lambda: 1e6 * (peak_rss_mb() or 0))
         for result in RESULTS:  # from 0 on, else Prometheus misses the first of each
             self._jobs.labels(_label(result))
-        for stage in Stage:
+        for stage in set(Stage) - {Stage.LOADING}:  # which msas_model_load_seconds counts
             self._stages.labels(stage.value)
 
     @contextmanager

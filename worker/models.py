@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import logging
-import subprocess
-import sys
 import time
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 from msas.errors import ModelUnavailable
 from msas.logs import log
 from msas.models import CATALOGUE, LITE, Model
+from msas.queue import ModelLoad, ModelLoads
 from msas.settings import Settings
-from worker.engines import Engine, demucs_weights
+from worker.engines import Engine
 from worker.engines.runtime import Runtime
-from worker.fetch_models import ONLY_WEIGHTS
 from worker.library import Library
 from worker.metrics import WorkerMetrics
+from worker.weights import hub
+from worker.weights.download import Download
+from worker.weights.reports import Awaited, LoadReports
 
 AUTO, BEST = "auto", "htdemucs"
-AUTO_FETCH_SECONDS = 20
 
 _log = logging.getLogger("msas.worker")
 
@@ -28,10 +28,14 @@ _log = logging.getLogger("msas.worker")
 class Models:
     """Decides at the start which models this worker offers; loads each engine when it is first needed."""
 
-    def __init__(self, settings: Settings, runtime: Runtime, metrics: WorkerMetrics) -> None:
-        """Raises ModelUnavailable where the default model can not be loaded."""
+    def __init__(
+        self, settings: Settings, runtime: Runtime, metrics: WorkerMetrics, loads: ModelLoads | None = None
+    ) -> None:
+        """Raises ModelUnavailable where the default model can not be loaded. `loads` is told of downloads."""
         self._runtime, self._metrics = runtime, metrics
         self._library = Library(settings)
+        self._loading = LoadReports(loads)
+        self._awaited: Awaited | None = None  # the better default, while lite stands in for it
         self._allowed = settings.allowed_models()
         self._check_allowed()
         self.default = self._choose(settings.model_name)
@@ -45,43 +49,66 @@ class Models:
         cached = [model.name for model in self.offer if self._library.is_cached(model.name)]
         return {"device": self._runtime.name, "precision": self._runtime.precision, "cached": cached}
 
-    def engine(self, name: str) -> Engine:
-        """Return the engine of the model `name`, loaded and kept. Raises ModelUnavailable."""
+    def refresh(self) -> None:
+        """Make the model the default for which lite stands in, once its weights are there."""
+        if self._awaited is None or not self._awaited.is_there():
+            return
+        name, self._awaited = self._awaited.name, None
+        try:
+            better = self._load(name)
+        except ModelUnavailable as problem:
+            log.event(_log, "model left out", logging.WARNING, model=name, why=problem.detail)
+            return
+        self.default, self._resident, self._other = name, better, self._resident
+        self.offer = self._offer()
+        log.event(_log, "default model changed", model=name)
+
+    def engine(self, name: str, loading: Callable[[], None] = lambda: None) -> Engine:
+        """Return the engine of the model `name`, loaded and kept; meanwhile `loading` is called, which may raise.
+
+        Raises ModelUnavailable.
+        """
         if all(name != model.name for model in self.offer):
             names = ", ".join(model.name for model in self.offer)
             raise ModelUnavailable(f"The model {name[:80]!r} is not offered here; choose one of: {names}.")
-        return self._engine(name)
+        return self._engine(name, loading)
 
-    def _engine(self, name: str) -> Engine:
+    def _engine(self, name: str, loading: Callable[[], None] = lambda: None) -> Engine:
         """Return the engine; keep the default one and the last other one in memory, since each may need a gigabyte."""
         if name == self._resident.name:
             return self._resident
         if self._other is None or self._other.name != name:
             self._other = None
             self._runtime.free_memory()  # before the next model is loaded
-            self._other = self._load(name)
+            self._other = self._load(name, loading)
         return self._other
 
     def _choose(self, wanted: str) -> str:
         """Return the default model's name. Raises ModelUnavailable where there is no model `wanted`."""
         if wanted != AUTO:
-            known = [name for name in self._library.names() if self._is_allowed(name)]
-            if wanted not in known:
-                raise ModelUnavailable(
-                    f"There is no model {wanted!r}, or MODELS_ALLOWED does not name it; choose one of: "
-                    f"{', '.join(known)}."
-                )
-            return wanted
-        if self._is_allowed(BEST) and (
-            demucs_weights.is_cached(BEST) or (demucs_weights.hub_answers() and _fetched_in_time(BEST))
-        ):
-            return BEST
+            names = self._library.names()
+            what = f"There is no model {wanted!r}"
+            if wanted in names:
+                if self._is_allowed(wanted):
+                    return wanted
+                what = f"MODELS_ALLOWED does not name the model {wanted!r}"
+            raise ModelUnavailable(f"{what}; choose one of: {', '.join(filter(self._is_allowed, names))}.")
+        is_wanted = BEST in self._library.names() and self._is_allowed(BEST)
+        why = "MODELS_ALLOWED or MODEL_REPO does not have it"
+        if is_wanted:
+            try:
+                self._fetch(BEST)
+                return BEST
+            except ModelUnavailable as problem:
+                why = problem.detail
         if not self._is_allowed(LITE.name):
             raise ModelUnavailable(
                 f"MODEL_NAME=auto is {BEST} or {LITE.name}, but MODELS_ALLOWED does not name {LITE.name}, and either "
                 f"not {BEST} or its weights can not be had; set MODEL_NAME to a model that it names."
             )
-        log.event(_log, "model fallback", wanted=BEST, model=LITE.name, why="its weights are not available quickly")
+        if is_wanted and not hub.is_offline():
+            self._awaited = Awaited(BEST, self._library.fetch)
+        log.event(_log, "model fallback", wanted=BEST, model=LITE.name, why=why)
         return LITE.name
 
     def _check_allowed(self) -> None:
@@ -98,7 +125,7 @@ class Models:
     def _offer(self) -> list[Model]:
         """List the default model, then all others that can be loaded and are allowed."""
         models = [self._library.describe_engine(self._resident)]
-        online = not self._library.folder and demucs_weights.hub_answers()
+        online = not self._library.folder and hub.hub_answers()
         for name in self._library.names():
             if name != self.default and self._is_allowed(name) and self._can_be_had(name, online):
                 try:
@@ -122,23 +149,29 @@ class Models:
             return True
         return name != LITE.name and online and (CATALOGUE[name].is_licensed or name in self._allowed)
 
-    def _load(self, name: str) -> Engine:
+    def _fetch(self, name: str, loading: Callable[[], None] = lambda: None) -> None:
+        """Download the weights of the model, unless they are there. Raises ModelUnavailable, or as `loading` does."""
+        if self._library.is_cached(name) or name == LITE.name:
+            return
+        if not hub.hub_answers():
+            raise ModelUnavailable(
+                f"The weights of the model {name!r} are not in the cache, and the model hub can not be reached; "
+                "use the model 'lite', which needs no hub, or set MODEL_REPO to a folder that holds them."
+            )
+        log.event(_log, "downloading model", model=name)
+        with self._loading.of(name) as report:
+
+            def look(load: ModelLoad) -> None:
+                loading()
+                report(load)
+
+            Download(name, self._library.fetch).watch(look)
+
+    def _load(self, name: str, loading: Callable[[], None] = lambda: None) -> Engine:
+        loading()
+        self._fetch(name, loading)
         log.event(_log, "loading model", model=name)
         since = time.monotonic()
         engine = self._library.load(name, self._runtime)
         self._metrics.loaded(name, time.monotonic() - since)
         return engine
-
-
-def _fetched_in_time(name: str) -> bool:
-    """Fetch the weights of `name` in a process, which is ended after AUTO_FETCH_SECONDS; return whether it did."""
-    try:
-        fetched = subprocess.run(
-            [sys.executable, "-m", "worker.fetch_models", ONLY_WEIGHTS, name],
-            cwd=Path(__file__).parent.parent,
-            capture_output=True,
-            timeout=AUTO_FETCH_SECONDS,
-        )
-    except subprocess.TimeoutExpired:
-        return False
-    return fetched.returncode == 0

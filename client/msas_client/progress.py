@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from msas_client.types import Status
 
 _STAGES = {
+    "loading model": "loading the model",
     "fetching": "fetching the song",
     "decoding": "decoding",
     "separating": "separating",

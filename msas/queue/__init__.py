@@ -6,6 +6,7 @@ from msas.queue.connection import connect
 from msas.queue.consumer import Consumer, Lease, LeaseStatus
 from msas.queue.job_view import JobView
 from msas.queue.leader import Leader, LeadershipLost
+from msas.queue.model_loads import ModelLoad, ModelLoads
 from msas.queue.model_speeds import ModelSpeeds
 from msas.queue.queue import JobList, Queue
 from msas.queue.upkeep_record import Progress, Span, UpkeepRecord
@@ -21,6 +22,8 @@ __all__ = [
     "LeadershipLost",
     "Lease",
     "LeaseStatus",
+    "ModelLoad",
+    "ModelLoads",
     "ModelSpeeds",
     "Progress",
     "Queue",

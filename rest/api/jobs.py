@@ -11,14 +11,15 @@ from flask_openapi3.blueprint import APIBlueprint
 from gevent import sleep
 
 from msas.errors import BeingRemoved
-from msas.job import SONGHASH
-from msas.queue import JobView
+from msas.job import SONGHASH, Stage
+from msas.queue import JobView, ModelLoads
 from msas.removal import remove as remove_job
 from msas.report import Stem
 from rest.api.openapi import NEEDS_KEY, json_response, problem_responses
 from rest.api.schemas import (
     MOST_SONGS,
     Line,
+    LoadingAnswer,
     QueueQuery,
     Removed,
     SongPath,
@@ -119,9 +120,18 @@ def describe_job(job: JobView, eta_seconds: float | None) -> StatusAnswer:
         name: getattr(job if name in own else job.report, name, None) for name in StatusAnswer.model_fields
     }
     values["hash"] = job.songhash
+    values["loading"] = _describe_download(job)
     values["tracks"] = [_track(job, stem) for stem in job.tracks]
     values["mixture"] = _track(job, job.mixture) if job.mixture else None
     return StatusAnswer(**{**values, "eta_seconds": eta_seconds})
+
+
+def _describe_download(job: JobView) -> LoadingAnswer | None:
+    """Return how far the download of the job's model is; None where the job does not wait for one."""
+    if job.stage != Stage.LOADING:
+        return None
+    loads = {load.model: load for load in ModelLoads(services().queue).read()}
+    return LoadingAnswer(**vars(loads[job.model])) if job.model in loads else None
 
 
 def _track(job: JobView, track: Stem) -> TrackAnswer:

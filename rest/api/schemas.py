@@ -79,6 +79,14 @@ _Time = Annotated[str | None, BeforeValidator(_format_time)]
 _JsonObject = Annotated[dict[str, Any] | None, BeforeValidator(_to_json)]
 
 
+class LoadingAnswer(Answer):
+    """The download of a model's weights; `total_bytes` is 0 before the model hub has told it."""
+
+    model: str
+    bytes: int
+    total_bytes: int
+
+
 class StatusAnswer(Answer):
     """A job. `progress` is 0 to 1; `queue_position` counts from 1; moments are ISO 8601 in UTC."""
 
@@ -86,6 +94,9 @@ class StatusAnswer(Answer):
     status: Status
     stage: Stage | None
     progress: Annotated[float, AfterValidator(lambda value: round(value, 4)), Field(ge=0, le=1)]
+    loading: LoadingAnswer | None = Field(
+        description="in the stage `loading model`, how far the download of its weights is; null where there is none"
+    )
     queue_position: int | None
     eta_seconds: float | None
     attempt: int
@@ -170,6 +181,7 @@ class ModelsAnswer(Answer):
 
 class Health(Answer):
     status: Literal["live", "ready"]
+    loading: list[LoadingAnswer] = Field(description="models whose weights a worker downloads at the moment")
 
 
 class SongPath(BaseModel):

@@ -104,6 +104,7 @@ REDIS_KEYS = {
     "{Q}:jobs": "hash",
     "{Q}:leader": "string",
     "{Q}:line:OWNER": "zset",
+    "{Q}:loads": "hash",
     "{Q}:offer": "string",
     "{Q}:offers": "hash",
     "{Q}:parked": "zset",
@@ -260,12 +261,12 @@ ANSWERS = {
     "Taken": "hash model reason status",
     "Line": "queue running waiting_retry",
     "StatusAnswer": (
-        "attempt callback ended_at enqueued_at error eta_seconds hash key key_confidence mixture model name options "
-        "progress queue_position report seconds stage started_at status tempo_bpm tempo_confidence tracks"
+        "attempt callback ended_at enqueued_at error eta_seconds hash key key_confidence loading mixture model name "
+        "options progress queue_position report seconds stage started_at status tempo_bpm tempo_confidence tracks"
     ),
     "StatusesAnswer": "songs unknown",
     "State": "queued running succeeded failed cancelled",
-    "Stage": "fetching decoding separating encoding storing",
+    "Stage": "loading model fetching decoding separating encoding storing",
     "TrackAnswer": "bytes name seconds url",
     "Failure": "code message",
     "PeaksAnswer": "hash per_peak rate samples slice tracks",
@@ -274,7 +275,8 @@ ANSWERS = {
     "LinksAnswer": "links",
     "ModelsAnswer": "default max_upload_mb models room",
     "ModelAnswer": "about cached licence name origin quality seconds_per_minute size_mb stems",
-    "Health": "status",
+    "Health": "loading status",
+    "LoadingAnswer": "bytes model total_bytes",
     "ProblemAnswer": "code detail status title",
 }
 OPEN_PARTS = {

@@ -22,7 +22,7 @@ from msas.errors import Problem
 from msas.job import Job, songhash
 from msas.models import CATALOGUE
 from msas.options import Options
-from msas.queue import CallbackQueue, Consumer, Leader, Lease, ModelSpeeds, Queue, UpkeepRecord
+from msas.queue import CallbackQueue, Consumer, Leader, Lease, ModelLoad, ModelLoads, ModelSpeeds, Queue, UpkeepRecord
 from msas.queue.callback_record import DeliveryState, webhook_id
 from msas.report import Report
 from msas.settings import Settings
@@ -159,6 +159,7 @@ def test_queue_that_met_every_event_has_these_redis_keys_and_no_others(settings:
     other.advertise_models({"models": [{"name": "another model"}], "default": "another model"})
     other.claim_next()
     ModelSpeeds(queue).record("lite", "CPU", 1.0)
+    ModelLoads(queue).record(ModelLoad("lite", 1, 2))
     for number in (7, 8):
         queue.enqueue(replace(jobs[6], songhash=f"{number:056x}"))
 

@@ -233,8 +233,8 @@ LONGER_SAMPLE_OUTPUT = (
     'POST /apiv1/separate answered 200 { "hash" "model" "reason" "status" } '
     'GET /apiv1/queue answered 200 { "queue" "running" "waiting_retry" } '
     'GET /apiv1/status/SONGHASH answered 200 { "attempt" "callback" "ended_at" "enqueued_at" "error" "eta_seconds" '
-    '"hash" "key" "key_confidence" "mixture" "model" "name" "options" "progress" "queue_position" "report" "seconds" '
-    '"stage" "started_at" "status" "tempo_bpm" "tempo_confidence" "tracks" }'
+    '"hash" "key" "key_confidence" "loading" "mixture" "model" "name" "options" "progress" "queue_position" "report" '
+    '"seconds" "stage" "started_at" "status" "tempo_bpm" "tempo_confidence" "tracks" }'
 )
 NO_ANSWER = "Nobody answers at 127.0.0.1:1; is the service up, and REST=host:port right?\n"
 SAMPLE_ERRORS = {

@@ -21,7 +21,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -123,8 +123,11 @@ class StandIns:
         self.about = {"device": "none", "precision": "float32", "cached": names}
         self._folder = folder
 
-    def engine(self, name: str) -> Engine:
+    def engine(self, name: str, _loading: Callable[[], None] = lambda: None) -> Engine:
         return StandInEngine(name, self._folder)
+
+    def refresh(self) -> None:
+        """Nothing changes."""
 
 
 def main(folder: str) -> None:

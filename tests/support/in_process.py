@@ -14,7 +14,7 @@ import hashlib
 import io
 import itertools
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -130,8 +130,11 @@ class StandIns:
     def __init__(self) -> None:
         self.offer = [Model("stand-in", STEMS, "A stand-in.")]
 
-    def engine(self, _name: str) -> Engine:
+    def engine(self, _name: str, _loading: Callable[[], None] = lambda: None) -> Engine:
         return cast(Engine, None)
+
+    def refresh(self) -> None:
+        """Nothing changes."""
 
 
 class Process:

@@ -21,10 +21,11 @@ from safetensors.torch import save_file
 from local import Service
 from msas.errors import ModelUnavailable
 from msas.settings import Settings
-from worker.engines import demucs_weights, lite_weights
+from worker.engines import lite_weights
 from worker.engines.runtime import Runtime
 from worker.metrics import WorkerMetrics
 from worker.models import Models
+from worker.weights import hub
 
 SMALL: dict[str, Any] = {"channels": 8, "segment": 3, "bottom_channels": 32, "t_layers": 1, "t_heads": 2}
 SOURCES = ["drums", "bass", "other", "vocals"]
@@ -39,10 +40,10 @@ def settings(service: Service) -> Settings:
 @pytest.fixture
 def offline_hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A model hub that nobody can reach, as on a machine with no network to the outside."""
-    demucs_weights.hub_answers.cache_clear()
+    hub.hub_answers.cache_clear()
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:1")
     yield
-    demucs_weights.hub_answers.cache_clear()
+    hub.hub_answers.cache_clear()
 
 
 @pytest.fixture
@@ -100,7 +101,7 @@ def test_a_model_s_memory_is_free_before_the_next_one_is_loaded(
     loaded = list[weakref.ref[Self]]()
     alive_at_load = list[bool]()
 
-    def load(name: str) -> Self:
+    def load(name: str, _loading: object) -> Self:
         alive_at_load.extend(each() is not None for each in loaded)
         engine = Self(name)
         loaded.append(weakref.ref(engine))

@@ -13,10 +13,10 @@ from local import Service
 from msas.errors import ModelUnavailable
 from msas.models import CATALOGUE
 from msas.settings import Settings
-from worker.engines import demucs_weights
 from worker.engines.runtime import Runtime
 from worker.metrics import WorkerMetrics
 from worker.models import Models
+from worker.weights import hub
 
 
 @pytest.fixture
@@ -28,9 +28,9 @@ def settings(service: Service) -> Settings:
 @pytest.fixture
 def empty_hub_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A model hub that answers, and none of its weights in the cache."""
-    demucs_weights.hub_answers.cache_clear()
+    hub.hub_answers.cache_clear()
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(demucs_weights, "hub_answers", lambda: True)
+    monkeypatch.setattr(hub, "hub_answers", lambda: True)
 
 
 def offered(settings: Settings, runtime: Runtime) -> list[str]:
@@ -62,7 +62,7 @@ def test_a_default_that_is_not_allowed_is_an_error_that_names_those_that_are(
 ) -> None:
     chosen = replace(settings, model_repo=model_repo, models_allowed="small")
 
-    with pytest.raises(ModelUnavailable, match=r"no model 'lite', or MODELS_ALLOWED .*choose one of: small\.$"):
+    with pytest.raises(ModelUnavailable, match=r"does not name the model 'lite'; choose one of: small\.$"):
         Models(chosen, runtime, WorkerMetrics())
 
 

@@ -23,12 +23,15 @@ from msas_client import Client
 from tests.support import small_unblend
 from tests.support.audio import Wave, decode, snr_db, true_waves
 from tests.support.engine_runs import separated
+from tests.support.fake_hub import COMMIT, FakeHub, serving
+from tests.support.hub_cache import use_hub
 from tests.support.processes import environment_with
 from worker.engines import unblend, unblend_weights
 from worker.engines.runtime import Runtime
 from worker.engines.unblend import UnblendEngine
 from worker.metrics import WorkerMetrics
 from worker.models import Models
+from worker.weights import hub
 
 pytestmark = pytest.mark.skipif(
     not unblend_weights.is_installed(), reason="the extra roformer, which make installs, is not in this environment"
@@ -42,6 +45,7 @@ class InTorch(Runtime):
         return None
 
 
+NAMED = "melband_roformer_kim"
 MSAS = str(Path(sys.executable).parent / "msas")
 
 
@@ -267,3 +271,25 @@ def test_after_a_model_that_can_not_be_loaded_the_worker_separates_with_the_othe
 
     assert [model.name for model in models.offer] == ["lite", "foreign"]
     assert models.engine("lite").stems == ("vocals", "drums", "bass", "other")
+
+
+def test_a_named_model_comes_from_the_hub_at_its_fixed_revision_with_the_hash_of_the_registry(
+    tmp_path: Path, in_torch: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = small_unblend.save("mel", tmp_path, NAMED)
+    entry = yaml.safe_load(weights.with_suffix(".yaml").read_text())
+    url = f"https://huggingface.co/Ryan5453/unblend/resolve/{COMMIT}/{weights.name}"
+    registry = {NAMED: {**entry, "checkpoint": {"url": url, "sha256": hub.digest(weights)}}}
+    monkeypatch.setattr(unblend_weights, "_registry", lambda: registry)
+
+    with serving(FakeHub({f"Ryan5453/unblend/{weights.name}": weights.read_bytes()})) as running:
+        use_hub(running.url, tmp_path / "hub", monkeypatch)
+        engine = unblend.load(NAMED, None, in_torch)
+        is_cached = unblend_weights.is_cached(NAMED)
+        registry[NAMED]["checkpoint"]["sha256"] = "0" * 64
+        with pytest.raises(ModelUnavailable, match="SHA-256"):
+            unblend.load(NAMED, None, in_torch)
+    hub.hub_answers.cache_clear()
+
+    assert (engine.stems, is_cached) == (("vocals", "other"), True)
+    assert {path for _, path, _ in running.calls} == {f"/Ryan5453/unblend/resolve/{COMMIT}/{weights.name}"}

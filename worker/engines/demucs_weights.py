@@ -2,43 +2,46 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from functools import cache
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import requests
 import yaml
-from demucs.hf import DEFAULT_NAMESPACE, hf_repo_name
+from demucs.hf import DEFAULT_NAMESPACE, get_hf_model, hf_repo_name
 from demucs.pretrained import get_model
 from demucs.repo import BagOnlyRepo, LocalRepo
-from huggingface_hub import constants, try_to_load_from_cache
+from huggingface_hub import constants
 
 from msas.errors import ModelUnavailable
+from worker.weights import hub
 
 
 def read(name: str, repo: Path | None) -> Any:
-    """Read the model `name`: from the folder `repo` where one is given, else from the cache or the model hub.
+    """Read the model `name`: from the folder `repo` where one is given, else from the cache of the model hub.
 
     Raises ModelUnavailable. Demucs unpickles the files of `repo`, so they must be trusted.
     """
-    cached = repo is None and is_cached(name)
-    if repo is None and not cached and not hub_answers():
-        raise ModelUnavailable(
-            f"The weights of the model {name!r} are not in the cache, and the model hub can not be reached; "
-            "use the model 'lite', which needs no hub, or set MODEL_REPO to a folder that holds them."
-        )
+    if repo is None:
+        fetch(name)
+        for path in filter(None, (file.cached() for file in _parts_on_hub(name))):
+            hub.check(path)
     try:
-        with _cache_only() if cached else nullcontext():
-            return get_model(name, repo)
+        with _cache_only():
+            return get_hf_model(name) if repo is None else get_model(name, repo)
     except (Exception, SystemExit) as error:  # Demucs ends the process where a folder is missing
         where = f"from {repo}" if repo else "from the model hub"
         raise ModelUnavailable(
             f"The model {name!r} could not be loaded {where} ({type(error).__name__}: {str(error)[:200]}); "
             "choose another model, or mend its weights there."
         ) from error
+
+
+def fetch(name: str, on_bytes: hub.OnBytes = lambda _done, _total: None) -> None:
+    """Download the pretrained model `name` into the cache, unless it is there. Raises ModelUnavailable."""
+    if not is_cached(name):
+        hub.fetch([_bag_on_hub(name)])
+        hub.fetch([_bag_on_hub(name), *_parts_on_hub(name)], on_bytes)
 
 
 def in_folder(repo: Path) -> list[str]:
@@ -61,32 +64,19 @@ def _parts(path: Path) -> list[str]:
 
 def is_cached(name: str) -> bool:
     """Return whether the model hub's cache on this machine holds all of the pretrained model `name`."""
-    repo = f"{DEFAULT_NAMESPACE}/{hf_repo_name(name)}"
-    bag = try_to_load_from_cache(repo, f"{name}.yaml")
-    if not isinstance(bag, str):
-        return False
-    parts = yaml.safe_load(Path(bag).read_text())["models"]
-    return all(isinstance(try_to_load_from_cache(repo, f"{part}.safetensors"), str) for part in parts)
+    parts = _parts_on_hub(name)
+    return bool(parts) and all(part.cached() for part in parts)
 
 
-@cache
-def hub_answers(seconds: float = 3.0) -> bool:
-    """Return whether the model hub answers, after at most `seconds`, even where name lookup hangs."""
-    if constants.HF_HUB_OFFLINE:  # the hub's own variable; our images set it
-        return False
-    answered = threading.Event()
+def _bag_on_hub(name: str) -> hub.HubFile:
+    return hub.HubFile(f"{DEFAULT_NAMESPACE}/{hf_repo_name(name)}", f"{name}.yaml")
 
-    def ask() -> None:
-        try:
-            requests.head(constants.ENDPOINT, timeout=seconds)
-            answered.set()
-        except requests.RequestException:
-            pass
 
-    asking = threading.Thread(target=ask, daemon=True)
-    asking.start()
-    asking.join(seconds)
-    return answered.is_set()
+def _parts_on_hub(name: str) -> list[hub.HubFile]:
+    """Return the files of the weights; none where the list of them is not in the cache."""
+    bag = _bag_on_hub(name)
+    path = bag.cached()
+    return [hub.HubFile(bag.repo, f"{part}.safetensors") for part in _parts(path)] if path else []
 
 
 @contextmanager

@@ -7,7 +7,6 @@ Hz, `segment_samples` and `config`, as in unblend's own registry. The fields `sh
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,13 +17,13 @@ from typing import Any
 
 import torch
 import yaml
-from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from msas.errors import ModelUnavailable
 from msas.models import UNBLEND, Model, stem_order
 from msas.report import MIXTURE
+from worker.weights import hub
 
 _URL = re.compile(r"https://huggingface\.co/([^/]+/[^/]+)/resolve/([0-9a-f]{40})/([^/]+)")
 _STEM = re.compile(r"[a-z][a-z0-9_-]{0,39}")
@@ -43,16 +42,6 @@ class Recipe:
     segment_samples: int
     weights: Path
     sha256: str = ""
-
-
-@dataclass(frozen=True)
-class HubFile:
-    """A file on the model hub, at a fixed revision, and its SHA-256."""
-
-    repo: str
-    revision: str
-    name: str
-    sha256: str
 
 
 def in_folder(folder: Path) -> list[str]:
@@ -76,22 +65,15 @@ def find(name: str, folder: Path | None) -> Recipe:
     not in the cache. Raises ModelUnavailable."""
     if folder:
         return _recipe(name, _fields(folder / f"{name}.yaml"), folder / f"{name}.safetensors")
-    entry = _registry()[name]
     file = hub_file(name)
-    try:
-        path = Path(hf_hub_download(file.repo, file.name, revision=file.revision))
-    except Exception as error:
-        raise ModelUnavailable(
-            f"The weights of the model {name!r} could not be fetched from the model hub ({type(error).__name__}: "
-            f"{str(error)[:200]}); choose another model, or put them into MODEL_REPO."
-        ) from error
-    return _recipe(name, {**entry, "sha256": file.sha256}, path)
+    [path] = hub.fetch([file])
+    return _recipe(name, {**_registry()[name], "sha256": file.sha256}, path)
 
 
 def read(recipe: Recipe) -> dict[str, torch.Tensor]:
     """Return the weights. Raises ModelUnavailable where the file is damaged or not the one that is meant."""
     _check_file(recipe)
-    if recipe.sha256 and _digest(recipe.weights) != recipe.sha256:
+    if recipe.sha256 and hub.digest(recipe.weights) != recipe.sha256:
         raise ModelUnavailable(
             f"The file {recipe.weights.name} is not the one that is meant by the model {recipe.name!r}: its SHA-256 is "
             "another; remove it, or fetch it again."
@@ -115,16 +97,15 @@ def is_cached(name: str) -> bool:
     """Say whether the model hub's cache on this machine holds the weights of the named model."""
     if not is_installed():
         return False
-    file = hub_file(name)
-    return isinstance(try_to_load_from_cache(file.repo, file.name, revision=file.revision), str)
+    return hub_file(name).cached() is not None
 
 
-def hub_file(name: str) -> HubFile:
+def hub_file(name: str) -> hub.HubFile:
     """Return where the weights of a named model lie."""
     checkpoint = _registry()[name]["checkpoint"]
     found = _URL.fullmatch(checkpoint["url"])
     assert found, "the pinned registry names a file of the hub"
-    return HubFile(found[1], found[2], found[3], checkpoint["sha256"])
+    return hub.HubFile(found[1], found[3], found[2], checkpoint["sha256"])
 
 
 @cache
@@ -197,8 +178,3 @@ def _damaged(recipe: Recipe, error: Exception) -> ModelUnavailable:
         f"The weights of the model {recipe.name!r} in {recipe.weights.name} are damaged or no safetensors "
         f"({str(error)[:100]}); fetch the file again."
     )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,7 +3,7 @@
 import { roughly } from "../dom.js";
 
 const STAGES = {
-  fetching: "Fetching", decoding: "Decoding", separating: "Separating", encoding: "Encoding", storing: "Storing",
+  "loading model": "Loading the model", fetching: "Fetching", decoding: "Decoding", separating: "Separating", encoding: "Encoding", storing: "Storing",
 };
 
 /**
@@ -34,7 +34,8 @@ export function statusText(song) {
     }
     case "running": {
       const again = status.attempt > 1 ? `, attempt ${status.attempt}` : "";
-      return active(`${STAGES[status.stage] ?? "Running"}, ${percent(status.progress)}${again}${timeLeft(status)}`, status.progress);
+      const done = status.loading ? megabytes(status.loading) : percent(status.progress);
+      return active(`${STAGES[status.stage] ?? "Running"}, ${done}${again}${timeLeft(status)}`, status.progress);
     }
     case "succeeded":
       return { kind: "succeeded", text: `Done, with ${status.model}`, progress: null, error };
@@ -47,6 +48,10 @@ export function statusText(song) {
 
 function percent(fraction) {
   return `${Math.floor(fraction * 100)} %`;
+}
+
+function megabytes({ bytes, total_bytes: total }) {
+  return `${Math.floor(bytes / 1e6)} of ${Math.ceil(total / 1e6)} MB`;
 }
 
 function timeLeft({ eta_seconds: seconds }) {

@@ -1,0 +1,1 @@
+"""Weights that come from the model hub: the hub's files, and downloads that others can watch."""
