@@ -85,7 +85,7 @@ class WiredRedis(Redis):
 
     def register_script(self, script: Any) -> Any:
         registered = super().register_script(script)
-        title = re.search(r"^-- (\w+): ", script, re.MULTILINE)
+        title = re.search(r"^-- (?!prelude: )(\w+): ", script, re.MULTILINE)  # the prelude precedes each script
         self._names[registered.sha] = title[1] if title else ""
         return registered
 
