@@ -55,7 +55,7 @@ class Lease:
         return self._settle("failed", "error", _error(problem))
 
     def retry(self, problem: Problem) -> LeaseStatus:
-        """Requeue the job after a delay, which doubles each time; after the third attempt the job fails."""
+        """Requeue the job after a delay, which doubles each time; fail it after the most attempts (prelude.lua)."""
         return self._settle("retry", "error", _error(problem))
 
     def release(self) -> LeaseStatus:
@@ -63,7 +63,7 @@ class Lease:
         return self._settle("released")
 
     def postpone(self, problem: Problem) -> LeaseStatus:
-        """Requeue the job after a delay, without counting the attempt; the fiftieth time the job fails."""
+        """Requeue the job after a delay, without counting the attempt; fail it after the most waits (prelude.lua)."""
         return self._settle("postponed", "error", _error(problem))
 
     def acknowledge_cancel(self) -> LeaseStatus:
@@ -86,7 +86,7 @@ class Consumer:
     def __init__(self, redis: Redis, blocking: Redis, settings: Settings) -> None:
         self.queue = Queue(redis, settings)
         self.worker = f"{platform.node()}-{os.getpid()}-{secrets.token_hex(4)}"
-        self.processing_key = f"{self.queue.prefix}run:{self.worker}"
+        self.run_key = f"{self.queue.prefix}run:{self.worker}"
         self._blocking, self._block_seconds = blocking, settings.block_seconds
         self._models = ""  # a JSON list of names; empty: any model
 
@@ -141,7 +141,7 @@ class Consumer:
         with translate_errors(), listening:
             source = self.queue.name
             try:
-                return cast(bytes | None, self._blocking.blmove(source, self.processing_key, seconds, "RIGHT", "LEFT"))
+                return cast(bytes | None, self._blocking.blmove(source, self.run_key, seconds, "RIGHT", "LEFT"))
             except OutOfMemoryError:  # a full Redis refuses BLMOVE, but not the script
                 time.sleep(seconds)
                 return None

@@ -78,11 +78,11 @@ class Queue:
         )
 
     def enqueue(self, job: Job, *, perhaps_lost: bool = False) -> tuple[bool, Status]:
-        """Enqueue `job`, whose song must be in the store, unless it is queued, running, succeeded or cancelled.
+        """Enqueue `job`, whose song must be in the store, where it is unknown; return whether it was, and its status.
 
-        A job that failed, or from which a stem was removed, is enqueued again. With `perhaps_lost`, so is a queued or
-        running job whose message is in no list. Returns whether the job was enqueued, and its status.
-        If it was not, its callback is added to the job's; raises TooMany where these are too many.
+        Without `perhaps_lost`: also a job that failed or lacks a removed stem. Where the job is not enqueued, its
+        callback is added to the known job's; raises TooMany where these are too many. With it: an unknown job, and a
+        queued or running one whose message is in no list; every other job stays as it is, and nothing is added to it.
         """
         created, status, _ = self._enqueue(job, UNBOUNDED, perhaps_lost)
         return created, status

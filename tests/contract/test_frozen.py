@@ -152,7 +152,7 @@ def test_queue_that_met_every_event_has_these_redis_keys_and_no_others(settings:
     queue.enqueue(jobs[4])
     lost = worker()
     lost.renew(None)
-    redis.lmove(queue.name, lost.processing_key, "RIGHT", "LEFT")
+    redis.lmove(queue.name, lost.run_key, "RIGHT", "LEFT")
     lost.deregister()
     queue.enqueue(jobs[6])
     other = worker()

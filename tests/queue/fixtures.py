@@ -64,7 +64,7 @@ def claim_job(consumer: Consumer) -> Lease:
 def pop(queue: Queue, consumer: Consumer) -> None:
     """Move the next message into the worker's list, as a worker does that dies or pauses before its claim."""
     consumer.renew(None)
-    assert queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT"), "no message was in line"
+    assert queue.redis.lmove(queue.name, consumer.run_key, "RIGHT", "LEFT"), "no message was in line"
 
 
 def get_job(queue: Queue, number: int = 0) -> JobView:

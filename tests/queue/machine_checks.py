@@ -39,7 +39,7 @@ class RedisChecks:
 
     @invariant()
     def each_unfinished_job_is_in_one_place(self) -> None:
-        lists = {name: self._list(consumer.processing_key) for name, consumer in self.consumers.items()}
+        lists = {name: self._list(consumer.run_key) for name, consumer in self.consumers.items()}
         places = Counter(
             [
                 *self._list(self.queue.name),
@@ -66,7 +66,7 @@ class RedisChecks:
         """Check that it has them in the same order, and else only what a worker that blocked has not claimed yet."""
         in_list = [number for number in reversed(self._list(self.queue.name)) if number not in self.copied]
         line = [number for number in self._line("") if number not in self.copied]
-        unclaimed = {number for consumer in self.consumers.values() for number in self._list(consumer.processing_key)}
+        unclaimed = {number for consumer in self.consumers.values() for number in self._list(consumer.run_key)}
         assert [number for number in line if number not in unclaimed] == [
             number for number in in_list if number != GARBAGE and not OWNERS[number]
         ]

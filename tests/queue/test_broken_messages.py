@@ -72,7 +72,7 @@ def test_a_copy_of_a_running_jobs_message_is_dropped(queue: Queue, worker: Worke
 
     assert rival.claim_next() is None
 
-    assert queue.redis.llen(rival.processing_key) == 0
+    assert queue.redis.llen(rival.run_key) == 0
     assert lease.renew() == "ok"
     assert lease.succeed() == "ok"
 
@@ -87,5 +87,5 @@ def test_a_copy_of_an_ended_jobs_message_is_dropped(queue: Queue, worker: Worker
 
     assert rival.claim_next() is None
 
-    assert queue.redis.llen(rival.processing_key) == 0
+    assert queue.redis.llen(rival.run_key) == 0
     assert get_status(queue) is ending

@@ -155,6 +155,19 @@ def test_a_settled_job_answers_a_late_settle_with_ok_and_does_not_change(queue: 
     assert get_job(queue).error is None
 
 
+def test_a_settle_with_an_unknown_outcome_is_an_error_and_changes_nothing(queue: Queue, worker: Workers) -> None:
+    queue.enqueue(job())
+    lease = claim_job(worker())
+    before = queue.redis.hgetall(queue.job_key(job().songhash))
+
+    with pytest.raises(QueueUnavailable, match="ResponseError"):
+        lease._settle("forgotten")
+
+    assert queue.redis.hgetall(queue.job_key(job().songhash)) == before
+    assert copies(queue) == 1
+    assert lease.succeed() == "ok"
+
+
 def test_a_renewal_publishes_stage_and_progress(queue: Queue, worker: Workers) -> None:
     queue.enqueue(job())
     consumer = worker()

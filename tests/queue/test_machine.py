@@ -69,7 +69,7 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
         self.consumers[name].renew(None)
         self.model.renew(name)
         if not self.model.taken.get(name):
-            self.redis.lmove(self.queue.name, self.consumers[name].processing_key, "RIGHT", "LEFT")
+            self.redis.lmove(self.queue.name, self.consumers[name].run_key, "RIGHT", "LEFT")
             self.model.pop(name)
             self.list_may_be_empty = True
 
@@ -174,7 +174,7 @@ class QueueMachine(RedisChecks, RuleBasedStateMachine):
         assert self._parked() == self.model.parked
         assert set(self._numbers_of(self.redis.zrange(self.place.key("delayed"), 0, -1))) == self.model.delayed
         for name, consumer in self.consumers.items():
-            assert self._list(consumer.processing_key) == self.model.taken.get(name, [])
+            assert self._list(consumer.run_key) == self.model.taken.get(name, [])
         assert self.redis.llen(self.place.key("dead")) == self.model.dead
         for number in OWNERS:
             assert self._fields(number) == self._expected(number)

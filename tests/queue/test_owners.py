@@ -76,7 +76,7 @@ def test_an_owners_job_is_taken_after_a_worker_that_blocked_took_the_last_messag
     queue.redis.lpush(queue.name, b"no job")
     queue.enqueue(job(0, "alice"))
     consumer = worker()
-    queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT")
+    queue.redis.lmove(queue.name, consumer.run_key, "RIGHT", "LEFT")
     assert consumer.claim_next() is None, "no job"
 
     assert claim_job(consumer).job == job(0, "alice")
@@ -100,7 +100,7 @@ def test_a_worker_that_blocked_moves_the_next_owners_job_to_the_list_as_it_claim
     for number in range(2):
         queue.enqueue(job(number, "alice"))
     consumer = worker()
-    queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT")
+    queue.redis.lmove(queue.name, consumer.run_key, "RIGHT", "LEFT")
 
     assert claim_job(consumer).job == job(0, "alice")
 
@@ -111,14 +111,14 @@ def test_the_order_of_the_list_loses_a_job_once_it_is_claimed_or_has_failed(queu
     line = f"{queue.prefix}line:"
     queue.enqueue(job(0))
     consumer = worker()
-    queue.redis.lmove(queue.name, consumer.processing_key, "RIGHT", "LEFT")
+    queue.redis.lmove(queue.name, consumer.run_key, "RIGHT", "LEFT")
     lease = claim_job(consumer)
     assert queue.redis.zcard(line) == 0, "it was claimed"
 
     lease.release()
     for _ in range(10):
         lost = worker()
-        queue.redis.lmove(queue.name, lost.processing_key, "RIGHT", "LEFT")
+        queue.redis.lmove(queue.name, lost.run_key, "RIGHT", "LEFT")
         lost.deregister()
 
     assert queue.statuses([job(0).songhash]) == {job(0).songhash: Status.FAILED}

@@ -126,7 +126,7 @@ def test_a_copy_in_a_lost_workers_list_leaves_the_running_job_alone(place: Place
     rival = claim(place.process())
     place.redis.lpush(place.queue.name, job().message())
     lost.consumer.renew(None)
-    place.redis.lmove(place.queue.name, lost.consumer.processing_key, "RIGHT", "LEFT")
+    place.redis.lmove(place.queue.name, lost.consumer.run_key, "RIGHT", "LEFT")
 
     reclaim(place.queue, lost.name)
 

@@ -147,7 +147,7 @@ def test_a_worker_is_known_for_an_hour_after_its_lease_so_that_its_message_is_re
     expire_leases(queue, paused.worker)
     queue.reclaim()
 
-    queue.redis.lmove(queue.name, paused.processing_key, "RIGHT", "LEFT")  # the pop that it was about to send
+    queue.redis.lmove(queue.name, paused.run_key, "RIGHT", "LEFT")  # the pop that it was about to send
     expire_leases(queue)
     queue.reclaim()
 
@@ -285,7 +285,7 @@ def test_a_job_whose_holder_has_nothing_in_its_list_is_claimed_by_another(queue:
     queue.enqueue(job())
     holder = worker()
     claim_job(holder)
-    queue.redis.delete(holder.processing_key)
+    queue.redis.delete(holder.run_key)
     queue.redis.lpush(queue.name, job().message())
 
     assert claim_job(worker()).attempt == 2

@@ -55,15 +55,15 @@ def pop_in_two_calls(self: Consumer, _listening: AbstractContextManager[None]) -
     """Pop the next message and then store it, so that Redis has it nowhere in between."""
     redis: Any = self.queue.redis
     with connection.translate_errors():
-        held = redis.lindex(self.processing_key, -1)
+        held = redis.lindex(self.run_key, -1)
         if held is None and (held := redis.rpop(self.queue.name)):
-            redis.lpush(self.processing_key, held)
+            redis.lpush(self.run_key, held)
     return held
 
 
 def pop_without_a_look_into_the_own_list(self: Consumer, _listening: AbstractContextManager[None]) -> Any:
     with connection.translate_errors():
-        return self._blocking.blmove(self.queue.name, self.processing_key, 0.01, "RIGHT", "LEFT")  # type: ignore[arg-type]
+        return self._blocking.blmove(self.queue.name, self.run_key, 0.01, "RIGHT", "LEFT")  # type: ignore[arg-type]
 
 
 def do_nothing(*_: object) -> None:
@@ -72,7 +72,7 @@ def do_nothing(*_: object) -> None:
 
 MUTATIONS: dict[str, Line | Method] = {
     "claim: a reclaimed message is claimed": Line(
-        "claim", "if not redis.call('LPOS', processing_key(ARGV[1]), ARGV[2]) then return 0 end"
+        "claim", "if not redis.call('LPOS', run_key(ARGV[1]), ARGV[2]) then return 0 end"
     ),
     "claim: a repeated claim is a new one": Line("claim", "if token == ARGV[3] then return tonumber(attempt) end"),
     "claim: strays are not forgotten": Line("claim", "redis.call('HDEL', STRAYS, digest)"),
@@ -86,7 +86,7 @@ MUTATIONS: dict[str, Line | Method] = {
         "claim", "and not holder_lost and not is_own then", "and not is_own then"
     ),
     "claim: a dropped copy stays in the list": Line(
-        "claim", "redis.call('LREM', processing_key(ARGV[1]), 1, ARGV[2])\n  if holder", "if holder"
+        "claim", "redis.call('LREM', run_key(ARGV[1]), 1, ARGV[2])\n  if holder", "if holder"
     ),
     "claim: a cancelled job keeps its worker": Line(
         "claim", "if holder == ARGV[1] then redis.call('HDEL', key, 'worker') end"
@@ -97,16 +97,20 @@ MUTATIONS: dict[str, Line | Method] = {
     "settle: a cancelled job succeeds": Line(
         "settle", "if status == 'cancelled' and outcome ~= 'cancelled' then return 'cancelled' end"
     ),
-    "settle: the message stays in the list": Line("settle", "redis.call('LREM', processing_key(ARGV[3]), 1, ARGV[4])"),
+    "settle: the message stays in the list": Line("settle", "redis.call('LREM', run_key(ARGV[3]), 1, ARGV[4])"),
     "settle: a released job goes to the end of the line": Line(
         "settle", "put_in_line(ARGV[1], ARGV[4], true)", "put_in_line(ARGV[1], ARGV[4])"
     ),
     "settle: a released job loses an attempt": Line(
         "settle", "requeue(ARGV[1], ARGV[4])\n  redis.call('HINCRBY', key, 'attempt', -1)", "requeue(ARGV[1], ARGV[4])"
     ),
-    "settle: a job may wait once more": Line("settle", "1), 50, ARGV[7])", "1), 51, ARGV[7])"),
+    "settle: a job may wait once more": Line("settle", "1), MOST_WAITS, ARGV[7])", "1), MOST_WAITS + 1, ARGV[7])"),
     "settle: a cancelled job is forgotten before its remover has dropped it": Line(
-        "settle", "elseif removing then", "elseif false then"
+        "settle", "elseif outcome == 'cancelled' and removing then", "elseif false then"
+    ),
+    "settle: an unknown outcome takes the message away": Line(
+        "settle",
+        "if not OUTCOMES[outcome] then return redis.error_reply('ERR unknown outcome: ' .. outcome) end",
     ),
     "renew: token is not compared": Line(
         "renew", "if token ~= ARGV[3] then return 'lost' end", "if not token then return 'lost' end"
@@ -145,7 +149,7 @@ MUTATIONS: dict[str, Line | Method] = {
     "reclaim: delayed jobs are due at once": Line("reclaim", "{ { NOW, '-inf' }", "{ { '+inf', '-inf' }"),
     "enqueue: a delayed job is enqueued again": Line("enqueue", " or redis.call('ZSCORE', DELAYED, message)"),
     "enqueue: a taken job is enqueued again": Line(
-        "enqueue", "if redis.call('LPOS', processing_key(worker), message) then return true end"
+        "enqueue", "if redis.call('LPOS', run_key(worker), message) then return true end"
     ),
     "enqueue: a job in its owner's line is enqueued again": Line(
         "enqueue", "redis.call('ZSCORE', line_key(owner_of(ARGV[1])), ARGV[1]) and owner_of(ARGV[1]) ~= ''\n    or "
@@ -235,7 +239,7 @@ MUTATIONS: dict[str, Line | Method] = {
     "prelude: the delay has no limit": Line(
         "prelude", "math.min(RETRY * 2 ^ (tries - 1), LONGEST_RETRY)", "RETRY * 2 ^ (tries - 1)"
     ),
-    "prelude: four attempts": Line("prelude", "DEAD_KEPT = 3,", "DEAD_KEPT = 4,"),
+    "prelude: four attempts": Line("prelude", "MOST_LOST = 3,", "MOST_LOST = 4,"),
     "prelude: an ended job keeps its message": Line(
         "prelude", "'message', 'token', 'worker', 'stage', 'avoid')", "'token')"
     ),
@@ -270,16 +274,16 @@ MUTATIONS: dict[str, Line | Method] = {
     "prelude: shares are not given back": Line("prelude", "if not cost then return end", "if true then return end"),
     "prelude: costs are not given back": Line("prelude", "redis.call('HINCRBYFLOAT', COSTS, owner, '-' .. cost)"),
     "prelude: the cost of an owner without jobs stays": Line("prelude", "redis.call('HDEL', COSTS, owner)"),
-    "take_next: a second message is taken": Line("take_next", "if held then return held end"),
+    "take_next: a second message is taken": Line("take_next", "if in_hand then return in_hand end"),
     "take_next: the list is not refilled after a worker that blocked": Line(
         "take_next", "refill_queue() -- BLMOVE may have emptied the list"
     ),
     "take_next: the list has no turn": Line("take_next", "redis.call('ZADD', RING, 'NX', next_number('turn'), '')"),
     "take_next: the list keeps the turn": Line(
-        "take_next", "if not fed then redis.call('ZADD', RING, next_number('turn'), '') end"
+        "take_next", "if not refilled then redis.call('ZADD', RING, next_number('turn'), '') end"
     ),
     "take_next: a job that was moved to the list waits for its owner's next turn": Line(
-        "take_next", "local message = not fed and pop_from_owners()", "local message = pop_from_owners()"
+        "take_next", "local message = not refilled and pop_from_owners()", "local message = pop_from_owners()"
     ),
     "positions: the turns are not looked at": Line("positions", "(before[other] or 0) < (before[owner] or 0)", "false"),
     "positions: other owners are not counted": Line(

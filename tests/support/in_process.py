@@ -148,10 +148,8 @@ class Process:
         redis = WiredRedis(place.pool, self.wire)
         self.consumer = Consumer(redis, redis, SETTINGS)
         self.queue, self.name = self.consumer.queue, name
-        self.consumer.worker, self.consumer.processing_key = (
-            name,
-            f"{self.queue.prefix}run:{name}",
-        )  # the same in every run
+        # The same in every run.
+        self.consumer.worker, self.consumer.run_key = name, f"{self.queue.prefix}run:{name}"
         self.store = Store(cast(Any, WiredMinio(place.store.minio, self.wire)), *place.buckets)
         self.store._buckets_made, self.store._supported = True, [True]
         self.store.retrying = lambda _: self.store  # type: ignore[method-assign, assignment]  # a failed call is postponed, too

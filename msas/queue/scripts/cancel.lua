@@ -27,7 +27,7 @@ end
 local copies = message and take_out_of_line(ARGV[1], message)
 if status == 'queued' and copies == 0 then
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
-    redis.call('LREM', processing_key(worker), 0, message)
+    redis.call('LREM', run_key(worker), 0, message)
   end
 end
 next_number('removals')

@@ -4,7 +4,7 @@
 -- The age is 0 where no job waits, or where a foreign message comes next.
 local running, delayed, age = 0, redis.call('ZCARD', DELAYED), 0
 for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
-  running = running + redis.call('LLEN', processing_key(worker))
+  running = running + redis.call('LLEN', run_key(worker))
 end
 local function look_at(songhash)
   local since = songhash and redis.call('HGET', job_key(songhash), 'enqueued_at')

@@ -1,7 +1,9 @@
--- enqueue: enqueue a new job at the end of its owner's line, within the bounds.
--- ARGV  1 songhash   2 message   3 '1': enqueue also a queued or running job whose message is in no list   4 owner
---       5 cost   6 most waiting jobs   7 most unfinished jobs of an owner   8 most cost of these together; 0: no bound
---       9.. field, value of the job
+-- enqueue: enqueue a job at the end of its owner's line, within the bounds.
+-- ARGV  1 songhash   2 message   3 '1': perhaps lost   4 owner   5 cost   6 most waiting jobs
+--       7 most unfinished jobs of an owner   8 most cost of these together; 0: no bound   9.. field, value of the job
+-- Without `perhaps lost`: an unknown job, and one that failed or lacks a removed stem; a job that has not ended or has
+-- succeeded gets the owner. With it: an unknown job, and a queued or running one whose message is in no list; every
+-- other job stays as it is, and nothing is added to it.
 -- returns {1, 'queued', removals} where it was enqueued; {0, status, 0} where it is known; {0, 'full', 0} or
 --       {0, 'over_share', 0} where it exceeds a bound. removals: how many removals, of any job, have begun
 -- sent twice: the second call finds the job queued.
@@ -10,7 +12,7 @@ local status, pruned, message = unpack(redis.call('HMGET', key, 'status', 'prune
 message = message or ARGV[2]
 local function is_listed()
   for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
-    if redis.call('LPOS', processing_key(worker), message) then return true end
+    if redis.call('LPOS', run_key(worker), message) then return true end
   end
   return redis.call('ZSCORE', line_key(owner_of(ARGV[1])), ARGV[1]) and owner_of(ARGV[1]) ~= ''
     or redis.call('ZSCORE', parked_key(parked_line(ARGV[1])), ARGV[1])

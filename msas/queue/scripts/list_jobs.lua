@@ -47,6 +47,6 @@ for _, name in ipairs(redis.call('ZRANGE', PARKED, 0, -1)) do
 end
 local running = {}
 for _, worker in ipairs(redis.call('ZRANGE', WORKERS, 0, -1)) do
-  hashes(redis.call('LRANGE', processing_key(worker), 0, -1), running)
+  hashes(redis.call('LRANGE', run_key(worker), 0, -1), running)
 end
 return { waiting, running, hashes(redis.call('ZREVRANGE', DELAYED, -most, -1), {}), count }

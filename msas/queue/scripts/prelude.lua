@@ -6,15 +6,16 @@ local QUEUE, DELAYED, DEAD, WORKERS = KEYS[1], PREFIX .. 'delayed', PREFIX .. 'd
 local CLAIMS, STRAYS, ENDED, TICK = PREFIX .. 'claims', PREFIX .. 'strays', PREFIX .. 'ended', PREFIX .. 'tick'
 local REMOVED, CALLBACK_BYTES = PREFIX .. 'removed', PREFIX .. 'callback_bytes'
 local RING, COUNTERS, LEADER = PREFIX .. 'ring', PREFIX .. 'counters', PREFIX .. 'leader'
-local RECEIVED, UPKEEP = PREFIX .. 'received', PREFIX .. 'compared'
+local RECEIVED, COMPARED = PREFIX .. 'received', PREFIX .. 'compared'
 local PARKED, OFFERS, OFFER = PREFIX .. 'parked', PREFIX .. 'offers', PREFIX .. 'offer'
 local COSTS, JOB_COUNTS = PREFIX .. 'costs', PREFIX .. 'jobs' -- of each owner's unfinished jobs
-local ATTEMPTS, LONGEST_RETRY, DEAD_KEPT = 3, 300 * 1000, 1000
+local MOST_ATTEMPTS, MOST_WAITS, MOST_LOST = 3, 50, 6 -- failed attempts, postponements and lost workers of a job
+local LONGEST_RETRY, DEAD_KEPT = 300 * 1000, 1000
 local CALLBACK_OVERHEAD = 300 -- bytes that Redis needs for a callback beside its JSON
 local time = redis.call('TIME')
 local NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 local function job_key(songhash) return PREFIX .. 'job:' .. songhash end
-local function processing_key(worker) return PREFIX .. 'run:' .. worker end
+local function run_key(worker) return PREFIX .. 'run:' .. worker end
 local function line_key(owner) return PREFIX .. 'line:' .. owner end
 local function parked_key(name) return PREFIX .. 'parked:' .. name end
 local function owner_of(songhash) return redis.call('HGET', job_key(songhash), 'owner') or '' end
@@ -109,8 +110,9 @@ local function is_parked_at_once(songhash, at_head)
   return before and model ~= '' and not offers_model(before, model)
 end
 local function put_in_line(songhash, message, at_head) -- a message other than the queued job's own goes to QUEUE
-  local status, own, owner = unpack(redis.call('HMGET', job_key(songhash or ''), 'status', 'message', 'owner'))
-  local known, number = status == 'queued' and own == message, next_number('line')
+  local key = job_key(songhash or '')
+  local status, queued_message, owner = unpack(redis.call('HMGET', key, 'status', 'message', 'owner'))
+  local known, number = status == 'queued' and queued_message == message, next_number('line')
   if known and is_parked_at_once(songhash, at_head) then return park(songhash, at_head) end
   local line = line_key(known and owner or '')
   local first = at_head and redis.call('ZRANGE', line, 0, 0, 'WITHSCORES')[2]
@@ -183,8 +185,8 @@ local function add_owners(songhash, names) -- `names` and the field `owners` are
 end
 
 local function add_stored_bytes(bytes) -- only after the store was counted
-  if redis.call('HEXISTS', UPKEEP, 'stored_bytes') == 0 then return end
-  if redis.call('HINCRBY', UPKEEP, 'stored_bytes', bytes) < 0 then redis.call('HSET', UPKEEP, 'stored_bytes', 0) end
+  if redis.call('HEXISTS', COMPARED, 'stored_bytes') == 0 then return end
+  if redis.call('HINCRBY', COMPARED, 'stored_bytes', bytes) < 0 then redis.call('HSET', COMPARED, 'stored_bytes', 0) end
 end
 local function note_received(songhash, bytes) -- a process begins to store a song, which a sweep is to check
   redis.call('ZADD', RECEIVED, NOW, songhash)

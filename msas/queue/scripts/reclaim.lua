@@ -3,7 +3,7 @@
 -- sent twice: the second call comes too early, or finds nothing.
 -- After an outage in which no process called this (or after Redis' clock jumped) all leases have ended: each worker
 -- gets a new lease then. A worker stays registered for an hour, since a paused worker may still take a message.
-local FORGET, MOST_STRAYS, MOST_LOST = 3600 * 1000, 10, 6
+local FORGET, MOST_STRAYS = 3600 * 1000, 10
 local LOST = cjson.encode({ code = 'worker_lost',
   message = 'The worker was lost (killed, out of memory, or unreachable) while it worked on this song.' })
 local function reclaim(worker, message)
@@ -30,8 +30,8 @@ local function reclaim(worker, message)
   end -- else it has ended or another worker holds it: drop the copy
 end
 local function reap(worker)
-  for _, message in ipairs(redis.call('LRANGE', processing_key(worker), 0, -1)) do reclaim(worker, message) end
-  redis.call('DEL', processing_key(worker))
+  for _, message in ipairs(redis.call('LRANGE', run_key(worker), 0, -1)) do reclaim(worker, message) end
+  redis.call('DEL', run_key(worker))
 end
 local function remove_offers() -- of unregistered workers; without any worker the last offers stay
   if redis.call('ZCOUNT', WORKERS, NOW, '+inf') == 0 then return end

@@ -8,9 +8,9 @@
 -- moved to QUEUE keeps the turn that its owner had.
 local MOST_PARKED, MOST_READ, PARKED_POLLING = 100, 10, 3600 * 1000
 redis.call('ZADD', WORKERS, NOW + LEASE, ARGV[1])
-local taken, models = processing_key(ARGV[1]), model_set(ARGV[2])
-local held = redis.call('LINDEX', taken, -1)
-if held then return held end
+local taken, models = run_key(ARGV[1]), model_set(ARGV[2])
+local in_hand = redis.call('LINDEX', taken, -1)
+if in_hand then return in_hand end
 local function first_of(name) -- return the first job of a parked line that this worker may run
   local model = string.match(name, '^[^\n]*')
   if models and model ~= '' and not models[model] then return nil end
@@ -38,10 +38,10 @@ local function give_parked(songhash)
   unpark(songhash)
   return give(redis.call('HGET', job_key(songhash), 'message'))
 end
-local function pop_next(fed) -- remove and return the next message of the list and the owners' lines
-  local message = not fed and pop_from_owners()
+local function pop_next(refilled) -- remove and return the next message of the list and the owners' lines
+  local message = not refilled and pop_from_owners()
   if message then return message end
-  if not fed then redis.call('ZADD', RING, next_number('turn'), '') end
+  if not refilled then redis.call('ZADD', RING, next_number('turn'), '') end
   message = redis.call('RPOP', QUEUE)
   redis.call('ZREM', line_key(''), parse_songhash(message) or '')
   return message
@@ -50,9 +50,9 @@ for _ = 1, MOST_PARKED do
   refill_queue() -- BLMOVE may have emptied the list
   local head = redis.call('LINDEX', QUEUE, -1)
   -- A job that `refill_queue` moved here waited longer than the jobs in its owner's line.
-  local fed = head and parse_songhash(head) and owner_of(parse_songhash(head)) ~= ''
+  local refilled = head and parse_songhash(head) and owner_of(parse_songhash(head)) ~= ''
   if head then redis.call('ZADD', RING, 'NX', next_number('turn'), '') end
-  local turn = fed and redis.call('HGET', COUNTERS, 'fed') or redis.call('ZRANGE', RING, 0, 0, 'WITHSCORES')[2]
+  local turn = refilled and redis.call('HGET', COUNTERS, 'fed') or redis.call('ZRANGE', RING, 0, 0, 'WITHSCORES')[2]
   local parked, name, parked_turn = next_parked()
   if parked and (not head or parked_turn < tonumber(turn)) then
     redis.call('ZADD', PARKED, next_number('turn'), name)
@@ -62,10 +62,10 @@ for _ = 1, MOST_PARKED do
     redis.call('DEL', line_key(''))
     break
   end
-  local message = pop_next(fed)
+  local message = pop_next(refilled)
   local songhash = parse_songhash(message)
-  local status, own = unpack(redis.call('HMGET', job_key(songhash or ''), 'status', 'message'))
-  if status ~= 'queued' or own ~= message then return give(message) end
+  local status, queued_message = unpack(redis.call('HMGET', job_key(songhash or ''), 'status', 'message'))
+  if status ~= 'queued' or queued_message ~= message then return give(message) end
   local line = parked_line(songhash)
   local able = may_run(songhash, ARGV[1], models)
   if able and redis.call('EXISTS', parked_key(line)) == 0 then return give(message) end
