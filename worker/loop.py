@@ -121,7 +121,9 @@ class Worker:
                 result, held = "succeeded", self._settle(lease.succeed)
             if held == "cancelled":
                 result, held = "cancelled", self._settle(partial(self._remove_stored, lease))
-        if held != "ok":
+        if held is None:
+            result = "unsettled"
+        elif held != "ok":
             result = "lost"
         log.event(_log, "lease lost" if result == "lost" else f"job {result}")
         self.metrics.settled(result)

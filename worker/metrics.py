@@ -25,8 +25,18 @@ from msas.report import Report
 from worker.heartbeat import Liveness
 from worker.system import peak_rss_mb
 
-# How a job can end at this worker, as in its log. `lost`: another worker has it, or Redis did not answer.
-RESULTS = ("succeeded", "failed", "cancelled", "handed back", "put off", "to be tried again", "lost")
+# How a job can end at this worker, as in its log.
+#
+# method of Lease       outcome in settle.lua   result here
+# succeed               succeeded               succeeded
+# fail                  failed                  failed
+# acknowledge_cancel    cancelled               cancelled
+# release               released                handed back
+# postpone              postponed               put off
+# retry                 retry                   to be tried again
+# (none had an effect)                          lost: another worker holds the job
+# (none was answered)                           unsettled: Redis or the store was away; the job is reclaimed later
+RESULTS = ("succeeded", "failed", "cancelled", "handed back", "put off", "to be tried again", "lost", "unsettled")
 _SECONDS = (0.1, 0.3, 1, 3, 10, 30, 100, 300, 1000, 3000)
 _FACTORS = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
 _SILENCE_SECONDS = 5.0

@@ -416,7 +416,7 @@ WORKER_METRICS = {
     "msas_worker_busy": "gauge",
     "msas_peak_rss_bytes": "gauge",
 }
-JOB_RESULTS = "cancelled failed handed_back lost put_off succeeded to_be_tried_again"
+JOB_RESULTS = "cancelled failed handed_back lost put_off succeeded to_be_tried_again unsettled"
 
 # The client's objects: the public attributes of each instance.
 CLIENT_ATTRIBUTES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -10,8 +11,9 @@ from msas.errors import NotAudio, QueueUnavailable
 from msas.job import Status
 from msas.queue import Lease, LeaseStatus
 from tests.support.faults import Decide, Fault, Killed
-from tests.support.in_process import Place, Process, job
+from tests.support.in_process import METRICS, Place, Process, job
 from tests.support.queue_time import reclaim
+from worker.metrics import RESULTS
 
 PROBLEM = NotAudio("No audio.")
 ENDINGS: dict[str, Callable[[Lease], LeaseStatus]] = {
@@ -133,3 +135,35 @@ def test_a_copy_in_a_lost_workers_list_leaves_the_running_job_alone(place: Place
     assert rival.renew() == "ok"
     assert place.status() is Status.RUNNING
     assert len(place.holders()) == 1
+
+
+@pytest.mark.parametrize("away", ["Redis at the settle", "the store at the removal"])
+def test_a_job_that_a_stopped_worker_could_not_settle_counts_as_unsettled_not_as_a_lost_lease(
+    place: Place, away: str
+) -> None:
+    def fail(call: str) -> Fault | None:
+        if away == "Redis at the settle" and call == "settle":
+            process.drain.begin()
+            return Fault.REFUSED
+        if away == "the store at the removal" and call == "put report":
+            place.queue.cancel(job().songhash, "a caller")
+        return Fault.REFUSED if away == "the store at the removal" and call == "remove_objects" else None
+
+    process = place.process(fail)
+    process.accept()
+    before = count_results()
+
+    process.worker.turn()
+
+    assert count_results() - before == Counter({"unsettled": 1})
+    assert place.status() in (Status.RUNNING, Status.CANCELLED)
+
+
+def count_results() -> Counter[str]:
+    """Return the jobs by their result at the workers of this process, and the leases that these lost."""
+    registry = METRICS.registry
+    results = {
+        result: registry.get_sample_value("msas_jobs_total", {"result": result.replace(" ", "_")}) for result in RESULTS
+    }
+    leases_lost = registry.get_sample_value("msas_leases_lost_total")
+    return Counter({name: int(count or 0) for name, count in {**results, "leases lost": leases_lost}.items()})
