@@ -1,15 +1,17 @@
-"""The objects of songs, and the list of all keys. Only this module and `stems` name keys.
+"""The objects of songs, and the list of all keys, which only this package names.
 
 <bucket_in>/<songhash>                         the song
 <bucket_in>/<songhash>.json                    its job's message, until the job succeeded
 <bucket_out>/<songhash>-<stem>.<ext>           a stem; `mixture` is the song itself, encoded like its stems
 <bucket_out>/<songhash>-peaks.json             waveforms, and byte positions in the stems (worker/pipeline/peaks.py)
-<bucket_out>/<songhash>-<tag>-<stem>.<ext>     a later attempt's objects; its report has the
-<bucket_out>/<songhash>-<tag>-peaks.json       `tag`, 16 hexadecimal digits
+<bucket_out>/<songhash>-<tag>-<stem>.<ext>     objects of an attempt that may not use the plain names; its report has
+<bucket_out>/<songhash>-<tag>-peaks.json       the `tag`, 16 hexadecimal digits
 <bucket_out>/<songhash>-report.json            the report: only the stems that it names are published
 <bucket_out>/<songhash>-first                  the nonce of the attempt that stores objects without a tag, until its
                                                report is stored
 <bucket_out>/<songhash>-owner-<name>           empty; the API key of this name sent the song
+<bucket_out>/probe                             written and removed, to see whether the store takes objects
+<bucket>/probe-<hex>                           the same in both buckets for `make doctor`, and for conditional writes
 """
 
 from __future__ import annotations
@@ -24,7 +26,11 @@ from msas.store.stems import StemStore
 
 
 class Store(StemStore):
-    """Songs and stems in an S3 store. Methods raise StoreUnavailable where it does not answer."""
+    """Songs and stems in an S3 store. Methods raise StoreUnavailable where it does not answer.
+
+    Names of objects: here and in stems.py. Conditional writes: conditional.py. Client, errors, buckets: buckets.py.
+    `retrying`: retries.py.
+    """
 
     def put_song(self, songhash: str, song: BinaryIO, size: int) -> None:
         """Store `size` bytes of `song`, from its beginning, for a worker to fetch."""

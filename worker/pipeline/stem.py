@@ -1,4 +1,4 @@
-"""Encodes one stem while the store reads it: resamples, aligns, and counts bytes, hashes and clipping."""
+"""Encodes one stem while the store reads it; counts bytes, hashes, clipping."""
 
 from __future__ import annotations
 
