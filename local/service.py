@@ -174,7 +174,7 @@ class Service:
         self._tell_where()
         queue = Queue.from_settings(self.settings)
         self._await("redis", queue.now)
-        queue.advertise_models(None)
+        queue.forget_models()
         self.start_worker()  # it loads its model while the store starts
         self._await("store", self._store_takes_objects)
         self._run("rest", [sys.executable, "-m", "rest"])

@@ -43,7 +43,7 @@ class BrokenMessage(ValueError):
     """A message on the queue that is no job; the text says why. It becomes a dead letter."""
 
 
-def songhash(song: BinaryIO, options: Options) -> str:
+def compute_songhash(song: BinaryIO, options: Options) -> str:
     """Return the identity of the song with the options: SHA-224 in 56 hex characters. Reads `song` until its end."""
     digest = hashlib.sha224(options.canonical() + b"\n")
     while chunk := song.read(_CHUNK):

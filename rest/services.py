@@ -41,11 +41,11 @@ class Services:
     mixer: Mixer
 
     def job(self, songhash: str) -> JobView:
-        """Return the job's status. Raises UnknownSong where there is none that the caller may see."""
-        status = self.results.job(songhash) if SONGHASH.fullmatch(songhash) else None
-        if status is None or not sees(status):
+        """Return the job. Raises UnknownSong where there is none that the caller may see."""
+        job = self.results.job(songhash) if SONGHASH.fullmatch(songhash) else None
+        if job is None or not sees(job):
             raise unknown_song()
-        return status
+        return job
 
 
 def read_offer(offer: dict[str, Any] | None) -> tuple[list[Model], str]:

@@ -21,7 +21,8 @@ from msas.settings import Settings
 _CONNECTIONS = 32  # of a process; further calls wait for a free one
 _CONNECTION_WAIT_SECONDS = 5.0
 _SCRIPTS = Path(__file__).parent / "scripts"
-# A full Redis refuses these scripts before their first command. All others free memory or keep jobs alive.
+# A full Redis refuses these scripts before their first command, and BLMOVE. All others run, also where they write a few
+# bytes, as `look_up` does: jobs go on, end, and are removed.
 _REFUSED_WHEN_FULL = ("enqueue", "add_callback", "note_received")
 _FIRST_LINE, _FIRST_LINE_WHEN_FULL = "#!lua\n", "#!lua flags=allow-oom\n"  # since Redis 7
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 from typing import Any, cast
@@ -48,12 +47,16 @@ class Queue:
     def from_settings(cls, settings: Settings) -> Queue:
         return cls(connect(settings), settings)
 
-    def advertised_models(self, owner: str = "", bounds: Bounds = UNBOUNDED) -> dict[str, Any] | None:
+    def advertised_models(self) -> dict[str, Any] | None:
         """Return the union of the models of all workers that hold a lease; without such workers, the last offer.
 
-        Returns None before the first worker came up. Raises QueueFull or TooMany where one more job of `owner` would
-        exceed the `bounds`.
+        Returns None before the first worker came up.
         """
+        return self.check_bounds("", UNBOUNDED)
+
+    def check_bounds(self, owner: str, bounds: Bounds) -> dict[str, Any] | None:
+        """Raise QueueFull or TooMany where one more job of `owner` would exceed the `bounds`; return what
+        `advertised_models` does."""
         bound, *offers = self.scripts.run("check_bounds", owner, *astuple(bounds))
         bounds.check(bound.decode(), owner)
         return merge_offers(offers)
@@ -62,13 +65,16 @@ class Queue:
         """Return whether one more job of `owner` would keep the bounds."""
         return not self.scripts.run("check_bounds", owner, *astuple(bounds))[0]
 
-    def look_up(self, songhash: str, owner: str, size: int | None = None) -> JobLookup:
-        """Return what Redis knows of a job that `owner` is about to enqueue.
+    def look_up(self, songhash: str, owner: str) -> JobLookup:
+        """Return what Redis knows of a job that `owner` is about to enqueue."""
+        return self._look_up(songhash, owner, "")
 
-        With the `size` of its song in bytes, record the song as received, unless it is stored already.
-        """
-        arguments = (songhash, owner, "" if size is None else size)
-        status, pruned, callback_bytes, removals, owners = self.scripts.run("look_up", *arguments)
+    def begin_receiving(self, songhash: str, owner: str, size: int) -> JobLookup:
+        """Return what `look_up` does; record the song, of `size` bytes, as received where it will be stored."""
+        return self._look_up(songhash, owner, size)
+
+    def _look_up(self, songhash: str, owner: str, size: int | str) -> JobLookup:
+        status, pruned, callback_bytes, removals, owners = self.scripts.run("look_up", songhash, owner, size)
         return JobLookup(
             status=Status(status.decode()) if status else None,
             is_incomplete=bool(pruned),
@@ -239,12 +245,10 @@ class Queue:
             seconds, micros = self.redis.time()
         return seconds * 1000 + micros // 1000
 
-    def advertise_models(self, content: Mapping[str, Any] | None) -> None:
-        """Store the models of all workers, as workers of the previous release do; None: no worker has started yet."""
+    def forget_models(self) -> None:
+        """Delete all offers, as before the first worker came up."""
         with translate_errors():
-            self.redis.set(f"{self.prefix}offer", json.dumps(content))
-            if content is None:
-                self.redis.delete(f"{self.prefix}offers")
+            self.redis.delete(f"{self.prefix}offer", f"{self.prefix}offers")
 
     def job_key(self, songhash: str) -> str:
         return f"{self.prefix}job:{songhash}"

@@ -11,7 +11,7 @@ from gevent.threadpool import ThreadPool
 
 from msas.cost import SongLimits
 from msas.errors import BeingRemoved, QueueFull, TooMany
-from msas.job import Job, Status, song_name, songhash
+from msas.job import Job, Status, compute_songhash, song_name
 from msas.logs import log
 from msas.models import Model
 from msas.options import Options
@@ -53,16 +53,16 @@ def separate() -> Response:
     with receive(request, settings.max_upload_mb) as upload:
         options = Options.from_fields(upload.fields, offered, default)
         callback = read_callback(upload.fields)
-        identity = _HASHING.apply(songhash, (upload.song, options))
+        songhash = _HASHING.apply(compute_songhash, (upload.song, options))
         upload.song.seek(0)
         info = services().probe_pool.probe(upload.song, settings.max_duration_minutes)
-        stems = next(len(model.stems) for model in offered if model.name == options.model)
-        SongLimits.from_settings(settings).check(options, stems, info.seconds, info.rate)
+        stem_count = next(len(model.stems) for model in offered if model.name == options.model)
+        SongLimits.from_settings(settings).check(options, stem_count, info.seconds, info.rate)
         name = song_name(upload.fields.get("name"))
-        job = Job(identity, options, name, callback, info.seconds, caller(), request_id())
+        job = Job(songhash, options, name, callback, info.seconds, caller(), request_id())
         created, status = _accept(job, upload)
-    answer = answer_accepted(identity, options.model, created, status)
-    log.event(_log, "song received", songhash=identity, model=options.model, bytes=upload.size, created=created)
+    answer = answer_accepted(songhash, options.model, created, status)
+    log.event(_log, "song received", songhash=songhash, model=options.model, bytes=upload.size, created=created)
     return answer
 
 
@@ -78,7 +78,7 @@ def _refuse_before_the_body(settings: Settings) -> tuple[list[Model], str]:
     """Raise what would refuse any song of this caller; return the models on offer and the default's name."""
     services().redis_memory.check()
     services().store_space.check()
-    offer = services().queue.advertised_models(caller(), Bounds.from_settings(settings))
+    offer = services().queue.check_bounds(caller(), Bounds.from_settings(settings))
     offered, default = read_offer(offer)
     if request.mimetype.startswith(BARE):  # the options are in the query
         Options.from_fields(form_fields(request.args), offered, default)
@@ -88,31 +88,34 @@ def _refuse_before_the_body(settings: Settings) -> tuple[list[Model], str]:
 def _accept(job: Job, upload: Upload) -> tuple[bool, Status]:
     """Store the song and enqueue its job, unless both are there; return whether it was new, and its status.
 
-    The job's message is stored beside the song before Redis learns of the job: from then on no job is lost, whatever
-    happens to Redis. Before both, Redis notes the song, so that the leader enqueues a job that this process could not.
+    Redis notes the song first, so that the leader enqueues a job that this process could not. Then song and message are
+    stored, then the job is enqueued: from then on no job is lost, whatever happens to Redis. In one rare case the song
+    is stored after that, see below.
     """
     queue, store = services().queue, services().store
-    known = queue.look_up(job.songhash, job.owner, upload.size)
+    known = queue.begin_receiving(job.songhash, job.owner, upload.size)
     check_callback_room(job, known)
     status = known.status
     if status is Status.CANCELLED:
         return False, Status.CANCELLED
     if status is Status.SUCCEEDED and not known.is_incomplete and store.published(job.songhash) is None:
         remove(queue, store, job.songhash)  # its stems are gone, whoever took them
-        status, known = None, queue.look_up(job.songhash, job.owner, upload.size)
-    is_kept = status in (None, Status.FAILED) or known.is_incomplete
-    before = store.message(job.songhash) if status is Status.FAILED else None
-    if is_kept:
+        status, known = None, queue.begin_receiving(job.songhash, job.owner, upload.size)
+    stores_song = status in (None, Status.FAILED) or known.is_incomplete
+    old_message = store.message(job.songhash) if status is Status.FAILED else None
+    if stores_song:
         _store_song(job, upload)
     try:
         created, status, may_be_gone = queue.admit(job, Bounds.from_settings(services().settings), known.removals)
     except (QueueFull, TooMany):
-        if before:
-            store.put_message(job.songhash, before)
-        elif is_kept:
+        if old_message:
+            store.put_message(job.songhash, old_message)
+        elif stores_song:
             remove(queue, store, job.songhash, ended_before=0)  # unless it was enqueued meanwhile
         raise
-    if (created and not is_kept) or may_be_gone:
+    # The job was removed, or failed, since `begin_receiving`, or a removal of any job began. A worker that claims the
+    # job before the song is stored fails it with song_missing.
+    if (created and not stores_song) or may_be_gone:
         UpkeepRecord(queue).note_received(job.songhash, upload.size)
         _store_song(job, upload)
     if job.owner and job.owner not in known.owners:

@@ -15,7 +15,7 @@ from standardwebhooks import Webhook
 
 from local import Service
 from msas.errors import TooMany
-from msas.job import songhash as songhash_of
+from msas.job import compute_songhash
 from msas.options import Options
 from msas.queue import Consumer, Queue
 from msas.removal import remove
@@ -56,7 +56,7 @@ def test_a_callback_posts_the_callers_data_signed_once_the_job_has_ended(
 ) -> None:
     data = {"mp3": "x.mp3", "note": ["ü", 1.5, None, {}, []], "id": 12345678901234567890}
     song = new_song(tmp_path, 0.6011)
-    songhash = songhash_of(io.BytesIO(song), Options("lite"))
+    songhash = compute_songhash(io.BytesIO(song), Options("lite"))
     statuses = []
 
     def say(connection: Any) -> None:

@@ -13,6 +13,7 @@ from local import Service
 from msas.models import Model
 from msas.queue import Leader
 from tests.support.fake_engine import STEMS
+from tests.support.offers import advertise_models
 from tests.support.processes import eventually
 from tests.support.requests import problem
 from tests.support.rig import Rig, new_song
@@ -22,7 +23,7 @@ from tests.support.rig import Rig, new_song
 def rig(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
     folder: Path = tmp_path_factory.mktemp("full") / "rig"
     with Rig(folder, service.settings, reconcile_seconds=3600.0, max_store_gb=1.0) as running:
-        running.queue.advertise_models({"models": [vars(Model("quick", STEMS, ""))], "default": "quick"})
+        advertise_models(running.queue, {"models": [vars(Model("quick", STEMS, ""))], "default": "quick"})
         running.rest()
         yield running
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from local import Service
-from msas.job import songhash
+from msas.job import compute_songhash
 from msas.options import Options
 from tests.support.another_rest import another_rest
 from tests.support.requests import ALICE, API_KEYS, as_json, new_song, problem
@@ -95,7 +95,7 @@ def test_a_song_that_a_page_of_another_origin_sends_is_refused(
     answer = requests.post(f"{service.url}/apiv1/separate", json=as_json(song), headers=headers, timeout=30)
 
     assert problem(answer) == (403, "cross_site")
-    identity = songhash(io.BytesIO(song), Options(model="lite"))
+    identity = compute_songhash(io.BytesIO(song), Options(model="lite"))
     assert requests.get(f"{service.url}/apiv1/status/{identity}", timeout=30).status_code == 404
 
 

@@ -16,6 +16,7 @@ from msas.settings import Settings, SettingsError
 from msas.store import Store
 from tests.queue.fixtures import ERROR, claim_job, report
 from tests.support.another_rest import remove_queued, rest_with_own_queue
+from tests.support.offers import advertise_models
 from tests.support.reconcile import reconcile
 from tests.support.requests import ALICE, API_KEYS, BOB, EVE, problem
 from tests.support.rig import new_song
@@ -137,7 +138,7 @@ def test_owners_survive_a_redis_that_lost_everything(url: str, keyed: tuple[str,
     for key in queue.redis.scan_iter(f"*{queue.name}*"):
         queue.redis.delete(key)
 
-    queue.advertise_models(offered)
+    advertise_models(queue, offered)
     reconcile(queue, store)
 
     assert [status(url, songhash, key) for key in (ALICE, BOB)] == [200, 200]

@@ -19,7 +19,7 @@ import requests
 from redis import Redis
 
 from local import Service
-from msas.job import songhash
+from msas.job import compute_songhash
 from msas.options import Options
 from msas.store import Store
 from msas_client import Client, Failed
@@ -39,7 +39,7 @@ def test_a_new_song_is_answered_with_its_hash_and_a_reason(post: Post, tmp_path:
 
     assert answer.status_code == 200
     assert answer.json()["reason"] == "Song enqueued for separation"
-    assert answer.json()["hash"] == songhash(io.BytesIO(song), Options(model="lite"))
+    assert answer.json()["hash"] == compute_songhash(io.BytesIO(song), Options(model="lite"))
 
 
 def test_a_song_that_was_separated_already_is_answered_with_the_same_hash(
@@ -224,7 +224,7 @@ def test_a_song_over_the_limit_is_refused_where_its_body_is_not(post: Post) -> N
 
 def test_a_refused_song_leaves_nothing_in_the_store_and_has_no_status(service: Service, post: Post) -> None:
     song = b"These are words, not music."
-    identity = songhash(io.BytesIO(song), Options(model="lite"))
+    identity = compute_songhash(io.BytesIO(song), Options(model="lite"))
 
     refused = post(json=as_json(song))
 

@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from local import Service
-from msas.job import songhash
+from msas.job import compute_songhash
 from msas.options import Options
 from msas.store import Store
 from tests.support.another_rest import rest_with_own_queue
@@ -139,7 +139,7 @@ def test_a_body_one_byte_shorter_than_announced_is_refused_and_its_song_is_not_s
 
     assert text.startswith("HTTP/1.1 400 ")
     assert "broke off after" in text
-    identity = songhash(io.BytesIO(song), Options(model="lite"))
+    identity = compute_songhash(io.BytesIO(song), Options(model="lite"))
     assert problem(requests.get(f"{service.url}/apiv1/status/{identity}", timeout=10)) == (404, "unknown_song")
     assert not list(Store.from_settings(service.settings).minio.list_objects("queue", prefix=identity))
 

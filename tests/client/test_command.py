@@ -13,7 +13,7 @@ import pytest
 import requests
 
 from local import Service
-from msas.job import songhash as songhash_of
+from msas.job import compute_songhash
 from msas.options import Options
 from msas_client import Client
 from msas_client.inputs import expand_inputs
@@ -120,7 +120,7 @@ def test_ctrl_c_leaves_the_job_running_and_prints_how_to_get_its_stems(service: 
             preexec_fn=restore_interrupt,
         )
         with song.open("rb") as file:
-            songhash = songhash_of(file, Options("lite"))
+            songhash = compute_songhash(file, Options("lite"))
         eventually(
             lambda: requests.get(f"{client.url}/apiv1/status/{songhash}", timeout=5).json()["status"] == "running"
         )

@@ -19,7 +19,7 @@ from redis import Redis
 
 from local import Service
 from msas.errors import Problem
-from msas.job import Job, songhash
+from msas.job import Job, compute_songhash
 from msas.models import CATALOGUE
 from msas.options import Options
 from msas.queue import CallbackQueue, Consumer, Leader, Lease, ModelLoad, ModelLoads, ModelSpeeds, Queue, UpkeepRecord
@@ -61,7 +61,9 @@ def get_contract(service: Service) -> dict[str, Any]:
 def test_songhash_of_fixed_bytes_and_each_option_is_unchanged() -> None:
     options = {request: Options.from_fields(json.loads(request), MODELS, "lite") for request in frozen.SONGHASHES}
 
-    found = {request: songhash(io.BytesIO(b"a song of fixed bytes"), chosen) for request, chosen in options.items()}
+    found = {
+        request: compute_songhash(io.BytesIO(b"a song of fixed bytes"), chosen) for request, chosen in options.items()
+    }
 
     assert found == frozen.SONGHASHES
     assert {field.name for field in fields(Options)} == {name for text in found for name in json.loads(text)}

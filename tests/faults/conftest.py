@@ -11,6 +11,7 @@ from local import Service
 from msas.models import Model
 from tests.support.fake_engine import MODELS, STEMS
 from tests.support.faultproxy import FaultProxy
+from tests.support.offers import advertise_models
 from tests.support.rig import Rig, lasting_buckets
 
 # A slow machine delays heartbeats: a worker that lives must keep its lease. Tests end leases with Rig.expire_lease.
@@ -62,7 +63,7 @@ def lasting_rest_rig(
 def rest_rig(lasting_rest_rig: Rig, lasting_proxy: FaultProxy) -> Iterator[Rig]:
     """The same with REST, which does not reconcile. REST and the workers reach Redis through `proxy`."""
     offer = {"models": [vars(Model(name, STEMS, "")) for name in MODELS], "default": MODELS[0]}
-    lasting_rest_rig.queue.advertise_models(offer)
+    advertise_models(lasting_rest_rig.queue, offer)
     yield lasting_rest_rig
     lasting_proxy.calm()
     lasting_rest_rig.reset()

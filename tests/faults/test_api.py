@@ -13,9 +13,9 @@ import pytest
 import requests
 
 from local import servers
-from msas.job import Status
-from msas.job import songhash as songhash_of
+from msas.job import Status, compute_songhash
 from msas.options import Options
+from tests.support.offers import advertise_models
 from tests.support.processes import eventually
 from tests.support.queue_time import removed_jobs
 from tests.support.reconcile import reconcile
@@ -257,7 +257,7 @@ def second_rest(rig: Rig, **variables: str) -> Iterator[Rig]:
 def test_a_song_whose_rest_died_before_the_enqueue_is_separated_all_the_same(rest_rig: Rig) -> None:
     """Fault 38. Another process finds the song's message in the store."""
     content = new_song()
-    songhash = songhash_of(io.BytesIO(content), Options("quick", format="wav"))
+    songhash = compute_songhash(io.BytesIO(content), Options("quick", format="wav"))
 
     with second_rest(rest_rig, CRASH_AT="enqueue:before") as dying, pytest.raises(requests.ConnectionError):
         dying.posted(content)
@@ -310,7 +310,7 @@ def test_a_song_whose_stem_vanished_from_the_store_is_separated_again_when_poste
 
 def test_a_song_is_refused_with_503_while_no_worker_has_offered_a_model(rest_rig: Rig) -> None:
     """Fault 51."""
-    rest_rig.queue.advertise_models(None)
+    advertise_models(rest_rig.queue, None)
 
     answer = rest_rig.posted()
 

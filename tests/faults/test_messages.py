@@ -15,8 +15,7 @@ from typing import Any
 import pytest
 
 from local import Service
-from msas.job import Job, Status
-from msas.job import songhash as songhash_of
+from msas.job import Job, Status, compute_songhash
 from msas.options import Options
 from msas.queue import Queue
 from tests.support.faultproxy import FaultProxy
@@ -101,7 +100,7 @@ def test_a_song_inside_its_message_is_separated(rig: Rig, size: int) -> None:
     """Fault 36."""
     rig.worker()
     content = padded(new_song(), size)
-    songhash = songhash_of(io.BytesIO(content), Options("quick"))
+    songhash = compute_songhash(io.BytesIO(content), Options("quick"))
 
     push(rig, json.dumps({"hash": songhash, "data": base64.b64encode(content).decode()}).encode())
     eventually(lambda: rig.queue.job(songhash) and rig.over([songhash]))
@@ -233,7 +232,7 @@ def queue_named(rig: Rig, name: str) -> Queue:
 def stored_job(rig: Rig) -> Job:
     """Return a job whose song and message are in the store, but nowhere else."""
     content, options = new_song(), Options("quick", stems=("vocals",), format="wav")
-    job = Job(songhash_of(io.BytesIO(content), options), options, "song.wav")
+    job = Job(compute_songhash(io.BytesIO(content), options), options, "song.wav")
     rig.store.put_song(job.songhash, io.BytesIO(content), len(content))
     rig.store.put_message(job.songhash, job.message())
     return job

@@ -25,6 +25,7 @@ from msas.settings import Settings
 from msas.store import Store
 from msas.store.lifecycle import mark_bucket
 from tests.support.faultproxy import FaultProxy
+from tests.support.offers import advertise_models
 from tests.support.own_store import OwnStore
 from tests.support.processes import environment_with
 from tests.support.rig import Rig, stopped
@@ -52,7 +53,7 @@ def rig(store: OwnStore, tmp_path: Path) -> Iterator[Rig]:
     """A healthy service: a Redis of this test's own, a store of this module's own, a worker that holds a lease."""
     places: dict[str, Any] = {"bucket_in": "queue", "bucket_out": "output", "lease_seconds": 600.0}
     with Rig(tmp_path / "rig", store.settings, **places) as running:
-        running.queue.advertise_models(OFFER)
+        advertise_models(running.queue, OFFER)
         Consumer.from_settings(running.settings).renew(None)
         yield running
 
@@ -221,7 +222,7 @@ def test_missing_workers_and_missing_models_are_errors(rig: Rig) -> None:
     found = ask(rig.settings)
     assert sick(found) == {"workers": ERROR}
     assert "1 songs wait" in found["workers"].message
-    rig.queue.advertise_models(None)
+    advertise_models(rig.queue, None)
     assert sick(ask(rig.settings)) == {"workers": ERROR, "models": ERROR}
 
 
@@ -237,7 +238,7 @@ def test_missing_workers_and_missing_models_are_errors(rig: Rig) -> None:
 def test_offered_models_that_differ_from_model_name_are_reported(
     rig: Rig, offer: dict[str, Any], model_name: str, expected: dict[str, Verdict]
 ) -> None:
-    rig.queue.advertise_models({**OFFER, **offer})
+    advertise_models(rig.queue, {**OFFER, **offer})
     assert sick(ask(replace(rig.settings, model_name=model_name))) == expected
 
 
@@ -245,7 +246,7 @@ def test_an_unused_gpu_is_a_warning(rig: Rig, monkeypatch: pytest.MonkeyPatch, t
     (tmp_path / "nvidia0").touch()
     monkeypatch.setattr(check_workers, "_GPU", tmp_path / "nvidia0")
     assert sick(ask(rig.settings)) == {"device": WARNING}
-    rig.queue.advertise_models({**OFFER, "device": "NVIDIA H200"})
+    advertise_models(rig.queue, {**OFFER, "device": "NVIDIA H200"})
     assert sick(ask(rig.settings)) == {}
 
 

@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from local import Service
-from msas.job import Job, Status
-from msas.job import songhash as songhash_of
+from msas.job import Job, Status, compute_songhash
 from msas.options import Options
 from msas.queue import Leader
 from msas.removal import remove
@@ -38,7 +37,7 @@ def sweep(rig: Rig, keep_days: float = 7, grace_seconds: float = 3600) -> dict[s
 def forgotten(rig: Rig) -> str:
     """Put a song and its job's message into the store, as they lie there once Redis forgot the job."""
     content, options = new_song(), Options("quick", format="wav")
-    job = Job(songhash_of(io.BytesIO(content), options), options, "song.wav")
+    job = Job(compute_songhash(io.BytesIO(content), options), options, "song.wav")
     rig.store.put_song(job.songhash, io.BytesIO(content), len(content))
     rig.store.put_message(job.songhash, job.message())
     return job.songhash

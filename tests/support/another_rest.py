@@ -15,6 +15,7 @@ from local import Service, servers
 from local.child import Child
 from msas.queue import Queue
 from msas.settings import Settings
+from tests.support.offers import advertise_models
 from tests.support.processes import environment_with, eventually
 
 
@@ -26,7 +27,7 @@ def rest_with_own_queue(service: Service, folder: Path, **variables: str) -> Ite
     """
     settings = replace(service.settings, work_queue=f"own-{secrets.token_hex(4)}", lease_seconds=60)
     queue = Queue.from_settings(settings)
-    queue.advertise_models(Queue.from_settings(service.settings).advertised_models())
+    advertise_models(queue, Queue.from_settings(service.settings).advertised_models())
     own = {"WORK_QUEUE": settings.work_queue, "LEASE_SECONDS": "60"}
     with another_rest(service, folder, **own, **variables) as url:
         yield url, settings

@@ -22,8 +22,7 @@ import requests
 from local import servers
 from local.child import Child
 from msas.errors import Unavailable
-from msas.job import Job, Status
-from msas.job import songhash as songhash_of
+from msas.job import Job, Status, compute_songhash
 from msas.options import Options
 from msas.queue import Queue
 from msas.queue.job_view import JobView
@@ -163,7 +162,7 @@ class Rig:
     def accept_content(self, content: bytes, options: Options | None = None) -> str:
         """Accept a song with these bytes."""
         options = options or Options("quick", format="wav")
-        job = Job(songhash_of(io.BytesIO(content), options), options, "song.wav")
+        job = Job(compute_songhash(io.BytesIO(content), options), options, "song.wav")
         self.store.put_song(job.songhash, io.BytesIO(content), len(content))
         self.store.put_message(job.songhash, job.message())
         self.queue.enqueue(job)
