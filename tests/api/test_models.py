@@ -15,6 +15,7 @@ from msas.settings import Settings
 from msas_client import Client
 from rest.app import create_app
 from tests.support.audio import write
+from tests.support.offers import advertise_models
 from tests.support.processes import eventually
 from tests.support.requests import separate
 from tests.support.synthesis import noise
@@ -51,7 +52,7 @@ def test_a_worker_measures_the_seconds_for_a_minute_with_each_song_of_20_s(
 def test_seconds_for_a_minute_are_those_that_were_measured_on_such_workers(
     settings: Settings, queue: Queue, device: str, expected: float | None
 ) -> None:
-    queue.advertise_models({"models": [vars(LITE)], "default": "lite", "cached": [], "device": "CPU, 2 threads"})
+    advertise_models(queue, {"models": [vars(LITE)], "default": "lite", "cached": [], "device": "CPU, 2 threads"})
     ModelSpeeds(queue).record("lite", device, 5.25)
 
     [found] = create_app(settings).test_client().get("/apiv1/models").get_json()["models"]
@@ -62,7 +63,7 @@ def test_seconds_for_a_minute_are_those_that_were_measured_on_such_workers(
 def test_an_offer_of_an_older_or_a_newer_worker_is_read(settings: Settings, queue: Queue) -> None:
     old = {"name": "old", "stems": ["vocals"], "about": "Of the release before."}
     new = {**vars(LITE), "name": "new", "unheard": "of"}
-    queue.advertise_models({"models": [old, new], "default": "old"})
+    advertise_models(queue, {"models": [old, new], "default": "old"})
 
     found = create_app(settings).test_client().get("/apiv1/models").get_json()["models"]
 
