@@ -15,7 +15,7 @@ from bench import material, pipeline
 from bench.material import Setup
 from msas.settings import Settings
 from worker.engines import Engine, MixtureStats, Samples, SeparationParams, demucs_weights
-from worker.pipeline.decode import Mixture
+from worker.pipeline.decode import DecodableSong
 
 SECONDS = 11  # two segments that overlap
 
@@ -31,7 +31,7 @@ def measure(setup: Setup) -> dict[str, float]:
 def main() -> None:
     settings = Settings.from_environment()
     repo = material.model_repo(settings.cache_dir.expanduser())
-    song = Mixture.open(material.song(settings.cache_dir.expanduser(), SECONDS))
+    song = DecodableSong.open(material.song(settings.cache_dir.expanduser(), SECONDS))
     found = song.survey(material.RATE)
     mixture = np.concatenate(list(song.blocks(material.RATE)), axis=1)
     exact = pipeline.load(material.SIZED, repo, replace(settings, precision="float32"))

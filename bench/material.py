@@ -14,7 +14,7 @@ from demucs.states import save_with_checksum
 
 from local.demo import default_song
 from msas.formats.mp3 import Mp3Encoder
-from worker.pipeline.decode import Mixture
+from worker.pipeline.decode import DecodableSong
 
 RATE = 44100
 WARM_UP_SECONDS = 6
@@ -43,7 +43,7 @@ def song(cache: Path, seconds: float, kbits: int = 320) -> Path:
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    once = list(Mixture.open(default_song()).blocks(RATE))
+    once = list(DecodableSong.open(default_song()).blocks(RATE))
     left, turn = round(seconds * RATE), 0
     encoder = Mp3Encoder(RATE, left, kbits, {"title": f"{seconds:g} seconds"})
     unfinished = path.with_suffix(".part")

@@ -13,7 +13,7 @@ from bench.material import Setup
 from local import Service
 from msas.models import LITE
 from msas_client import Client
-from worker.pipeline.decode import Mixture
+from worker.pipeline.decode import DecodableSong
 
 SHORT, LONG, HOUR = 1, 5, 60  # minutes
 MARATHON_SHORT, MARATHON = 5, 180  # minutes
@@ -69,7 +69,7 @@ def _separate(service: Service, client: Client, song: Path, out: Path) -> tuple[
     lengths = []
     for track in client.status(songhash).tracks:
         [path] = client.download(songhash, out, track.name)
-        lengths.append(Mixture.open(path).survey(material.RATE).length)
+        lengths.append(DecodableSong.open(path).survey(material.RATE).length)
         path.unlink()
     client.remove(songhash)
     return report, lengths

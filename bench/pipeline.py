@@ -58,10 +58,10 @@ class FolderStore:
         pass
 
 
-class NoWatch:
+class NoControl:
     """Stands where the heartbeat does: nobody is told, nothing ends the work."""
 
-    def report(self, *_: object) -> None:
+    def note_progress(self, *_: object) -> None:
         pass
 
     def confirm(self) -> None:
@@ -104,7 +104,7 @@ def separate(engine: Engine, song: Path, out: Path) -> Report:
     """Separate the file `song` into MP3s in the folder `out`; return the report."""
     out.mkdir(parents=True, exist_ok=True)
     job, store = Job("0" * 56), cast(Store, FolderStore(song, out))
-    watches, limits = (NoWatch(), Watchdog(3600)), SongLimits.from_settings(Settings())
+    watches, limits = (NoControl(), Watchdog(3600)), SongLimits.from_settings(Settings())
     return separation.separate_song(job, Options(engine.name), engine, store, *watches, str(out), limits)
 
 

@@ -27,7 +27,7 @@ def cost_minutes(options: Options | None, seconds: float | None) -> float:
 
 def output_mb(options: Options, stems: int, seconds: float, rate: int) -> float:
     """Return the estimated size of the stems and the mixture in MB; `rate` is the song's in Hz."""
-    tracks = (len(options.sources) or stems) + bool(options.rest) + 1
+    tracks = (len(options.sources) or stems) + bool(options.remainder) + 1
     if options.format == "mp3":
         bytes_per_second = options.mp3_bitrate * 1000 / 8
     else:

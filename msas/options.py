@@ -75,9 +75,10 @@ class Options:
         for name in (*self.stems, *([self.two_stems] if self.two_stems else [])):
             if name not in stems:
                 raise _bad(f"The model {self.model!r} yields no stem {_shown(name)}", stems)
-        if self.rest in stems:
-            instead = f"ask for 'stems' {self.two_stems},{self.rest}" if self.two_stems else "leave 'residual' out"
-            raise BadOption(f"The model {self.model!r} yields a stem {self.rest!r} of its own; {instead}.")
+        name = self.remainder
+        if name in stems:
+            instead = f"ask for 'stems' {self.two_stems},{name}" if self.two_stems else "leave 'residual' out"
+            raise BadOption(f"The model {self.model!r} yields a stem {name!r} of its own; {instead}.")
         wanted = tuple(stem for stem in stems if stem in self.stems)
         return Options(**{**asdict(self), "stems": () if wanted == stems else wanted})
 
@@ -95,7 +96,7 @@ class Options:
         return (self.two_stems,) if self.two_stems else self.stems
 
     @property
-    def rest(self) -> str:
+    def remainder(self) -> str:
         """The name of the stem that is the mixture less all other stems; empty where none is wanted."""
         return f"no_{self.two_stems}" if self.two_stems else RESIDUAL if self.residual else ""
 

@@ -79,33 +79,33 @@ class Heartbeat:
         finally:
             self._lease = None
 
-    def report(self, stage: Stage, progress: float) -> None:
+    def note_progress(self, stage: Stage, progress: float) -> None:
         """Note the job's stage and progress. Raises LeaseLost, Cancelled or Draining where the work must stop."""
-        lease = self._in_hand()
+        lease = self._lease_or_stop()
         lease.stage, lease.progress = stage, progress
         self._time_left.note(stage, progress)
         self._news.set()
 
     def confirm(self) -> None:
-        """Ask Redis, until it answers, whether this worker still holds the job; raises as `report` does.
+        """Ask Redis, until it answers, whether this worker still holds the job; raises as `note_progress` does.
 
         To be called before anything is published.
         """
         while True:
-            lease = self._in_hand()
+            lease = self._lease_or_stop()
             with suppress(QueueUnavailable):
                 lease.renew()
-                self._in_hand()
+                self._lease_or_stop()
                 return
             self._over.wait(_ASK_AGAIN_SECONDS)
 
     def pause(self) -> None:
-        """Wait half a second for a server that is away; raises as `report` does."""
-        self._in_hand()
+        """Wait half a second for a server that is away; raises as `note_progress` does."""
+        self._lease_or_stop()
         self._over.wait(_ASK_AGAIN_SECONDS)
-        self._in_hand()
+        self._lease_or_stop()
 
-    def _in_hand(self) -> Lease:
+    def _lease_or_stop(self) -> Lease:
         lease = self._lease
         if lease is None or lease.status == "lost":  # None: an upload that goes on after its job
             raise LeaseLost
@@ -132,11 +132,11 @@ class Heartbeat:
         try:
             self._consumer.renew(lease)
             if lease and self._drain.overdue(_OVERDUE_SECONDS):
-                self._end_under(lease)
+                self._release_and_exit(lease)
         except QueueUnavailable as problem:  # the separation goes on
             log.event(_log, "heartbeat missed", logging.WARNING, why=problem.detail)
 
-    def _end_under(self, lease: Lease) -> None:
+    def _release_and_exit(self, lease: Lease) -> None:
         """Hand back a job that did not stop in time, and end the process."""
         lease.release()
         self._consumer.deregister()

@@ -74,13 +74,14 @@ class Worker:
                 except QueueUnavailable as problem:
                     log.event(_log, "queue away", logging.WARNING, why=problem.detail)
                     self.drain.wait(_PAUSE_SECONDS)
-        self._settle(self.consumer.deregister)
+        self._until_redis_answers(self.consumer.deregister)
         return bool(self.sickness.illness)
 
     def turn(self) -> bool:
         """Take one job, if there is one, and settle it. Return whether there was one."""
         self.models.refresh()
         offered = {"models": [vars(model) for model in self.models.offer], "default": self.models.default}
+        # In each turn, since Redis may have lost it.
         self.consumer.advertise_models({**offered, **self.models.about})
         self.speeds.publish()
         lease = self.consumer.claim_next(self.drain.listening())
@@ -106,21 +107,21 @@ class Worker:
             except Cancelled:
                 result, held = "cancelled", "cancelled"
             except Draining:
-                result, held = "handed back", self._settle(lease.release)
+                result, held = "handed back", self._until_redis_answers(lease.release)
             except Unavailable as problem:
                 log.event(_log, "store away", logging.WARNING, why=problem.detail)
-                result, held = "put off", self._settle(partial(lease.postpone, problem))
+                result, held = "put off", self._until_redis_answers(partial(lease.postpone, problem))
                 store_failed = isinstance(problem, StoreUnavailable)
             except Problem as problem:
                 log.event(_log, "song refused", code=problem.code, why=problem.detail)
-                result, held = "failed", self._settle(partial(lease.fail, problem))
+                result, held = "failed", self._until_redis_answers(partial(lease.fail, problem))
                 store_failed = isinstance(problem, StoreRefused)
             except Exception as error:
                 result, held = self._settle_unforeseen(lease, error)
             else:
-                result, held = "succeeded", self._settle(lease.succeed)
+                result, held = "succeeded", self._until_redis_answers(lease.succeed)
             if held == "cancelled":
-                result, held = "cancelled", self._settle(partial(self._remove_stored, lease))
+                result, held = "cancelled", self._until_redis_answers(partial(self._remove_stored, lease))
         if held is None:
             result = "unsettled"
         elif held != "ok":
@@ -133,13 +134,13 @@ class Worker:
 
     def _separate(self, job: Job) -> None:
         """Separate the job's song and store its stems, unless an attempt before this one stored them all."""
-        found = self.store.published(job.songhash)
-        if found and not found[0].removed:
+        published, _ = self.store.published(job.songhash) or (None, None)
+        if published and not published.removed:
             return
         options = job.options or Options(self.models.default)
-        engine = self.models.engine(options.model, partial(self.heartbeat.report, Stage.LOADING, 0.0))
-        watches = (self.heartbeat, self.watchdog)
-        report = separate_song(job, options, engine, self.store, *watches, self.scratch, self.limits)
+        engine = self.models.engine(options.model, partial(self.heartbeat.note_progress, Stage.LOADING, 0.0))
+        control, watchdog = self.heartbeat, self.watchdog
+        report = separate_song(job, options, engine, self.store, control, watchdog, self.scratch, self.limits)
         self.metrics.separated(report)
         self.speeds.measure(report)
         self.sickness.succeeded()
@@ -150,17 +151,17 @@ class Worker:
         unforeseen = Problem("The separation failed on our side; the worker's log says why. Try again, or tell us.")
         self.sickness.failed(lease.job.songhash, error)
         if not self.sickness.illness:
-            return "to be tried again", self._settle(partial(lease.retry, unforeseen))
+            return "to be tried again", self._until_redis_answers(partial(lease.retry, unforeseen))
         log.event(_log, "worker sick", logging.ERROR, why=self.sickness.illness)
         if self.sickness.gpu_lost(error):  # counted, so that a song that breaks each GPU fails in the end
-            return "put off", self._settle(partial(lease.postpone, unforeseen))
-        return "handed back", self._settle(lease.release)
+            return "put off", self._until_redis_answers(partial(lease.postpone, unforeseen))
+        return "handed back", self._until_redis_answers(lease.release)
 
-    def _settle(self, settle: Callable[[], LeaseStatus | None]) -> LeaseStatus | None:
-        """Call `settle`, again and again while Redis is away; None where this worker must stop before Redis is back."""
+    def _until_redis_answers(self, call: Callable[[], LeaseStatus | None]) -> LeaseStatus | None:
+        """Call `call`, again and again while Redis is away; None where this worker must stop before Redis is back."""
         while True:
             try:
-                return settle()
+                return call()
             except QueueUnavailable as problem:
                 log.event(_log, "queue away", logging.WARNING, why=problem.detail)
                 if self.drain.wait(_PAUSE_SECONDS):

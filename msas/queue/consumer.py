@@ -100,8 +100,10 @@ class Consumer:
         self.queue.scripts.run("advertise_models", self.worker, json.dumps({**content, "per_worker": True}))
 
     def claim_next(self, listening: AbstractContextManager[None] | None = None) -> Lease | None:
-        """Wait for a job, at most BLOCK_SECONDS and inside `listening`, and claim it; None where there is none.
+        """Wait for a job, at most BLOCK_SECONDS, and claim it; None where there is none.
 
+        `listening` is entered around the blocking wait only, while no job is held. It may raise, as a worker's does:
+        Draining at SIGTERM.
         A message that is no job becomes a dead letter; a job for a model that this worker lacks is parked. Raises
         QueueUnavailable.
         """

@@ -55,7 +55,7 @@ class StemStore(ConditionalBuckets):
         nonce, first = secrets.token_hex(8), f"{songhash}-first"
         is_first = self.supports_conditions() and self._put_if(self.bucket_out, first, json.dumps(nonce).encode(), "")
         there = {key: found.etag or "" for key, found in self.list_objects(self.bucket_out, f"{songhash}-")}
-        seen = there.get(_report(songhash), "")
+        seen = there.get(_report_key(songhash), "")
         is_plain = is_first and not any(_belongs_to_attempt(key) for key in there)
         if is_first and not is_plain:
             self._remove(self.bucket_out, first)
@@ -88,7 +88,7 @@ class StemStore(ConditionalBuckets):
         is stored now.
         """
         content = json.dumps(report.to_json(), indent=1, allow_nan=False).encode()
-        return self._put_if(self.bucket_out, _report(report.songhash), content, seen)
+        return self._put_if(self.bucket_out, _report_key(report.songhash), content, seen)
 
     def end_attempt(self, attempt: Attempt) -> None:
         """Remove the mark of the attempt with plain names, after its report was stored."""
@@ -102,7 +102,7 @@ class StemStore(ConditionalBuckets):
         if report and report.tag == attempt.tag:
             return
         for key in [key for key, _ in self.list_objects(self.bucket_out, f"{songhash}-")]:
-            if _belongs_to_attempt(key) and key != _report(songhash) and _tag(key) == attempt.tag:
+            if _belongs_to_attempt(key) and key != _report_key(songhash) and _tag_of_key(key) == attempt.tag:
                 self._remove(self.bucket_out, key)
         if attempt.is_plain and self._get(self.bucket_out, first) == json.dumps(attempt.nonce).encode():
             self._remove(self.bucket_out, first)
@@ -126,7 +126,7 @@ class StemStore(ConditionalBuckets):
 
     def report_and_etag(self, songhash: str) -> tuple[Report | None, str]:
         """Return the song's report and its ETag; None and '' where there is none."""
-        content, etag = self._get_with_etag(self.bucket_out, _report(songhash))
+        content, etag = self._get_with_etag(self.bucket_out, _report_key(songhash))
         return Report.from_json(json.loads(content)) if content else None, etag
 
     def published(self, songhash: str) -> tuple[Report, datetime] | None:
@@ -140,7 +140,7 @@ class StemStore(ConditionalBuckets):
             found = there.get(_key(songhash, report.tag, stem.file_name))
             if found is None or found.size != stem.bytes:
                 return None
-        own = there.get(_report(songhash))
+        own = there.get(_report_key(songhash))
         return (report, own.last_modified) if own and own.last_modified else None
 
     def open_stem(
@@ -205,14 +205,14 @@ def _key(songhash: str, tag: str, name: str) -> str:
     return f"{songhash}-{tag}-{name}" if tag else f"{songhash}-{name}"
 
 
-def _report(songhash: str) -> str:
+def _report_key(songhash: str) -> str:
     return f"{songhash}-report.json"
 
 
 def _published_keys(report: Report) -> set[str]:
     """Return the keys of a published separation."""
     names = {f"{MIXTURE}.{report.options.format}", "peaks.json", *(stem.file_name for stem in report.stems)}
-    return {_key(report.songhash, report.tag, name) for name in names} | {_report(report.songhash)}
+    return {_key(report.songhash, report.tag, name) for name in names} | {_report_key(report.songhash)}
 
 
 def have_leftovers(objects: Iterable[tuple[str, Object]], before: datetime) -> bool:
@@ -221,10 +221,10 @@ def have_leftovers(objects: Iterable[tuple[str, Object]], before: datetime) -> b
     stored = [(key, found.last_modified) for key, found in objects if _belongs_to_attempt(key)]
     reports = [key for key, _ in stored if key.endswith("-report.json")]
     old = [at for key, at in stored if key not in reports and at and at < before]
-    return bool(old) and (not reports or len({_tag(key) for key, _ in stored if key not in reports}) > 1)
+    return bool(old) and (not reports or len({_tag_of_key(key) for key, _ in stored if key not in reports}) > 1)
 
 
-def _tag(key: str) -> str:
+def _tag_of_key(key: str) -> str:
     found = _TAGGED.match(key)
     return found[1] if found else ""
 

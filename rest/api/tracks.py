@@ -46,6 +46,7 @@ def download(path: StemPath) -> Response:
     track = find_track(job, path.track, *([job.mixture] if job.mixture else []))
     file_name = f"{song_title(job)}-{track.file_name}"
     kind = CONTENT_TYPES[track.extension]
+    # `_open` opens the bytes; it is called once the range is known.
     return send_file(partial(_open, job, track), track.bytes, track.sha256, kind, file_name)
 
 

@@ -48,21 +48,21 @@ def receive(request: Request, most_mb: int) -> Iterator[Upload]:
     Raises TooLarge beyond `most_mb`, EmptySong, MissingSong, UnknownBody, or what `read_json` does.
     """
     most = int(most_mb * 1e6)
-    with TemporaryFile() as unnamed, services().capacity.spooling() as spooled:
+    with TemporaryFile() as unnamed, services().capacity.spooling() as count_spooled:
         file = cast(BinaryIO, unnamed)
         kind = request.mimetype
         if request.headers.get("Content-Encoding", "identity").lower() != "identity":
             raise UnknownBody("The body is compressed; send it as it is, without a Content-Encoding.")
         if kind == FORM:
-            fields = _form(request, file, RequestBody(request, most + JSON_ROOM, _too_large(most_mb), spooled))
+            fields = _form(request, file, RequestBody(request, most + JSON_ROOM, _too_large(most_mb), count_spooled))
         elif kind in JSON:
-            body = RequestBody(request, int(most * _BASE64_OVERHEAD) + JSON_ROOM, _too_large(most_mb), spooled)
+            body = RequestBody(request, int(most * _BASE64_OVERHEAD) + JSON_ROOM, _too_large(most_mb), count_spooled)
             fields = read_json(body.chunks(), file)
             if fields.pop("mp3") is None:
                 raise MissingSong("The field 'mp3' is missing; put the song into it, in base64.")
         elif kind.startswith(BARE):
             fields = _with_callback(form_fields(request.args))
-            for chunk in RequestBody(request, most, _too_large(most_mb), spooled).chunks():
+            for chunk in RequestBody(request, most, _too_large(most_mb), count_spooled).chunks():
                 file.write(chunk)
         else:
             known = "JSON with the song in base64, a multipart form with a 'file', or audio/*"
@@ -77,17 +77,20 @@ def receive(request: Request, most_mb: int) -> Iterator[Upload]:
 
 
 class RequestBody(io.RawIOBase):
-    """The request's body. Raises `too_large` beyond `most` bytes, BadRequest where it breaks off."""
+    """The request's body. Raises `too_large` beyond `most` bytes, BadRequest where it breaks off.
+
+    `count_spooled` is told the size of each chunk, and raises TooBusy where the disk has no room for it.
+    """
 
     def __init__(
-        self, request: Request, most: int, too_large: TooLarge, spooled: Callable[[int], None] | None = None
+        self, request: Request, most: int, too_large: TooLarge, count_spooled: Callable[[int], None] | None = None
     ) -> None:
         self._input: IO[bytes] = request.environ["wsgi.input"]
         self._announced, self._most, self._too_large = request.content_length, most, too_large
-        self._count, self._spooled = 0, spooled
+        self._count, self._count_spooled = 0, count_spooled
         if (self._announced or 0) > most:
             raise too_large
-        if spooled:
+        if count_spooled:
             services().capacity.check_room(self._announced or 0)
         self._began = time.monotonic()
 
@@ -106,8 +109,8 @@ class RequestBody(io.RawIOBase):
         except OSError:  # the caller is gone, is too slow, or has ended chunks without the last one
             raise self._broken_off() from None
         self._count += len(chunk)
-        if self._spooled:
-            self._spooled(len(chunk))
+        if self._count_spooled:
+            self._count_spooled(len(chunk))
         services().metrics.received.inc(len(chunk))
         if self._count > self._most:
             raise self._too_large
@@ -158,7 +161,7 @@ def _form(request: Request, file: BinaryIO, body: RequestBody) -> dict[str, Any]
     given: list[FileStorage] = [found for _, found in files.items(multi=True)]
     if [found.name for found in given] != ["file"]:
         raise MissingSong("The form must hold one file, in the field 'file'; send one song at a time.")
-    file.seek(0, io.SEEK_END)
+    file.seek(0, io.SEEK_END)  # the parser went back to the beginning; `receive` asks for the size by `tell`
     fields = form_fields(form)
     fields.setdefault("name", given[0].filename or "")
     return _with_callback(fields)

@@ -15,7 +15,7 @@ from msas.formats.flac import FlacEncoder
 from msas_client import Client, Refused
 from tests.support.audio import RATE, STEMS, Wave, decode, lag, resampled, snr_db, true_waves, write
 from tests.support.requests import separate
-from worker.pipeline.decode import Mixture
+from worker.pipeline.decode import DecodableSong
 
 
 def stems_of(client: Client, song: Path, folder: Path, rate: int = RATE, **options: Any) -> dict[str, Wave]:
@@ -156,4 +156,4 @@ def test_a_song_whose_header_says_that_it_is_too_long_is_refused_at_once(client:
 
 def test_a_song_that_turns_out_too_long_is_refused_while_it_is_decoded(wav: Path) -> None:
     with pytest.raises(TooLong, match=r"longer than 0\.01 minutes"):
-        Mixture.open(wav).survey(RATE, most_minutes=0.01)
+        DecodableSong.open(wav).survey(RATE, most_minutes=0.01)

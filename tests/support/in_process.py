@@ -46,7 +46,7 @@ from worker.heartbeat import Heartbeat, Liveness
 from worker.loop import Worker
 from worker.metrics import WorkerMetrics
 from worker.pipeline.publishing import attempt_at, publish
-from worker.pipeline.separation import Watch, _fetch
+from worker.pipeline.separation import JobControl, _fetch
 from worker.watchdog import Watchdog
 
 STEMS = ("vocals", "drums")
@@ -100,13 +100,13 @@ def separate(
     _options: Options,
     _engine: Engine,
     store: Store,
-    watch: Watch,
+    control: JobControl,
     _watchdog: Watchdog,
     scratch: str,
     _limits: SongLimits,
 ) -> Report:
     """Make the calls of worker.pipeline.separation.separate_song, in its order, on bytes that are no audio."""
-    watch.report(Stage.FETCHING, 0.0)
+    control.note_progress(Stage.FETCHING, 0.0)
     fetched = Path(scratch) / str(threading.get_ident())
     try:
         _fetch(job, store, fetched)
@@ -114,10 +114,10 @@ def separate(
         fetched.unlink(missing_ok=True)  # writing over a file would wait for the disk
     with attempt_at(store, job.songhash) as attempt:
         for stem in (*STEMS, MIXTURE):
-            watch.report(Stage.SEPARATING, 0.5)
+            control.note_progress(Stage.SEPARATING, 0.5)
             store.put_stem(job.songhash, stem, "wav", io.BytesIO(make_stem(job.songhash, stem)), attempt.tag)
-        watch.report(Stage.STORING, 0.99)
-        watch.confirm()
+        control.note_progress(Stage.STORING, 0.99)
+        control.confirm()
         return publish(store, store, attempt, make_report(job.songhash), {"hash": job.songhash})
 
 

@@ -13,7 +13,7 @@ from av.audio.frame import AudioFrame
 from msas.audio_file import probe
 from msas.errors import TooLong
 from tests.support.audio import RATE, write
-from worker.pipeline.decode import Mixture
+from worker.pipeline.decode import DecodableSong
 
 _FRAME = 1152  # samples
 
@@ -52,7 +52,7 @@ def test_an_mp3_without_a_frame_count_is_taken_with_an_unknown_length(misleading
 
 
 def test_the_survey_refuses_a_song_of_unknown_length_that_is_too_long(misleading: Path) -> None:
-    mixture = Mixture.open(misleading)
+    mixture = DecodableSong.open(misleading)
 
     with pytest.raises(TooLong):
         mixture.survey(RATE, most_minutes=1)

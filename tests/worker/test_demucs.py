@@ -16,7 +16,7 @@ from tests.support.audio import STEMS, decode, encoded, snr_db, true_waves, writ
 from tests.support.engine_runs import separated
 from worker.engines import demucs, demucs_weights
 from worker.engines.runtime import Runtime
-from worker.pipeline.decode import Mixture
+from worker.pipeline.decode import DecodableSong
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def test_stems_equal_those_of_demucs_separator_before_encoding(
     model: str, model_repo: Path, wav: Path, runtime: Runtime
 ) -> None:
     _, theirs = Separator(model, model_repo, device="cpu", shifts=0).separate_audio_file(wav)
-    [mixture] = [np.concatenate(list(Mixture.open(wav).blocks(44100)), axis=1)]
+    [mixture] = [np.concatenate(list(DecodableSong.open(wav).blocks(44100)), axis=1)]
     ours = separated(demucs.load(model, model_repo, runtime), mixture)
     for stem in STEMS:
         assert snr_db(theirs[stem].numpy(), ours[stem]) > 100

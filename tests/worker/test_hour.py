@@ -16,7 +16,7 @@ from msas.formats import open_encoder
 from msas.options import Options
 from msas_client import Client
 from tests.support.audio import RATE, STEMS, Wave, snr_db, true_waves
-from worker.pipeline.decode import Mixture
+from worker.pipeline.decode import DecodableSong
 
 pytestmark = pytest.mark.long
 MINUTE = 60 * RATE  # samples
@@ -45,7 +45,7 @@ def song_of(minutes: int, path: Path) -> Path:
 def length_and_end(path: Path) -> tuple[int, Wave]:
     """Return how many samples the file has, and its last three seconds or a little more."""
     length, last = 0, deque[Wave](maxlen=4)
-    for block in Mixture.open(path).blocks(RATE):
+    for block in DecodableSong.open(path).blocks(RATE):
         length += block.shape[1]
         last.append(block)
     return length, np.concatenate(last, axis=1)[:, -3 * RATE :]

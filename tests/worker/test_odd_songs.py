@@ -26,7 +26,7 @@ from tests.support.audio import (
     video_without_sound,
     write,
 )
-from worker.pipeline.decode import Mixture
+from worker.pipeline.decode import DecodableSong
 
 pytestmark = pytest.mark.usefixtures("worker_lives_on")
 
@@ -182,7 +182,7 @@ def test_a_silent_song_gives_silent_stems_with_demucs(client: Client, tmp_path: 
 
 def test_nan_and_infinite_samples_become_silence(tmp_path: Path) -> None:
     wave = np.full((2, 1000), np.nan, np.float32)
-    [block] = Mixture.open(write(tmp_path / "nan.wav", wave)).blocks(RATE)
+    [block] = DecodableSong.open(write(tmp_path / "nan.wav", wave)).blocks(RATE)
     assert not block.any()
 
 

@@ -29,7 +29,7 @@ class DemucsEngine:
         self.sources: tuple[str, ...] = tuple(model.sources)
         self.stems = stem_order(self.sources)
         self.device, self.precision = runtime.name, runtime.precision
-        # How much each model's word counts for each source, of shape (models, sources); a source's column sums to 1.
+        # The weight of each model for each source, of shape (models, sources); a source's column sums to 1.
         source_weights = np.array(model.weights if isinstance(model, BagOfModels) else [[1.0] * len(self.sources)])
         self._source_weights = source_weights / source_weights.sum(axis=0)
         self._submodels = [SubModel(each, runtime) for each in models]

@@ -22,14 +22,14 @@ class SegmentPlan:
     """One network's way over the song: where its segments start, in samples, and how they fade into each other.
 
     `weight` has one value for each sample of a segment. `gains` is this plan's share in each source; over all
-    plans the shares of a source sum to 1. `window` says how many samples the network wants to see for a
+    plans the shares of a source sum to 1. `window_length` says how many samples the network wants to see for a
     segment of so many. `run` maps windows of shape (batch, 2, n) to sources of shape (batch, sources, 2, n).
     """
 
     starts: range
     weight: Samples
     gains: Samples
-    window: Callable[[int], int]
+    window_length: Callable[[int], int]
     run: Callable[[Samples], Samples]
     batch: int = 1
 
@@ -43,22 +43,22 @@ def overlap_add(
     (sources, 2, n). Calls `progress` with the share that is done after every run of a network.
     Memory holds a few segments, however long the song is.
     """
-    mixture = _Mixture(blocks, length)
+    mixture = _MixtureWindow(blocks, length)
     sources = _Sum(len(plans[0].gains))
-    longest = max(plan.window(len(plan.weight)) for plan in plans)
-    turns = [0] * len(plans)
+    longest = max(plan.window_length(len(plan.weight)) for plan in plans)
+    next_segments = [0] * len(plans)
     total, ran = sum(len(plan.starts) for plan in plans), 0
     while ran < total:
-        number = min(range(len(plans)), key=lambda n: _start(plans[n], turns[n], length))
+        number = min(range(len(plans)), key=lambda n: _start(plans[n], next_segments[n], length))
         plan = plans[number]
-        batch = _batch(plan, turns[number], length)
+        batch = _batch(plan, next_segments[number], length)
         windows = [mixture.window(*_around(plan, start, length)) for start in batch]
         for offset, output in enumerate(plan.run(np.stack(windows))):
-            _add(sources, plan, turns[number] + offset, output, length)
-        turns[number] += len(batch)
+            _add(sources, plan, next_segments[number] + offset, output, length)
+        next_segments[number] += len(batch)
         ran += len(batch)
         progress(ran / total)
-        ready = min(_start(plan, turn, length) for plan, turn in zip(plans, turns, strict=True))
+        ready = min(_start(plan, turn, length) for plan, turn in zip(plans, next_segments, strict=True))
         if ready > sources.begin:
             stretch = mixture.window(sources.begin, ready)
             yield stretch, sources.take(ready)
@@ -95,14 +95,14 @@ def _start(plan: SegmentPlan, turn: int, length: int) -> int:
 def _batch(plan: SegmentPlan, turn: int, length: int) -> range:
     """Return the starts of the next segments that can run together: those with equally long windows."""
     starts = plan.starts[turn : turn + plan.batch]
-    windows = [plan.window(min(len(plan.weight), length - start)) for start in starts]
+    windows = [plan.window_length(min(len(plan.weight), length - start)) for start in starts]
     return starts[: sum(1 for _ in takewhile(lambda window: window == windows[0], windows))]
 
 
 def _around(plan: SegmentPlan, start: int, length: int) -> tuple[int, int]:
     """Return begin and end of the window around the segment at `start`: centred, as apply_model pads."""
     size = min(len(plan.weight), length - start)
-    window = plan.window(size)
+    window = plan.window_length(size)
     begin = start - (window - size) // 2
     return begin, begin + window
 
@@ -134,7 +134,7 @@ def _share(plan: SegmentPlan, turn: int, length: int) -> Samples:
     return np.asarray(own / total, np.float32)
 
 
-class _Mixture:
+class _MixtureWindow:
     """The stretch of the mixture that is needed now, read from `blocks` as the windows move on."""
 
     def __init__(self, blocks: Iterable[Samples], length: int) -> None:

@@ -13,7 +13,7 @@ from msas.job import Job, Stage
 from msas.options import Options
 from msas.report import MIXTURE, Report, SongFacts, Stem
 from worker.engines import Engine, Samples
-from worker.pipeline.decode import Mixture
+from worker.pipeline.decode import DecodableSong
 from worker.pipeline.stem import EncodedStem
 from worker.system import peak_rss_mb
 
@@ -62,15 +62,15 @@ def build_report(
     job: Job,
     options: Options,
     engine: Engine,
-    mixture: Mixture,
+    mixture: DecodableSong,
     files: Mapping[str, EncodedStem],
     seconds: float,
-    watch: Stopwatch,
+    stopwatch: Stopwatch,
     check: SumCheck,
     analysis: Mapping[str, Any],
 ) -> Report:
     """Return the report on a job whose stems and mixture are stored, of `seconds` each; `analysis`: tempo and key."""
-    stages = watch.seconds()
+    stages = stopwatch.seconds()
     length = mixture.length / mixture.info.rate
     stems = {name: _describe_stem(name, options.format, file, seconds) for name, file in files.items()}
     mixture_stem = stems.pop(MIXTURE)

@@ -23,7 +23,7 @@ LOUDEST = 100.0  # 40 dB above full scale; louder samples would overflow in netw
 
 
 @dataclass
-class Mixture:
+class DecodableSong:
     """The song at `path`, as far as it can be decoded. `info` is what its container tells.
 
     `length` is in samples at its own rate, `info.rate`, and known after `survey`.
@@ -34,7 +34,7 @@ class Mixture:
     length: int = 0
 
     @classmethod
-    def open(cls, path: Path) -> Mixture:
+    def open(cls, path: Path) -> DecodableSong:
         """Read the song's headers. Raises a BadSong."""
         with path.open("rb") as file, open_song(file) as (container, stream):
             return cls(path, describe(file, container, stream))

@@ -46,7 +46,7 @@ def publish(store: Store, retrying: Store, attempt: Attempt, report: Report, pea
             store.end_attempt(attempt)
         return report
     retrying.remove_attempt(attempt)
-    found = retrying.published(attempt.songhash)
-    if found is None or found[0].removed:
+    published, _ = retrying.published(attempt.songhash) or (None, None)
+    if published is None or published.removed:
         raise StoreUnavailable("The report was changed while the song was separated; it will be separated again.")
-    return found[0]
+    return published

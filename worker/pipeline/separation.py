@@ -26,7 +26,7 @@ from msas.store.stems import Attempt
 from worker.engines import Engine, NotFinite, Samples, SeparationParams
 from worker.pipeline.bounded_queue import BoundedQueue, ReaderGone, prefetch
 from worker.pipeline.build_report import Stopwatch, SumCheck, build_report
-from worker.pipeline.decode import Mixture
+from worker.pipeline.decode import DecodableSong
 from worker.pipeline.peaks import build_peaks
 from worker.pipeline.publishing import attempt_at, publish
 from worker.pipeline.stem import EncodedStem, align
@@ -47,10 +47,10 @@ _BLOCKS_AHEAD = 4  # of a second each, that the decoder may be ahead of the engi
 _STRETCHES_AHEAD = 2  # that the engine may be ahead of an encoder
 
 
-class Watch(Protocol):
-    """Is told the job's progress, and raises where the work must stop."""
+class JobControl(Protocol):
+    """Is told the job's progress, and raises where the work must stop. A worker's is its Heartbeat."""
 
-    def report(self, stage: Stage, progress: float) -> None:
+    def note_progress(self, stage: Stage, progress: float) -> None:
         """Note the stage, and the job's progress, 0 to 1."""
 
     def confirm(self) -> None:
@@ -65,7 +65,7 @@ def separate_song(
     options: Options,
     engine: Engine,
     store: Store,
-    watch: Watch,
+    control: JobControl,
     watchdog: Watchdog,
     scratch: str,
     limits: SongLimits,
@@ -74,17 +74,17 @@ def separate_song(
     which is another attempt's where that was faster.
 
     Where the store is away when the song is fetched, raises StoreUnavailable; where it is away later, waits for it.
-    Raises a Problem, or what `watch` raises. Leaves no file in the folder `scratch`. Memory does not depend on the
+    Raises a Problem, or what `control` raises. Leaves no file in the folder `scratch`. Memory does not depend on the
     song's length. The `watchdog` watches decoder, engine and encoders.
     """
     options = options.for_stems(engine.stems)
     stopwatch = Stopwatch()
-    publishing = store.retrying(watch.pause)
+    retrying = store.retrying(control.pause)
 
     def reach(stage: Stage, share: float = 0.0) -> None:
         begin, end = _SPAN[stage]
         stopwatch.enter(stage)
-        watch.report(stage, begin + (end - begin) * share)
+        control.note_progress(stage, begin + (end - begin) * share)
         watchdog.progress()
 
     with tempfile.TemporaryDirectory(dir=scratch) as folder:
@@ -92,14 +92,14 @@ def separate_song(
         song = _fetch(job, store, Path(folder) / "song")
         reach(Stage.DECODING)
         with watchdog.watching():
-            mixture = Mixture.open(song)
+            mixture = DecodableSong.open(song)
             stats = mixture.survey(engine.rate, limits.minutes, partial(reach, Stage.DECODING))
         limits.check(options, len(engine.stems), stats.length / engine.rate, stem_rate(options, mixture.info.rate))
         reach(Stage.SEPARATING)
         params = SeparationParams(options.sources or engine.stems, options.overlap, options.shifts, job.songhash)
         check = SumCheck(all_stems=params.stems == engine.stems)
-        with attempt_at(publishing, job.songhash) as attempt, analysing(params.stems, engine.rate) as analysis:
-            with _stems(attempt, options, params.stems, mixture, engine.rate, publishing, watchdog) as stems:
+        with attempt_at(retrying, job.songhash) as attempt, analysing(params.stems, engine.rate) as analysis:
+            with _stems(attempt, options, params.stems, mixture, engine.rate, retrying, watchdog) as stems:
                 with prefetch(partial(mixture.blocks, engine.rate), _BLOCKS_AHEAD) as blocks:
                     separating = partial(reach, Stage.SEPARATING)
                     for stretch, sources in watchdog.each(engine.separate(blocks, stats, params, separating)):
@@ -115,9 +115,9 @@ def separate_song(
             length = _length(mixture, rate)
             seconds, found = round(length / rate, 3), analysis.finish()
             report = build_report(job, options, engine, mixture, files, seconds, stopwatch, check, found)
-            watch.confirm()
+            control.confirm()
             peaks = build_peaks(job.songhash, rate, length, stems.frame, files)
-            return publish(store, publishing, attempt, report, peaks)
+            return publish(store, retrying, attempt, report, peaks)
 
 
 class _Stems:
@@ -126,16 +126,16 @@ class _Stems:
     `frame` is how many samples their format encodes together.
     """
 
-    def __init__(self, names: tuple[str, ...], rest: str) -> None:
-        self.rest, self.frame = rest, 1
-        tracks = (*names, *([rest] if rest else []), MIXTURE)
+    def __init__(self, names: tuple[str, ...], remainder: str) -> None:
+        self.remainder, self.frame = remainder, 1
+        tracks = (*names, *([remainder] if remainder else []), MIXTURE)
         self.queues = {name: BoundedQueue[Samples](_STRETCHES_AHEAD) for name in tracks}
         self.files: dict[str, EncodedStem] = {}
         self.threads: dict[str, Future[None]] = {}
 
     def put(self, stretch: Samples, sources: Samples) -> None:
         """Pass on a stretch of the mixture, shape (2, n), and of all sources, shape (stems, 2, n)."""
-        parts = chain(sources, [sources.sum(axis=0)] if self.rest else [], [stretch])
+        parts = chain(sources, [sources.sum(axis=0)] if self.remainder else [], [stretch])
         for (name, queue), part in zip(self.queues.items(), parts, strict=True):
             try:
                 queue.put(part)
@@ -157,20 +157,20 @@ def _stems(
     attempt: Attempt,
     options: Options,
     names: tuple[str, ...],
-    mixture: Mixture,
+    mixture: DecodableSong,
     rate: int,
     store: Store,
     watchdog: Watchdog,
 ) -> Iterator[_Stems]:
     """Open all stems of the attempt; an error in the block ends their threads."""
-    stems = _Stems(names, options.rest)
+    stems = _Stems(names, options.remainder)
     to_rate = stem_rate(options, mixture.info.rate)
     length = _length(mixture, to_rate)
     with ExitStack() as stack, ThreadPoolExecutor(len(stems.queues), initializer=lower_thread_priority) as pool:
         try:
             for name, queue in stems.queues.items():
                 blocks = pad_or_trim(resampled(queue, rate, to_rate), length)
-                if name in (stems.rest, MIXTURE):
+                if name in (stems.remainder, MIXTURE):
                     # From the song at its own rate: the engine's mixture may be resampled.
                     pairs = align(pad_or_trim(watchdog.each(mixture.blocks(to_rate)), length), blocks)
                     blocks = starmap(_first if name == MIXTURE else np.subtract, pairs)
@@ -201,12 +201,12 @@ def _store(
         queue.leave()
 
 
-def _length(mixture: Mixture, rate: int) -> int:
+def _length(mixture: DecodableSong, rate: int) -> int:
     """Return the length in samples that the song has at `rate` Hz."""
     return round(mixture.length * rate / mixture.info.rate)
 
 
-def _tags(mixture: Mixture, stem: str) -> dict[str, str]:
+def _tags(mixture: DecodableSong, stem: str) -> dict[str, str]:
     title = mixture.info.tags.get("title")
     if stem == MIXTURE:
         return mixture.info.tags
