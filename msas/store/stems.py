@@ -1,8 +1,9 @@
 """Stores, publishes, reads and removes the stems, waveforms and reports of separations.
 
-Two attempts at a song never use the same object names. The attempt that stores `<songhash>-first` uses plain names; all
-others put their tag into the names. Published objects are never overwritten: an object is stored only where there is
-none, and a report only where it is still the one that the attempt saw at its beginning.
+Two attempts at a song never use the same object names. The attempt that stores `<songhash>-first`, and finds no objects
+of another one, uses plain names; all others put their tag into the names. Published objects are never overwritten: an
+object is stored only where there is none, and a report only where it is still the one that the attempt saw at its
+beginning.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def overlap_add(
         next_segments[number] += len(batch)
         ran += len(batch)
         progress(ran / total)
-        ready = min(_start(plan, turn, length) for plan, turn in zip(plans, next_segments, strict=True))
+        ready = min(_start(plan, segment, length) for plan, segment in zip(plans, next_segments, strict=True))
         if ready > sources.begin:
             stretch = mixture.window(sources.begin, ready)
             yield stretch, sources.take(ready)
@@ -87,14 +87,14 @@ def starts(length: int, segment: int, params: SeparationParams, rate: int, numbe
     return [range(offset - most, length, stride) for offset in offsets]
 
 
-def _start(plan: SegmentPlan, turn: int, length: int) -> int:
-    """Return where the plan's segment number `turn` starts in the song; its end once there are no more."""
-    return plan.starts[turn] if turn < len(plan.starts) else length
+def _start(plan: SegmentPlan, segment: int, length: int) -> int:
+    """Return where the plan's segment number `segment` starts in the song; its end once there are no more."""
+    return plan.starts[segment] if segment < len(plan.starts) else length
 
 
-def _batch(plan: SegmentPlan, turn: int, length: int) -> range:
+def _batch(plan: SegmentPlan, segment: int, length: int) -> range:
     """Return the starts of the next segments that can run together: those with equally long windows."""
-    starts = plan.starts[turn : turn + plan.batch]
+    starts = plan.starts[segment : segment + plan.batch]
     windows = [plan.window_length(min(len(plan.weight), length - start)) for start in starts]
     return starts[: sum(1 for _ in takewhile(lambda window: window == windows[0], windows))]
 
@@ -107,24 +107,24 @@ def _around(plan: SegmentPlan, start: int, length: int) -> tuple[int, int]:
     return begin, begin + window
 
 
-def _add(sources: _Sum, plan: SegmentPlan, turn: int, output: Samples, length: int) -> None:
+def _add(sources: _Sum, plan: SegmentPlan, segment: int, output: Samples, length: int) -> None:
     """Add the sources of one window, shape (sources, 2, n), at the segment's share of every sample."""
-    start = plan.starts[turn]
+    start = plan.starts[segment]
     begin, end = max(0, start), min(start + len(plan.weight), length)
     if begin < end:
         inside = begin - _around(plan, start, length)[0]
-        share = _share(plan, turn, length)[begin - start :]
+        share = _share(plan, segment, length)[begin - start :]
         gains = plan.gains[:, None, None]
         sources.add(begin, output[..., inside : inside + end - begin] * (share * gains))
 
 
-def _share(plan: SegmentPlan, turn: int, length: int) -> Samples:
+def _share(plan: SegmentPlan, segment: int, length: int) -> Samples:
     """Return the segment's weights over the sum of all weights that meet there."""
-    start, size = plan.starts[turn], len(plan.weight)
+    start, size = plan.starts[segment], len(plan.weight)
     own = plan.weight[: length - start]
     total = own.copy()
     reach = -(-size // plan.starts.step) - 1
-    for other in range(max(0, turn - reach), min(len(plan.starts), turn + reach + 1)):
+    for other in range(max(0, segment - reach), min(len(plan.starts), segment + reach + 1)):
         apart = plan.starts[other] - start
         if 0 < apart < len(own):
             total[apart:] += plan.weight[: len(own) - apart]
