@@ -12,11 +12,13 @@ import pytest
 import requests
 
 from local import Service
+from local.servers import free_ports
 from msas.errors import ModelUnavailable
 from msas.job import Stage
 from msas.options import Options
 from msas.queue import Consumer, ModelLoad, ModelLoads, Queue, connect
 from msas.settings import Settings
+from msas_client import Client
 from rest.app import create_app
 from tests.queue.fixtures import job
 from tests.support.fake_hub import FakeHub, serving, small_demucs
@@ -227,3 +229,33 @@ def test_images_are_built_with_models_from_the_hub(service: Service, tmp_path: P
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("htdemucs: in the cache\n")
     assert requests.get(f"{service.url}/readyz", timeout=60).json() == {"status": "ready", "loading": []}
+
+
+@pytest.mark.long
+def test_a_song_waits_for_the_model_that_it_names_and_its_status_says_how_far_the_download_is(
+    service: Service, song: Path, tmp_path: Path
+) -> None:
+    seen: list[tuple[str | None, int]] = []
+    with serving(FakeHub(dict(FILES), bytes_per_second=200_000)) as running:
+        environment = {
+            "HF_ENDPOINT": running.url,
+            "HF_HUB_CACHE": str(tmp_path / "hub"),
+            "HF_HUB_OFFLINE": "",
+            "CACHE_DIR": str(service.settings.cache_dir.expanduser()),
+            "MODEL_REPO": "",
+            "MODEL_NAME": "lite",
+            "MODELS_ALLOWED": "lite,htdemucs",
+        }
+        with Service(tmp_path / "data", free_ports(1)[0], environment) as own, Client(own.address) as client:
+            songhash = client.separate(song, model="htdemucs").songhash
+
+            def has_ended() -> bool:
+                status = requests.get(f"{own.url}/apiv1/status/{songhash}", timeout=60).json()
+                seen.append((status["stage"], (status["loading"] or {}).get("bytes", 0)))
+                return bool(status["status"] == "succeeded")
+
+            eventually(has_ended, seconds=120)
+
+    loading = {count for stage, count in seen if stage == "loading model"}
+    assert len(loading) > 2
+    assert max(loading) > 0
