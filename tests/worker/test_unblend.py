@@ -292,4 +292,7 @@ def test_a_named_model_comes_from_the_hub_at_its_fixed_revision_with_the_hash_of
     hub.hub_answers.cache_clear()
 
     assert (engine.stems, is_cached) == (("vocals", "other"), True)
-    assert {path for _, path, _ in running.calls} == {f"/Ryan5453/unblend/resolve/{COMMIT}/{weights.name}"}
+    files = {
+        path for _, path, _ in running.calls if not path.startswith("/api/")
+    }  # the hub's client asks more at times
+    assert files == {f"/Ryan5453/unblend/resolve/{COMMIT}/{weights.name}"}
