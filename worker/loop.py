@@ -172,7 +172,7 @@ class Worker:
         try:
             self.store.remove_song(lease.job.songhash)
         except StoreUnavailable:
-            return None  # the job is taken again, then acknowledged; the comparison deletes what is left
+            return None  # the job is taken again, then acknowledged; the comparison deletes its objects
         return lease.acknowledge_cancel()
 
     def _remove_message(self, job: Job) -> None:

@@ -64,7 +64,7 @@ def test_auto_waits_for_a_download_that_makes_progress_and_tells_redis_of_it(
     assert models.default == "htdemucs"
     assert {load.model for load in told} == {"htdemucs"}
     assert len({load.bytes for load in told}) > 2
-    assert loads.read() == [], "what is over is told no more"
+    assert loads.read() == [], "a finished download is still reported"
 
 
 def test_auto_takes_lite_while_the_hub_refuses_and_htdemucs_once_it_is_there(

@@ -35,7 +35,7 @@ from worker.system import lower_thread_priority
 from worker.watchdog import Watchdog
 
 # Where in a job's progress, 0 to 1, each stage begins and ends. Stems are encoded and stored while the engine
-# separates; these two stages are only what is left of that at the end.
+# separates; ENCODING and STORING cover the work that remains after the engine has ended.
 _SPAN = {
     Stage.FETCHING: (0.0, 0.01),
     Stage.DECODING: (0.01, 0.02),

@@ -39,7 +39,7 @@ export class TempoControls extends EventTarget {
     this.#show();
   }
 
-  /** Set the tempo (1: the song's) and the semitones; what is left out stays. */
+  /** Set the tempo (1: the song's) and the semitones. An argument that is not given changes nothing. */
   apply({ tempo = this.tempo, semitones = this.semitones }) {
     this.tempo = Math.min(Math.max(Math.round(tempo * 100), SLOWEST), FASTEST) / 100;
     this.semitones = Math.min(Math.max(Math.round(semitones), -MOST_SEMITONES), MOST_SEMITONES);
